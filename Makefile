@@ -1,0 +1,28 @@
+# `make demo` and `make test` install what they need into .venv on first use.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: demo test bench-step lint clean
+
+demo: $(INSTALLED)
+	@$(BIN)/python -m winner_ns.demo
+
+test: $(INSTALLED)
+	@$(BIN)/python -m pytest -q
+
+bench-step: $(INSTALLED)
+	@$(BIN)/python -m winner_ns.bench.step
+
+lint: $(INSTALLED)
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=python3.11 ...")'
+	@echo "Installing into .venv (several GB with torch and nerfstudio; some minutes, once)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf .venv outputs demo-results

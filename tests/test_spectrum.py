@@ -1,0 +1,249 @@
+"""Centroids against values derived by hand, laws against the papers' formulas."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from winner_ns.spectrum import (
+    LAWS,
+    PURPOSES,
+    ExplicitLaw,
+    MatchingLaw,
+    PaperLaw,
+    ReferenceCodeLaw,
+    SineNetwork,
+    TargetSpectrum,
+    centroid,
+    centroid_of_function,
+    initial_band,
+    scattered_interpolant,
+    spectral_centroid,
+)
+from winner_ns.spectrum.target import BOTTLENECK_RATIO, choose_noise, grid_spectrum
+
+
+def column(*values):
+    return np.array(values, dtype=np.float64)[:, None]
+
+
+@pytest.mark.parametrize(
+    ("samples", "psi"),
+    [
+        # Y = [1, 1, 1] at f = [0, 1/4, 1/2]: 2 (1/4 + 1/2)/3.
+        (column(1, 0, 0, 0), 0.5),
+        # Alternating: all energy at Nyquist.
+        (column(1, -1, 1, -1), 1.0),
+        # A sine of period 4: all at half of Nyquist.
+        (column(0, 1, 0, -1), 0.5),
+        # Constant: all at 0.
+        (column(3, 3, 3, 3), 0.0),
+        # Y = [4, 0, 2]: 2 (2 x 1/2)/6.
+        (column(1.5, 0.5, 1.5, 0.5), 1 / 3),
+        # Three samples: Y = [6, |1 + 2w + 3w²| = sqrt(3)] at f = [0, 1/3].
+        (column(1, 2, 3), 2 * (math.sqrt(3) / 3) / (6 + math.sqrt(3))),
+    ],
+)
+def test_centroids_by_hand(samples, psi):
+    assert spectral_centroid(samples) == pytest.approx(psi, abs=1e-6)
+
+
+def test_mean_removed_and_axes_and_channels():
+    assert spectral_centroid(column(1.5, 0.5, 1.5, 0.5), remove_mean=True) == pytest.approx(1.0, abs=1e-6)
+    # Rows alternate (psi 1 along them), columns have a period of four (1/2): the isotropic centroid is their mean.
+    image = np.outer([0.0, 1.0, 0.0, -1.0], [1.0, -1.0, 1.0, -1.0])[..., None]
+    assert spectral_centroid(image, axis=1) == pytest.approx(1.0, abs=1e-6)
+    assert spectral_centroid(image, axis=0) == pytest.approx(0.5, abs=1e-6)
+    assert spectral_centroid(image) == pytest.approx(0.75, abs=1e-6)
+    # Channels count like further lines.
+    two = np.concatenate([column(1, -1, 1, -1), column(0, 1, 0, -1)], axis=1)
+    assert spectral_centroid(two) == pytest.approx(0.75, abs=1e-6)
+    # The first row of zeros has no spectrum and no say.
+    assert spectral_centroid(np.vstack([np.zeros(4), [1, -1, 1, -1]])[..., None], axis=1) == pytest.approx(1.0, abs=1e-6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    shape=st.lists(st.integers(2, 9), min_size=1, max_size=3),
+    channels=st.integers(1, 3),
+    scale=st.floats(0.01, 1000),
+    seed=st.integers(0, 10**6),
+)
+def test_centroid_against_the_definition_and_its_symmetries(shape, channels, scale, seed):
+    samples = np.random.default_rng(seed).normal(size=(*shape, channels))
+    psi = spectral_centroid(samples)
+    expected = []
+    for axis, n in enumerate(shape):
+        magnitude = np.abs(np.fft.rfft(samples, axis=axis))
+        frequency = np.fft.rfftfreq(n).reshape([-1 if a == axis else 1 for a in range(samples.ndim)])
+        expected.append((2 * (frequency * magnitude).sum(axis) / magnitude.sum(axis)).mean())
+    assert psi == pytest.approx(np.mean(expected), abs=1e-5)
+    assert 0 <= psi <= 1
+    assert spectral_centroid(samples * scale) == pytest.approx(psi, abs=1e-5)
+    assert spectral_centroid(samples[::-1]) == pytest.approx(psi, abs=1e-5)
+
+
+def test_blocks_do_not_change_the_result(monkeypatch):
+    samples = np.random.default_rng(0).integers(0, 255, (40, 30, 3), dtype=np.uint8)
+    whole = spectral_centroid(samples)
+    monkeypatch.setattr(centroid, "BLOCK_SAMPLES", 97)
+    assert spectral_centroid(samples) == pytest.approx(whole, rel=1e-6)
+
+
+def test_long_lines_are_cut_into_pieces_with_a_small_error(monkeypatch):
+    generator = np.random.default_rng(1)
+    noise = generator.normal(size=2**16)
+    colored = np.convolve(noise, np.exp(-np.arange(30) / 6.0), mode="same")[:, None]
+    whole = spectral_centroid(colored)
+    monkeypatch.setattr(centroid, "LONGEST_TRANSFORM", 2**12)
+    assert spectral_centroid(colored) == pytest.approx(whole, rel=0.01)
+
+
+def test_memory_stays_bounded_on_a_large_array(tmp_path):
+    """An array of 1 GiB on disk: the process may hold a few blocks of it, not a converted copy (4 GiB)."""
+    import resource
+
+    large = np.lib.format.open_memmap(tmp_path / "large.npy", mode="w+", dtype=np.uint8, shape=(2**15, 2**15, 1))
+    large[::2] = 255
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert spectral_centroid(large, axis=0) == pytest.approx(0.5, abs=0.01)
+    # Half of the magnitude is in the DC bin, half at Nyquist. Pages of the file that were read count as well.
+    added = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+    assert added < large.nbytes + 2**29
+
+
+@pytest.mark.parametrize("frequency", [4.0, 9.0])
+def test_centroid_of_a_function_of_known_frequency(frequency):
+    def wave(points):
+        return np.sin(np.pi * frequency * points).sum(axis=1)
+
+    psi, omega = centroid_of_function(wave, dimensions=3, resolution=64)
+    assert psi == pytest.approx(omega / (np.pi * 63 / 2))
+    # Lines along an axis: one sine plus a constant, whose DC and leakage pull the mean down; compare with the same
+    # definition evaluated directly.
+    line = np.linspace(-1, 1, 64)
+    grid = np.stack(np.meshgrid(line, line, line, indexing="ij"), axis=-1)
+    direct = spectral_centroid(wave(grid.reshape(-1, 3)).reshape(64, 64, 64, 1), remove_mean=True)
+    assert psi == pytest.approx(direct, rel=1e-3)
+
+
+@pytest.mark.parametrize("step", [0.25, 0.1])
+def test_gridding_of_scattered_samples_has_the_stated_error(step):
+    """A shape-like function, tanh(distance/step), from 60,000 uniform samples (spacing 0.05): within 10 %."""
+
+    def function(points):
+        radius = np.linalg.norm(points, axis=1)
+        return np.tanh((radius - 0.6 - 0.1 * np.sin(6 * points[:, 0])) / step)
+
+    points = np.random.default_rng(0).uniform(-1, 1, (60_000, 3))
+    exact = centroid_of_function(function, resolution=32)[1]
+    gridded = centroid_of_function(scattered_interpolant(points, function(points)), resolution=32)[1]
+    assert gridded == pytest.approx(exact, rel=0.10)
+
+
+def test_scattered_interpolant_reproduces_quadratics():
+    def quadratic(p):
+        return 1 + p[:, 0] - 2 * p[:, 1] * p[:, 2] + 3 * p[:, 1] ** 2
+
+    generator = np.random.default_rng(0)
+    points, at = generator.uniform(-1, 1, (500, 3)), generator.uniform(-0.8, 0.8, (50, 3))
+    assert scattered_interpolant(points, quadratic(points))(at) == pytest.approx(quadratic(at), abs=1e-5)
+
+
+def test_too_few_samples():
+    with pytest.raises(ValueError, match="at least 2"):
+        spectral_centroid(np.zeros((1, 1)))
+
+
+def spectrum(kind="audio", dimensions=1, channels=1, psi=0.5732, omega=1000.0, raster=None):
+    return TargetSpectrum(kind, dimensions, channels, psi, omega, raster)
+
+
+# Published code's scales for the paper's clips and images, from their psi (four digits).
+@pytest.mark.parametrize(("psi", "s0", "s1"), [(0.5732, 3436.7, 1.720), (0.6310, 3457.8, 1.893), (0.0737, 1410.6, 0.221)])
+def test_reference_code_law_on_audio(psi, s0, s1):
+    scales = ReferenceCodeLaw()(spectrum(psi=psi), SineNetwork(1))
+    assert scales.s0 == pytest.approx(s0, rel=1e-3)
+    assert scales.s1 == pytest.approx(s1, rel=1e-3)
+
+
+def test_reference_code_law_on_images_divides_by_channels_twice_and_looks_at_the_raster():
+    gray = ReferenceCodeLaw()(spectrum("image", 2, 1, psi=0.18, raster=0.3121), SineNetwork(2))
+    assert (gray.s0, gray.s1) == (pytest.approx(39.50, abs=0.01), pytest.approx(0.1248, abs=1e-4))
+    color = ReferenceCodeLaw()(spectrum("image", 2, 3, psi=0.24, raster=0.3290), SineNetwork(2))
+    assert (color.s0, color.s1) == (pytest.approx(8.36, abs=0.01), pytest.approx(0.0146, abs=1e-4))
+    assert ReferenceCodeLaw()(spectrum(), SineNetwork(1, omega_0=30, first_omega_0=3000)).first_layer_divisor == 30
+
+
+@given(psi=st.floats(0, 1), channels=st.integers(1, 4))
+def test_paper_law_is_the_papers_formula(psi, channels):
+    audio = PaperLaw()(spectrum(psi=psi, channels=channels), SineNetwork(1))
+    assert audio.s0 == pytest.approx(3500 * (1 - math.exp(-5 * psi / channels)))
+    assert audio.s1 == pytest.approx(3 * psi / channels)
+    image = PaperLaw()(spectrum("image", 2, channels, psi=psi), SineNetwork(2))
+    assert image.s0 == pytest.approx(50 * (1 - math.exp(-5 * psi / channels)))
+    assert image.s1 == pytest.approx(0.4 * psi / channels)
+
+
+@settings(deadline=None)
+@given(
+    dimensions=st.integers(1, 3),
+    kappa=st.sampled_from([0.25, 0.5, 1.0, 2.0]),
+    omega=st.floats(1.0, 3e5),
+    width=st.integers(16, 512),
+    depth=st.integers(2, 6),
+)
+def test_matching_makes_the_band_kappa_omega(dimensions, kappa, omega, width, depth):
+    network = SineNetwork(dimensions, width, depth)
+    scales = MatchingLaw(kappa)(spectrum(dimensions=dimensions, omega=omega), network)
+    band, plain = initial_band(network, scales.s0, scales.s1), initial_band(network)
+    if scales.s0 == 0 and scales.s1 == 0:
+        assert plain >= kappa * omega
+    elif dimensions < 3 or scales.s0 < 12:
+        assert band == pytest.approx(kappa * omega, rel=1e-6)
+    else:
+        assert band <= kappa * omega
+
+
+def test_every_law_has_a_name_and_a_source():
+    assert set(LAWS) == {"matching", "paper", "reference-code", "explicit"}
+    assert all(law.source for law in LAWS.values())
+    assert PURPOSES == {"interpolate": 0.5, "fit": 1.0, "memorise": 2.0}
+
+
+def test_choosing_noise():
+    target, network = spectrum(omega=5000.0), SineNetwork(1)
+    assert choose_noise(target, network).band == pytest.approx(2500)
+    assert choose_noise(target, network, purpose="fit").band == pytest.approx(5000)
+    assert choose_noise(target, network, purpose="0.75").kappa == 0.75
+    explicit = choose_noise(target, network, "explicit", s0=7.0, s1=0.5)
+    assert (explicit.s0, explicit.s1, explicit.kappa) == (7.0, 0.5, None)
+    assert choose_noise(spectrum(omega=1.01 * BOTTLENECK_RATIO * explicit.plain_band), network).bottleneck
+    assert not choose_noise(spectrum(omega=0.99 * BOTTLENECK_RATIO * explicit.plain_band), network).bottleneck
+
+
+@pytest.mark.parametrize(
+    ("law", "flags", "kind", "says"),
+    [
+        ("paper", {}, "shape", "no noise scales for shape"),
+        ("paper", {"purpose": "fit"}, "audio", "knows no purpose"),
+        ("matching", {"s0": 1.0}, "audio", "use the law explicit"),
+        ("matching", {"purpose": "beautify"}, "audio", "interpolate, fit, memorise"),
+        ("matching", {"purpose": "-1"}, "audio", ">= 0"),
+        ("explicit", {"s0": -1.0}, "audio", "not negative"),
+        ("nonsense", {}, "audio", "unknown law"),
+    ],
+)
+def test_flags_that_make_no_sense(law, flags, kind, says):
+    with pytest.raises(ValueError, match=says):
+        choose_noise(spectrum(kind), SineNetwork(1), law, **flags)
+
+
+def test_grid_spectrum_weighs_axes_by_their_own_nyquist():
+    image = np.outer([0.0, 1.0, 0.0, -1.0], [1.0, -1.0, 1.0, -1.0])[..., None]
+    measured = grid_spectrum("image", image, nyquist=(100.0, 10.0))
+    assert measured.psi == pytest.approx(0.75, abs=1e-6)
+    assert measured.omega == pytest.approx((0.5 * 100 + 1.0 * 10) / 2, rel=1e-6)
+    assert ExplicitLaw(1.0, 0.0)(measured, SineNetwork(2)).s0 == 1.0

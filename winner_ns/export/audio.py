@@ -1,0 +1,156 @@
+"""Sounds at any sample rate from a fitted sound."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict, Iterator, Optional
+
+import numpy as np
+from jaxtyping import Float
+
+from winner_ns.errors import SignalError
+from winner_ns.export.output import check_suffix, replacing, require_kind
+from winner_ns.fields.files import LoadedField
+
+FORMATS: Dict[str, str] = {
+    ".wav": "WAV",
+    ".flac": "FLAC",
+    ".ogg": "OGG",
+    ".mp3": "MP3",
+    ".aiff": "AIFF",
+    ".aif": "AIFF",
+    ".au": "AU",
+    ".caf": "CAF",
+    ".w64": "W64",
+    ".npy": "NPY",
+}
+"""libsndfile's name of the format that each suffix stands for."""
+
+BLOCK = 2**18
+"""Samples that are evaluated in one go."""
+
+_BITS = {"PCM_U8": 8, "PCM_S8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
+_OF_ARRAYS = {"int16": "PCM_16", "int32": "PCM_32", "float32": "FLOAT", "float64": "DOUBLE"}
+
+
+def export_audio(
+    loaded: LoadedField, output: Path, sample_rate: Optional[int] = None, subtype: Optional[str] = None
+) -> Dict[str, Any]:
+    """Evaluates a fitted sound at a sample rate and writes it, as loud as the original, block by block.
+
+    At a higher rate the field is evaluated at the times of the new samples; at a lower one at the original's, and then
+    resampled with soxr, so that nothing aliases. The sound lasts round(samples * new rate / old rate) samples.
+
+    Args:
+        loaded: a fitted sound.
+        output: WAV, FLAC, OGG, MP3, AIFF, AU, CAF, W64 or .npy (floats, 1 at digital full scale).
+        sample_rate: hertz; None is the original's.
+        subtype: libsndfile's name of the number format, as PCM_16, PCM_24 or FLOAT; None is the original's where the
+            format has it, else the format's own.
+
+    Returns:
+        path, sample_rate, samples, seconds, channels and subtype.
+
+    Raises:
+        SignalError: another kind of run, a rate or subtype that the format lacks, or a failure to write.
+    """
+    import soundfile
+
+    require_kind(loaded, "audio")
+    suffix = check_suffix(output, tuple(FORMATS))
+    rate = loaded.signal["sample_rate"] if sample_rate is None else sample_rate
+    if not rate > 0:
+        raise SignalError("--sample-rate", f"{rate} is no rate", "give hertz, as 44100")
+    count = max(1, round(loaded.signal["shape"][0] * rate / loaded.signal["sample_rate"]))
+    channels = loaded.network.out_dim
+    subtype = "FLOAT" if suffix == ".npy" else _subtype(loaded, output, FORMATS[suffix], subtype)
+    with replacing(output, loaded.description) as temporary:
+        if suffix == ".npy":
+            array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=(count, channels))
+            start = 0
+            for block in _blocks(loaded, rate, count):
+                array[start : start + len(block)] = block
+                start += len(block)
+            array.flush()
+        else:
+            try:
+                with soundfile.SoundFile(
+                    temporary, "w", samplerate=rate, channels=channels, format=FORMATS[suffix], subtype=subtype
+                ) as file:
+                    for block in _blocks(loaded, rate, count):
+                        file.write(_encoded(block, subtype))
+            except soundfile.LibsndfileError as error:
+                raise SignalError(
+                    output,
+                    f"{FORMATS[suffix]} cannot hold {channels} channel(s) at {rate} Hz ({error.error_string})",
+                    "write WAV or FLAC, or choose another --sample-rate",
+                ) from error
+    return {
+        "path": str(output),
+        "kind": "audio",
+        "sample_rate": rate,
+        "samples": count,
+        "seconds": count / rate,
+        "channels": channels,
+        "subtype": subtype,
+    }
+
+
+def _subtype(loaded: LoadedField, output: Path, file_format: str, wanted: Optional[str]) -> str:
+    import soundfile
+
+    available = soundfile.available_subtypes(file_format)
+    if wanted is not None:
+        if wanted.upper() not in available:
+            raise SignalError(
+                output, f"{file_format} has no subtype {wanted}", f"choose one of {', '.join(sorted(available))}"
+            )
+        return wanted.upper()
+    original = str(loaded.signal.get("subtype", ""))
+    original = _OF_ARRAYS.get(original, original)
+    if original in available:
+        return original
+    # What has more than 16 bits keeps 24 of them.
+    deep = original in ("PCM_24", "PCM_32", "FLOAT", "DOUBLE") and "PCM_24" in available
+    return "PCM_24" if deep else soundfile.default_subtype(file_format)
+
+
+def _blocks(loaded: LoadedField, rate: int, count: int) -> Iterator[Float[np.ndarray, "n c"]]:
+    """`count` samples at `rate`, 1 at digital full scale."""
+    own = loaded.signal["sample_rate"]
+    if rate >= own:
+        yield from _evaluated(loaded, own / rate, count)
+        return
+    import soxr
+
+    length, missing = loaded.signal["shape"][0], count
+    stream = soxr.ResampleStream(own, rate, loaded.network.out_dim, dtype="float32", quality="VHQ")
+    done = 0
+    for block in _evaluated(loaded, 1.0, length):
+        done += len(block)
+        low = stream.resample_chunk(block, last=done == length)[:missing]
+        low = low.reshape(-1, loaded.network.out_dim)
+        missing -= len(low)
+        yield low
+    if missing:  # The resampler may round the length down.
+        yield np.zeros((missing, loaded.network.out_dim), dtype=np.float32)
+
+
+def _evaluated(loaded: LoadedField, step: float, count: int) -> Iterator[Float[np.ndarray, "n c"]]:
+    """The field at the times 0, step, 2 step, … in samples of the original."""
+    full_scale = loaded.signal.get("full_scale", 1.0)
+    for start in range(0, count, BLOCK):
+        at = np.arange(start, min(start + BLOCK, count)) * step
+        coordinates = at * (2.0 / (loaded.signal["shape"][0] - 1)) - 1.0
+        yield loaded(coordinates.astype(np.float32)[:, None]) / np.float32(full_scale)
+
+
+def _encoded(block: Float[np.ndarray, "n c"], subtype: str) -> np.ndarray:
+    """What libsndfile is given: it would cut, not round, floats to integers."""
+    if subtype in ("FLOAT", "DOUBLE"):
+        return block
+    if subtype not in _BITS:
+        return np.clip(block, -1.0, 1.0)
+    bits = _BITS[subtype]
+    half = 2 ** (bits - 1)
+    return np.clip(np.rint(block.astype(np.float64) * half), -half, half - 1).astype(np.int32) << (32 - bits)

@@ -1,0 +1,164 @@
+"""Images of any size and bit depth from a fitted image."""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from pathlib import Path
+from typing import Any, Dict, Optional
+
+import numpy as np
+from jaxtyping import Shaped
+
+from winner_ns.errors import SignalError
+from winner_ns.export.output import check_suffix, replacing, require_kind
+from winner_ns.export.resampling import number_format, original_depth, resampled, scaled_shape
+from winner_ns.fields.files import LoadedField
+
+# OpenCV looks at it when it is imported.
+os.environ.setdefault("OPENCV_IO_ENABLE_OPENEXR", "1")
+
+DEPTHS: Dict[str, tuple] = {
+    ".png": (8, 16),
+    ".tiff": (8, 16, 32),
+    ".tif": (8, 16, 32),
+    ".jpg": (8,),
+    ".jpeg": (8,),
+    ".webp": (8,),
+    ".bmp": (8,),
+    ".exr": (32,),
+    ".npy": (8, 16, 32),
+}
+"""The bit depths that each format holds."""
+
+_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+_OPAQUE = (".jpg", ".jpeg", ".bmp")
+
+
+def export_image(
+    loaded: LoadedField, output: Path, scale: float = 1.0, bit_depth: Optional[int] = None
+) -> Dict[str, Any]:
+    """Evaluates a fitted image at any size and writes it; the suffix says the format.
+
+    Pixels are areas, as in image resizing (see `resampled`): at scale 1 they are the original's, at others the same
+    picture area is divided into round(height * scale) x round(width * scale) pixels.
+
+    Args:
+        loaded: a fitted image.
+        output: PNG, TIFF, JPEG, WebP, BMP, EXR or .npy.
+        scale: factor of width and height.
+        bit_depth: 8, 16 or 32 (float); None is the original's, or the next best that the format holds. How values are
+            mapped: `number_format`. A .npy without it has the original's own type and values.
+
+    Returns:
+        path, height, width, channels, mode and bit_depth.
+
+    Raises:
+        SignalError: another kind of run, a format that does not hold what is asked for, or a failure to write.
+    """
+    require_kind(loaded, "image")
+    suffix = check_suffix(output, tuple(DEPTHS))
+    depth = _depth(loaded, output, suffix, bit_depth)
+    channels = loaded.network.out_dim
+    if suffix in _OPAQUE and channels in (2, 4):
+        raise SignalError(output, "this format has no transparency, the image does", "write PNG, TIFF or WebP")
+    height, width = scaled_shape(loaded, scale, axes=(0, 1))
+    numbers = number_format(loaded, None if suffix == ".npy" and bit_depth is None else depth)
+    pixels = np.empty((height, width, channels), dtype=numbers.dtype)
+    row = 0
+    for rows in resampled(loaded, (height, width)):
+        pixels[row : row + len(rows)] = numbers(rows)
+        row += len(rows)
+    with replacing(output, loaded.description) as temporary:
+        _write(temporary, suffix, pixels, output)
+    return {
+        "path": str(output),
+        "kind": "image",
+        "height": height,
+        "width": width,
+        "channels": channels,
+        "mode": _MODES[channels],
+        "bit_depth": 8 * numbers.dtype.itemsize,
+    }
+
+
+def _depth(loaded: LoadedField, output: Path, suffix: str, wanted: Optional[int]) -> int:
+    held = DEPTHS[suffix]
+    if wanted in held:
+        return wanted
+    if wanted is not None:
+        able = [name for name, depths in DEPTHS.items() if wanted in depths]
+        advice = f"write {', '.join(able)}" if able else "give 8, 16 or 32"
+        raise SignalError(output, f"{suffix} holds no {wanted} bits per channel", advice)
+    depth = original_depth(loaded)
+    return max((d for d in held if d <= depth), default=min(held))
+
+
+def _write(path: Path, suffix: str, pixels: Shaped[np.ndarray, "h w c"], output: Path) -> None:
+    squeezed = pixels[..., 0] if pixels.shape[-1] == 1 else pixels
+    if suffix == ".npy":
+        np.save(path, squeezed)
+    elif suffix in (".tif", ".tiff"):
+        _write_tiff(path, squeezed)
+    elif suffix == ".exr" or pixels.dtype == np.uint16:
+        if suffix == ".png" and pixels.shape[-1] == 2:
+            _write_gray_alpha_png(path, pixels)
+        else:
+            _write_through_opencv(path, suffix, pixels, output)
+    else:
+        from PIL import Image
+
+        options = {".jpg": {"quality": 95, "subsampling": 0}, ".webp": {"lossless": True}}
+        options[".jpeg"] = options[".jpg"]
+        try:
+            Image.fromarray(squeezed).save(path, **options.get(suffix, {}))
+        except (ValueError, OSError) as error:
+            # The formats' limits: 65,500 pixels along a side for JPEG, 16,383 for WebP.
+            raise SignalError(output, f"cannot be written ({error})", "write PNG or TIFF, or a smaller image") from error
+
+
+def _write_tiff(path: Path, pixels: np.ndarray) -> None:
+    import tifffile
+
+    color = pixels.ndim == 3 and pixels.shape[-1] >= 3
+    alpha = pixels.ndim == 3 and pixels.shape[-1] in (2, 4)
+    tifffile.imwrite(
+        path,
+        pixels,
+        photometric="rgb" if color else "minisblack",
+        planarconfig="contig" if pixels.ndim == 3 else None,
+        extrasamples=["unassalpha"] if alpha else None,
+        metadata=None,
+    )
+
+
+def _write_through_opencv(path: Path, suffix: str, pixels: Shaped[np.ndarray, "h w c"], output: Path) -> None:
+    import cv2
+
+    if pixels.shape[-1] == 2:  # EXR has no gray with alpha in OpenCV.
+        pixels = pixels[..., [0, 0, 0, 1]]
+    order = {1: [0], 3: [2, 1, 0], 4: [2, 1, 0, 3]}[pixels.shape[-1]]
+    try:
+        done, encoded = cv2.imencode(suffix, pixels[..., order])
+    except cv2.error as error:
+        raise SignalError(output, f"cannot be written ({error.err})", "write TIFF or .npy") from error
+    if not done:
+        raise SignalError(output, "cannot be written as this format", "write TIFF or .npy")
+    path.write_bytes(encoded)
+
+
+def _write_gray_alpha_png(path: Path, pixels: Shaped[np.ndarray, "h w 2"]) -> None:
+    """A 16-bit PNG of color type 4, which neither Pillow nor OpenCV writes (PNG specification, section 5)."""
+    height, width, _ = pixels.shape
+    rows = np.zeros((height, 1 + 4 * width), dtype=np.uint8)  # Each row has its filter's number (0, none) in front.
+    rows[:, 1:] = pixels.astype(">u2").view(np.uint8).reshape(height, -1)
+    chunks = (
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 4, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows.tobytes())),
+        (b"IEND", b""),
+    )
+    with open(path, "wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n")
+        for name, data in chunks:
+            file.write(struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)))

@@ -1,0 +1,79 @@
+"""Arrays and videos from fitted volumes and videos."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Dict, Optional, Sequence
+
+import numpy as np
+
+from winner_ns.errors import SignalError
+from winner_ns.export.output import check_suffix, replacing, require_kind
+from winner_ns.export.resampling import NumberFormat, number_format, resampled, scaled_shape
+from winner_ns.fields.files import LoadedField
+
+
+def export_volume(
+    loaded: LoadedField, output: Path, scale: float = 1.0, bit_depth: Optional[int] = None
+) -> Dict[str, Any]:
+    """Evaluates a fitted volume or video at any size and writes it, block by block.
+
+    Args:
+        loaded: a fitted volume or video.
+        output: .npy; videos of 1 or 3 channels also .mp4 (H.264, 8 bit).
+        scale: factor of all axes of a volume, of a video's width and height; see `resampled`.
+        bit_depth: 8, 16 or 32 (float), see `number_format`; None is the original's own type and values.
+
+    Returns:
+        path, shape, channels and dtype.
+
+    Raises:
+        SignalError: another kind of run, an unknown suffix or bit depth, or a failure to write.
+    """
+    require_kind(loaded, "volume", "video")
+    suffix = check_suffix(output, (".npy", ".mp4") if loaded.kind == "video" else (".npy",))
+    if bit_depth not in (None, 8, 16, 32) or (suffix == ".mp4" and bit_depth not in (None, 8)):
+        raise SignalError(output, f"cannot hold {bit_depth} bits", "give 8, 16 or 32, and 8 for .mp4")
+    shape = scaled_shape(loaded, scale, axes=(0, 1, 2) if loaded.kind == "volume" else (1, 2))
+    channels = loaded.network.out_dim
+    numbers = number_format(loaded, 8 if suffix == ".mp4" else bit_depth)
+    with replacing(output, loaded.description) as temporary:
+        if suffix == ".npy":
+            full = (*shape, channels) if channels > 1 else tuple(shape)
+            array = np.lib.format.open_memmap(temporary, mode="w+", dtype=numbers.dtype, shape=full)
+            start = 0
+            for block in resampled(loaded, shape):
+                array[start : start + len(block)] = numbers(block).reshape(-1, *full[1:])
+                start += len(block)
+            array.flush()
+        else:
+            _write_mp4(temporary, loaded, shape, numbers, output)
+    return {
+        "path": str(output),
+        "kind": loaded.kind,
+        "shape": list(shape),
+        "channels": channels,
+        "dtype": str(numbers.dtype),
+    }
+
+
+def _write_mp4(path: Path, loaded: LoadedField, shape: Sequence[int], numbers: NumberFormat, output: Path) -> None:
+    import av
+
+    if loaded.network.out_dim not in (1, 3):
+        raise SignalError(output, f"a video of {loaded.network.out_dim} channels is no MP4", "write .npy")
+    try:
+        with av.open(str(path), "w", format="mp4") as container:
+            rate = Fraction(loaded.signal["frame_rate"]).limit_denominator(1001)
+            stream = container.add_stream("libx264", rate=rate, options={"crf": "12"})
+            stream.height, stream.width = shape[1:]
+            # What all players know has half the colour resolution and needs even sizes.
+            stream.pix_fmt = "yuv444p" if shape[1] % 2 or shape[2] % 2 else "yuv420p"
+            for block in resampled(loaded, shape):
+                for pixels in np.broadcast_to(numbers(block), (*block.shape[:-1], 3)):
+                    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+                    container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+    except av.error.FFmpegError as error:
+        raise SignalError(output, f"cannot be written as MP4 ({error})", "write .npy") from error

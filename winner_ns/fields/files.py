@@ -1,0 +1,228 @@
+"""Field files: one .safetensors file with all that is needed to evaluate a field.
+
+The file's header carries a JSON description under the key "winner_ns"; nothing in it is ever executed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, Callable, Dict, Mapping, Sequence, Tuple, TypeVar, Union
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from winner_ns.errors import SignalError
+from winner_ns.fields.families import build_field
+from winner_ns.fields.mean_squared_error import evaluate
+
+FORMAT_VERSION = 1
+ArrayOrTensor = TypeVar("ArrayOrTensor", np.ndarray, Tensor)
+
+
+def describe_field(network: nn.Module, family: str) -> Dict[str, Any]:
+    """The part of a description that rebuilds the network: family, in_dim, out_dim, settings."""
+    return {
+        "family": family,
+        "in_dim": network.in_dim,
+        "out_dim": network.out_dim,
+        "settings": dict(network.settings),
+    }
+
+
+class LoadedField:
+    """A fitted field with the way back to the original's units, usable without nerfstudio and the training data.
+
+    Attributes:
+        network: the torch module, coordinates in [-1, 1]^d to what it was trained on.
+        description: plain JSON: kind, name, network, target, signal, spectrum.
+    """
+
+    def __init__(self, network: nn.Module, description: Dict[str, Any]) -> None:
+        self.network = network.eval().requires_grad_(False)
+        self.description = description
+
+    @property
+    def kind(self) -> str:
+        """image, audio, shape, volume or video."""
+        return self.description["kind"]
+
+    @property
+    def signal(self) -> Dict[str, Any]:
+        """What is known of the original: shape, channels, sample_rate, center, scale, …"""
+        return self.description["signal"]
+
+    def __call__(self, coordinates: ArrayOrTensor) -> ArrayOrTensor:
+        """The field's values in the original's units.
+
+        Args:
+            coordinates: [*batch, d]. Shapes: points in the original frame and units. All others: in the order of the
+                array's axes, the longest spatial axis spanning [-1, 1] from its first to its last sample.
+
+        Returns:
+            [*batch, c]. Shapes: signed distance, negative inside, in the original's units, faithful near the surface
+            and levelling off at about seven times `distance_scale` (times the shape's scale). All others: raw values
+            as the file had them, not rounded or clipped.
+        """
+        if isinstance(coordinates, np.ndarray):
+            return self(torch.from_numpy(np.ascontiguousarray(coordinates))).numpy()
+        unit = coordinates.reshape(-1, self.network.in_dim)
+        if self.kind == "shape":
+            center = torch.tensor(self.signal["center"], dtype=torch.float64, device=unit.device)
+            unit = (unit.double() - center) / self.signal["scale"]
+            values = self.unit_distance(unit.float()) * self.signal["scale"]
+        else:
+            values = self.normalised(unit.float()) * self.signal["value_scale"] + self.signal["value_offset"]
+        return values.reshape(*coordinates.shape[:-1], -1)
+
+    def normalised(self, coordinates: Tensor) -> Tensor:
+        """Values on the scale where the original lies in [-1, 1]; [n, d] to [n, c]. Not for shapes."""
+        target = self.description["target"]
+        offset = torch.tensor(target["offset"], device=coordinates.device)
+        return evaluate(self.network, coordinates) / target["gain"] + offset
+
+    def unit_distance(self, coordinates: Tensor) -> Tensor:
+        """Signed distance in units of the unit cube [-1, 1]^3; [n, 3] to [n, 1]. Only for shapes."""
+        delta = self.description["target"]["distance_scale"]
+        return delta * torch.atanh(evaluate(self.network, coordinates).clamp(-1 + 1e-6, 1 - 1e-6))
+
+    def grid(self, shape: Sequence[int]) -> np.ndarray:
+        """The field's values on a regular grid over the original's extent, float32 [*shape, c], in original units.
+
+        Not for shapes. First and last samples lie where the original's lie.
+        """
+        steps = (np.arange(n) * (2.0 / max(n - 1, 1)) - 1.0 for n in shape)
+        return on_lattice(self, [e * line for e, line in zip(self.signal["half_extent"], steps)])
+
+
+def on_lattice(
+    function: Callable[[Float[Tensor, "n d"]], Float[Tensor, "n c"]], lines: Sequence[Float[np.ndarray, " n"]]
+) -> Float[np.ndarray, "*shape c"]:
+    """Values (float32) of a function at all combinations of the coordinates along each axis, block by block."""
+    shape = tuple(len(line) for line in lines)
+    axes = [torch.from_numpy(np.asarray(line, dtype=np.float32)) for line in lines]
+    size, block = int(np.prod(shape, dtype=np.int64)), 2**18
+    result = np.empty((0, 1), dtype=np.float32)
+    for start in range(0, size, block):
+        index = np.unravel_index(np.arange(start, min(start + block, size)), shape)
+        values = function(torch.stack([line[torch.from_numpy(i)] for line, i in zip(axes, index)], dim=-1)).numpy()
+        if start == 0:
+            result = np.empty((size, values.shape[-1]), dtype=np.float32)
+        result[start : start + block] = values
+    return result.reshape(*shape, -1)
+
+
+def save_field(path: Union[str, os.PathLike], network: nn.Module, description: Dict[str, Any]) -> Path:
+    """Writes one .safetensors file with the network's weights and the description; whole or not at all.
+
+    Args:
+        path: the file to write.
+        network: a field of one of the families.
+        description: plain JSON with kind, name, network (`describe_field`), target, signal, spectrum.
+    """
+    from safetensors.torch import save_file
+
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    header = {"winner_ns": json.dumps({"format_version": FORMAT_VERSION, **description})}
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    try:
+        save_file(tensors, temporary, metadata=header)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    return path
+
+
+def read_field_file(path: Union[str, os.PathLike]) -> Tuple[Dict[str, Any], Dict[str, Tensor]]:
+    """The description and the weights in a field file.
+
+    Raises:
+        SignalError: missing, not a field file, or written by a newer version.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not Path(path).is_file():
+        raise SignalError(path, "no such file", "give a .safetensors file written by `winner-ns export field`")
+    try:
+        with safe_open(os.fspath(path), framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+        description = json.loads(header["winner_ns"])
+        version = description["format_version"]
+    except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
+        raise SignalError(
+            path, "not a field file of winner_ns", "give a .safetensors file written by `winner-ns export field`"
+        ) from error
+    if version != FORMAT_VERSION:
+        raise SignalError(path, f"field file of version {version}, this is {FORMAT_VERSION}", "update winner_ns")
+    return description, tensors
+
+
+def rebuild_field(description: Dict[str, Any], tensors: Mapping[str, Tensor]) -> LoadedField:
+    """A LoadedField from a description and weights; nothing in either is trusted.
+
+    Raises:
+        ValueError: they do not fit together, or the weights are not finite.
+    """
+    try:
+        _check_description(description)
+        made_of = description["network"]
+        settings = made_of["settings"]
+        # A made-up size would take the memory before the weights could be found not to fit.
+        largest = max([len(tensors), *(n for tensor in tensors.values() for n in tensor.shape)])
+        if any((settings.get(name) or 0) > largest for name in ("width", "depth", "features", "frequencies")):
+            raise ValueError("the network's settings do not fit the weights")
+        network = build_field(made_of["family"], made_of["in_dim"], made_of["out_dim"], settings)
+        network.load_state_dict(dict(tensors))
+    except (KeyError, TypeError, AttributeError, OverflowError, RuntimeError, MemoryError) as error:
+        raise ValueError(f"the weights do not fit the description: {str(error) or type(error).__name__}") from error
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
+        raise ValueError("the weights are not finite, the training diverged")
+    return LoadedField(network, description)
+
+
+def _check_description(description: Dict[str, Any]) -> None:
+    """Raises ValueError (or KeyError, TypeError) where a description lacks what evaluating needs."""
+    kind, signal, target = description["kind"], description["signal"], description["target"]
+    if kind not in ("image", "audio", "shape", "volume", "video"):
+        raise ValueError(f"unknown kind {kind!r}")
+    if kind == "shape":
+        dimensions, channels = 3, 1
+        lists, positive = [(signal["center"], 3)], [signal["scale"], target["distance_scale"]]
+    else:
+        shape, channels = signal["shape"], signal["channels"]
+        dimensions = len(shape)
+        lists = [(shape, dimensions), (signal["half_extent"], dimensions), (target["offset"], channels)]
+        positive = [*shape, signal["value_scale"], target["gain"]]
+        lists.append(([signal["value_offset"]], 1))
+    if any(len(values) != count or not all(map(math.isfinite, values)) for values, count in lists):
+        raise ValueError("the description's numbers are not what the kind has")
+    if not all(0 < value < math.inf for value in positive):
+        raise ValueError("a size or scale in the description is not positive")
+    if (description["network"]["in_dim"], description["network"]["out_dim"]) != (dimensions, channels):
+        raise ValueError("the network has other dimensions than the signal")
+    if not isinstance(description["name"], str):
+        raise ValueError("the name is no text")
+
+
+def load_field(path: Union[str, os.PathLike]) -> LoadedField:
+    """Loads a field file written by `winner-ns export field` into a callable; needs neither nerfstudio nor the data.
+
+    Raises:
+        SignalError: missing, damaged, not a field file, or of a newer version.
+    """
+    description, tensors = read_field_file(path)
+    try:
+        return rebuild_field(description, tensors)
+    except ValueError as error:
+        raise SignalError(path, f"damaged field file ({error})", "export the field again") from error

@@ -1,0 +1,124 @@
+"""FINER: sine networks whose frequency grows with the pre-activation.
+
+Liu, Zhu, Zhang, Fu, Deng, Ma, Guo, Cao: FINER: Flexible Spectral-bias Tuning in Implicit Neural Representation by
+Variable-periodic Activation Functions, CVPR 2024 (arXiv 2312.02434).
+
+A layer is sin(omega_0 (|z| + 1) z) with z = W x + b; weights are initialised as in SIREN. The larger the range k of the
+first layer's biases, U(-k, k), the higher the frequencies that the field starts with.
+
+Published defaults (the authors' code, github.com/liuzhen0212/FINER: models.py, train_image.py, run_finer.sh): four
+hidden layers of 256, omega_0 = 30 in all layers, Adam at 5e-4, no k of its own (the first biases keep torch's default,
+that is k = 1/sqrt(d)), and the factor |z| + 1 counts as a constant in backpropagation (scale_req_grad = False).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar, Dict, Optional
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from winner_ns.fields.siren import SineLayer
+
+
+class FinerLayer(SineLayer):
+    """h = sin(omega_0 (|z| + 1) z) with z = W x + b; arguments as those of SineLayer.
+
+    Args:
+        scale_gradient: whether |z| + 1 is differentiated during training. In evaluation mode it always is, so that
+            derivatives by the coordinates (normals, gradients) are those of the function itself.
+    """
+
+    def __init__(self, *args: Any, scale_gradient: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.scale_gradient = scale_gradient
+
+    def forward(self, x: Float[Tensor, "n i"]) -> Float[Tensor, "n o"]:
+        phase = self.pre_activation(x)
+        constant = self.training and not self.scale_gradient
+        scale = (phase.detach() if constant else phase).abs() / self.omega_0 + 1.0
+        return torch.sin(scale * phase)
+
+
+class Finer(nn.Module):
+    """A FINER network R^d -> R^c: `depth` variable-periodic layers and a linear output layer.
+
+    With `first_bias_scale` None a seed gives the weights that `Siren` gets from it.
+
+    Args:
+        in_dim: number of coordinates d, each in [-1, 1].
+        out_dim: number of values c.
+        width: neurons of every hidden layer.
+        depth: number of hidden layers, the first one included.
+        omega_0: frequency factor of the hidden layers.
+        first_omega_0: frequency factor of the first layer; None is omega_0.
+        first_bias_scale: k of the first layer's biases, U(-k, k); None is torch's default, 1/sqrt(d).
+        scale_gradient: whether training differentiates the factor |z| + 1 too.
+        generator: source of all randomness; None is torch's global one.
+
+    Raises:
+        ValueError: a dimension, width or depth below 1, an omega_0 that is not positive or a negative bias scale.
+    """
+
+    learning_rate: ClassVar[float] = 5e-4
+    source: ClassVar[str] = "FINER: Liu et al., CVPR 2024, arXiv 2312.02434"
+
+    def __init__(
+        self,
+        in_dim: int,
+        out_dim: int,
+        *,
+        width: int = 256,
+        depth: int = 4,
+        omega_0: float = 30.0,
+        first_omega_0: Optional[float] = None,
+        first_bias_scale: Optional[float] = None,
+        scale_gradient: bool = False,
+        generator: Optional[torch.Generator] = None,
+    ) -> None:
+        super().__init__()
+        first_omega_0 = omega_0 if first_omega_0 is None else first_omega_0
+        if min(in_dim, out_dim, width, depth) < 1:
+            raise ValueError(
+                f"in_dim, out_dim, width and depth must be at least 1, got {in_dim, out_dim, width, depth}"
+            )
+        if not (omega_0 > 0 and first_omega_0 > 0):
+            raise ValueError(f"omega_0 must be positive, got {omega_0} and {first_omega_0} for the first layer")
+        if first_bias_scale is not None and not first_bias_scale >= 0:
+            raise ValueError(f"first_bias_scale must not be negative, got {first_bias_scale}")
+        self.in_dim, self.out_dim = in_dim, out_dim
+        self.settings: Dict[str, Any] = {
+            "width": width,
+            "depth": depth,
+            "omega_0": float(omega_0),
+            "first_omega_0": float(first_omega_0),
+            "first_bias_scale": None if first_bias_scale is None else float(first_bias_scale),
+            "scale_gradient": scale_gradient,
+        }
+        hidden_bound = math.sqrt(6.0 / width) / omega_0
+        layers = [
+            FinerLayer(
+                in_dim if i == 0 else width,
+                width,
+                omega_0=first_omega_0 if i == 0 else omega_0,
+                bound=1.0 / in_dim if i == 0 else hidden_bound,
+                scale_gradient=scale_gradient,
+                generator=generator,
+            )
+            for i in range(depth)
+        ]
+        self.layers = nn.ModuleList(layers)
+        self.output = nn.utils.skip_init(nn.Linear, width, out_dim)
+        bias_bound = 1.0 / math.sqrt(width)
+        nn.init.uniform_(self.output.weight, -hidden_bound, hidden_bound, generator=generator)
+        nn.init.uniform_(self.output.bias, -bias_bound, bias_bound, generator=generator)
+        if first_bias_scale is not None:
+            nn.init.uniform_(layers[0].bias, -first_bias_scale, first_bias_scale, generator=generator)
+
+    def forward(self, coordinates: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch c"]:
+        hidden = coordinates.reshape(-1, self.in_dim)
+        for layer in self.layers:
+            hidden = layer(hidden)
+        return self.output(hidden).reshape(*coordinates.shape[:-1], self.out_dim)

@@ -1,0 +1,73 @@
+"""Networks with Gaussian activations.
+
+Ramasinghe, Lucey: Beyond Periodicity: Towards a Unifying Framework for Activations in Coordinate-MLPs, ECCV 2022
+(arXiv 2111.15135). A layer is exp(-z² / (2 sigma²)) with z = W x + b, written here as exp(-(s z)²), s = 1/(sqrt(2)
+sigma), the form that later comparisons tune.
+
+Published defaults: s = 30, four hidden layers of 256, torch's default initialisation, Adam at 5e-3 (the comparison in
+Liu et al., FINER, CVPR 2024: run_gauss.sh).
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Dict, Optional
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from winner_ns.fields.relu_pe import MultilayerPerceptron
+
+LARGEST_DECAY = 50.0
+"""Exponents of envelopes stop at exp(-50) = 2e-22, which is nothing beside 1 in single precision: further down, results
+and gradients become denormal numbers, on which CPUs are many times slower (measured: 4 to 10 times per step)."""
+
+
+class Gauss(nn.Module):
+    """A network R^d -> R^c of `depth` Gaussian layers and a linear output layer.
+
+    Args:
+        in_dim: number of coordinates d, each in [-1, 1].
+        out_dim: number of values c.
+        width: neurons of every hidden layer.
+        depth: number of hidden layers, the first one included.
+        scale: s in exp(-(s z)²), > 0.
+        generator: source of all randomness; None is torch's global one.
+
+    Raises:
+        ValueError: a dimension, width or depth below 1 or a scale that is not positive.
+    """
+
+    learning_rate: ClassVar[float] = 5e-3
+    source: ClassVar[str] = "Gaussian activations: Ramasinghe and Lucey, ECCV 2022, arXiv 2111.15135"
+
+    def __init__(
+        self,
+        in_dim: int,
+        out_dim: int,
+        *,
+        width: int = 256,
+        depth: int = 4,
+        scale: float = 30.0,
+        generator: Optional[torch.Generator] = None,
+    ) -> None:
+        super().__init__()
+        if min(in_dim, out_dim, width, depth) < 1:
+            raise ValueError(
+                f"in_dim, out_dim, width and depth must be at least 1, got {in_dim, out_dim, width, depth}"
+            )
+        if not scale > 0:
+            raise ValueError(f"scale must be positive, got {scale}")
+        self.in_dim, self.out_dim = in_dim, out_dim
+        self.scale = float(scale)
+        self.settings: Dict[str, Any] = {"width": width, "depth": depth, "scale": self.scale}
+        self.network = MultilayerPerceptron(
+            in_dim, out_dim, width=width, depth=depth, activation=self.activation, generator=generator
+        )
+
+    def activation(self, z: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+        """exp(-(s z)²)."""
+        return torch.exp(-(self.scale * z).square().clamp(max=LARGEST_DECAY))
+
+    def forward(self, coordinates: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch c"]:
+        return self.network(coordinates)

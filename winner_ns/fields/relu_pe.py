@@ -1,0 +1,118 @@
+"""ReLU networks on a positional encoding, as in NeRF.
+
+Mildenhall, Srinivasan, Tancik, Barron, Ramamoorthi, Ng: NeRF: Representing Scenes as Neural Radiance Fields for View
+Synthesis, ECCV 2020 (arXiv 2003.08934), equation 4: gamma(x) = (sin(2^k pi x), cos(2^k pi x)), k = 0 ... L - 1, for
+each coordinate; as in the authors' code, the coordinates themselves are passed on too.
+
+Published defaults: L = 10 (paper, section 5.1). For images, the FINER comparison (Liu et al., CVPR 2024,
+run_pemlp.sh) uses L = 10, four hidden layers of 256, torch's default initialisation and Adam at 1e-3; that code and
+NeRF's leave the factor pi out, the paper's equation, and this file, have it: the highest frequency is 2^9 pi radians
+per unit.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Callable, ClassVar, Dict, Optional
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+def default_linear(in_features: int, out_features: int, generator: Optional[torch.Generator] = None) -> nn.Linear:
+    """nn.Linear with torch's default initialisation, U(±1/sqrt(in_features)), drawn from the generator."""
+    layer = nn.utils.skip_init(nn.Linear, in_features, out_features)
+    bound = 1.0 / math.sqrt(in_features)
+    for parameter in layer.parameters():
+        nn.init.uniform_(parameter, -bound, bound, generator=generator)
+    return layer
+
+
+class MultilayerPerceptron(nn.Module):
+    """`depth` fully connected layers with an activation and a linear output layer, initialised by torch's default.
+
+    Args:
+        in_features, out_features: widths of input and output.
+        width: neurons of every hidden layer.
+        depth: number of hidden layers, the first one included.
+        activation: applied element by element after each hidden layer.
+        generator: source of all randomness; None is torch's global one.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        width: int,
+        depth: int,
+        activation: Callable[[Tensor], Tensor] = torch.relu,
+        generator: Optional[torch.Generator] = None,
+    ) -> None:
+        super().__init__()
+        self.activation = activation
+        self.layers = nn.ModuleList(
+            default_linear(in_features if i == 0 else width, width, generator) for i in range(depth)
+        )
+        self.output = default_linear(width, out_features, generator)
+
+    def forward(self, x: Float[Tensor, "*batch i"]) -> Float[Tensor, "*batch o"]:
+        for layer in self.layers:
+            x = self.activation(layer(x))
+        return self.output(x)
+
+
+class ReluPE(nn.Module):
+    """A ReLU network R^d -> R^c on NeRF's positional encoding.
+
+    Args:
+        in_dim: number of coordinates d, each in [-1, 1].
+        out_dim: number of values c.
+        width: neurons of every hidden layer.
+        depth: number of hidden layers.
+        frequencies: L, the number of octaves of the encoding; 0 leaves a plain ReLU network.
+        generator: source of all randomness; None is torch's global one.
+
+    Raises:
+        ValueError: a dimension, width or depth below 1 or a negative number of frequencies.
+    """
+
+    learning_rate: ClassVar[float] = 1e-3
+    source: ClassVar[str] = "ReLU with positional encoding: Mildenhall et al. (NeRF), ECCV 2020, arXiv 2003.08934"
+
+    octaves: Float[Tensor, "frequencies"]
+    """2^k pi, in radians per unit."""
+
+    def __init__(
+        self,
+        in_dim: int,
+        out_dim: int,
+        *,
+        width: int = 256,
+        depth: int = 4,
+        frequencies: int = 10,
+        generator: Optional[torch.Generator] = None,
+    ) -> None:
+        super().__init__()
+        if min(in_dim, out_dim, width, depth) < 1:
+            raise ValueError(
+                f"in_dim, out_dim, width and depth must be at least 1, got {in_dim, out_dim, width, depth}"
+            )
+        if frequencies < 0:
+            raise ValueError(f"frequencies must not be negative, got {frequencies}")
+        self.in_dim, self.out_dim = in_dim, out_dim
+        self.settings: Dict[str, Any] = {"width": width, "depth": depth, "frequencies": frequencies}
+        octaves = math.pi * 2.0 ** torch.arange(frequencies)
+        self.register_buffer("octaves", octaves, persistent=False)
+        self.network = MultilayerPerceptron(
+            in_dim * (1 + 2 * frequencies), out_dim, width=width, depth=depth, generator=generator
+        )
+
+    def encode(self, coordinates: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch e"]:
+        """(x, sin(2^k pi x), cos(2^k pi x)): the coordinates, then all sines, then all cosines; e = d (1 + 2 L)."""
+        phases = (coordinates[..., None] * self.octaves).flatten(-2)
+        return torch.cat([coordinates, phases.sin(), phases.cos()], dim=-1)
+
+    def forward(self, coordinates: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch c"]:
+        return self.network(self.encode(coordinates))

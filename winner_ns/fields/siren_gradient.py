@@ -1,0 +1,85 @@
+"""Mean squared error of a SIREN and its gradient, written out layer by layer: the training step's hot path.
+
+The plain reference is autograd on `Siren.forward`; the tests hold one against the other. What it gains (measured on one
+AVX-512 core, 2 -> 4 x 256 -> 1): no allocation in the loop, intermediate results that stay in the cache, omega_0 inside
+the matrix products, gradients accumulated by the product that computes them.
+"""
+
+from __future__ import annotations
+
+from typing import List, Tuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from winner_ns.fields.siren import Siren
+
+
+@torch.no_grad()
+def siren_gradient(
+    field: Siren, coordinates: Float[Tensor, "n d"], values: Float[Tensor, "n c"], chunk: int
+) -> Tuple[Float[Tensor, ""], List[Tensor]]:
+    """The mean squared error and its gradient by `field.parameters()`, `chunk` points at a time.
+
+    Args:
+        field: a sine network.
+        coordinates: points.
+        values: targets.
+        chunk: points at a time; the workspace takes 2 x depth + 1 arrays of chunk x width.
+
+    Returns:
+        The loss, and one gradient for each of `field.parameters()`, in their order.
+    """
+    omegas = [layer.omega_0 for layer in field.layers]
+    weights = [layer.weight for layer in field.layers]
+    transposed = [weight.t() for weight in weights]
+    biases = [layer.bias * layer.omega_0 for layer in field.layers]
+    output_weight, output_bias = field.output.weight, field.output.bias
+    hidden = range(1, len(weights))
+
+    # The first layer's gradient is kept transposed: a tall, narrow product is several times slower.
+    first_gradient = torch.zeros_like(transposed[0], memory_format=torch.contiguous_format)
+    weight_gradients = [torch.zeros_like(weight) for weight in weights]
+    bias_gradients = [torch.zeros_like(bias) for bias in biases]
+    output_weight_gradient, output_bias_gradient = torch.zeros_like(output_weight), torch.zeros_like(output_bias)
+    total = coordinates.new_zeros(())
+
+    workspace = coordinates.new_empty(2 * len(weights) + 1, min(chunk, len(coordinates)), output_weight.shape[1])
+    rows = -1
+    for x, y in zip(coordinates.split(chunk), values.split(chunk)):
+        if len(x) != rows:
+            rows = len(x)
+            # z is the pre-activation, then its cosine, then the gradient by the pre-activation.
+            upstream, *arrays = (array[:rows] for array in workspace)
+            sines, z, z_transposed = arrays[0::2], arrays[1::2], [array.t() for array in arrays[1::2]]
+            ones = x.new_ones(rows)
+
+        previous = x
+        for i, omega_0 in enumerate(omegas):
+            torch.addmm(biases[i], previous, transposed[i], alpha=omega_0, out=z[i])
+            previous = torch.sin(z[i], out=sines[i])
+            z[i].cos_()
+        error = torch.addmm(output_bias, previous, output_weight.t()).sub_(y)
+
+        flat = error.view(-1)
+        total += torch.dot(flat, flat)
+        output_weight_gradient.addmm_(error.t(), previous)
+        output_bias_gradient.add_(error.sum(0))
+        torch.mm(error, output_weight, out=upstream)
+        for i in reversed(hidden):
+            z[i].mul_(upstream)
+            bias_gradients[i].addmv_(z_transposed[i], ones)
+            weight_gradients[i].addmm_(z_transposed[i], sines[i - 1])
+            torch.addmm(upstream, z[i], weights[i], beta=0, alpha=omegas[i], out=upstream)
+        z[0].mul_(upstream)
+        bias_gradients[0].addmv_(z_transposed[0], ones)
+        first_gradient.addmm_(x.t(), z[0])
+
+    weight_gradients[0] = first_gradient.t().contiguous()
+    scale = 2.0 / values.numel()
+    gradients: List[Tensor] = []
+    for omega_0, weight_gradient, bias_gradient in zip(omegas, weight_gradients, bias_gradients):
+        gradients += [weight_gradient.mul_(scale * omega_0), bias_gradient.mul_(scale * omega_0)]
+    gradients += [output_weight_gradient.mul_(scale), output_bias_gradient.mul_(scale)]
+    return total / values.numel(), gradients

@@ -1,0 +1,56 @@
+"""WINNER: weight initialisation with noise, adapted to the target's spectrum.
+
+Chandravamsi et al.: Spectral Bottleneck in Sinusoidal Representation Networks: Noise is All You Need, arXiv
+2509.09719, and SIREN²: WINNER - Weight Initialization with Noise for Neural Representations, arXiv 2509.12980.
+"""
+
+from __future__ import annotations
+
+from typing import Optional
+
+import torch
+
+from winner_ns.fields.siren import Siren
+
+
+@torch.no_grad()
+def winner_init(
+    field: Siren,
+    s0: float,
+    s1: float,
+    generator: Optional[torch.Generator] = None,
+    first_layer_divisor: Optional[float] = None,
+) -> Siren:
+    """Adds Gaussian noise to the weights of layers 1 and 2, in place; everything else stays as it is.
+
+    W_1 += N(0, (s0/omega_0)²), W_2 += N(0, (s1/omega_0)²), with the omega_0 of the layer in question, so that s0 and
+    s1 are what reaches the pre-activation. At s0 = s1 = 0 the field stays a plain SIREN bit for bit.
+
+    Args:
+        field: a freshly initialised Siren of at least two sine layers (one, where s1 = 0).
+        s0: noise scale of layer 1, in radians per unit of coordinate, >= 0.
+        s1: noise scale of layer 2, >= 0.
+        generator: source of the noise, on the parameters' device; None is torch's global one.
+        first_layer_divisor: what s0 is divided by instead of the first layer's omega_0 (the authors' code takes the
+            hidden layers' omega_0).
+
+    Returns:
+        The field.
+
+    Raises:
+        ValueError: negative scales, or s1 > 0 with a single sine layer.
+        RuntimeError: the noise has been added to this field already.
+    """
+    if not (s0 >= 0 and s1 >= 0):
+        raise ValueError(f"noise scales must not be negative, got s0 = {s0}, s1 = {s1}")
+    if s1 > 0 and len(field.layers) < 2:
+        raise ValueError("s1 > 0 needs a field of at least two sine layers")
+    if getattr(field, "noise_scales", None) is not None:
+        raise RuntimeError(f"the noise {field.noise_scales} has been added to this field already; build a fresh one")
+    first_divisor = field.layers[0].omega_0 if first_layer_divisor is None else first_layer_divisor
+    for layer, scale, divisor in zip(field.layers, (s0, s1), (first_divisor, field.layers[-1].omega_0)):
+        if scale > 0:
+            noise = torch.empty_like(layer.weight).normal_(0.0, scale / divisor, generator=generator)
+            layer.weight.add_(noise)
+    field.noise_scales = (float(s0), float(s1))
+    return field

@@ -1,0 +1,1 @@
+"""The glue to nerfstudio: data managers, models, pipeline, trainer."""

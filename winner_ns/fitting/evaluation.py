@@ -1,0 +1,137 @@
+"""A fitted field's figures, beside those of the best classical interpolation where samples are withheld."""
+
+from __future__ import annotations
+
+from typing import Dict, Optional
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from winner_ns.errors import SignalError
+from winner_ns.export.mesh import extract_unit_mesh
+from winner_ns.fields.files import LoadedField
+from winner_ns.fitting.interpolation import interpolation_error
+from winner_ns.fitting.metrics import (
+    intersection_over_union,
+    log_spectral_distance,
+    mean_squared_error,
+    psnr,
+    signal_to_noise_ratio,
+    structural_similarity,
+    surface_distances,
+)
+from winner_ns.fitting.permutation import permute
+from winner_ns.fitting.target import GridTarget, ShapeTarget, Target
+
+MOST_SAMPLES = 2**22
+"""Samples that figures are computed from; of larger signals an evenly drawn choice (SSIM, spectra: a central part)."""
+VOLUME_POINTS = 200_000
+SURFACE_POINTS = 50_000
+
+
+def evaluate_field(field: LoadedField, target: Target, mesh_resolution: int = 128) -> Dict[str, float]:
+    """All figures of a fitted field that its kind knows.
+
+    Grids: psnr (dB, range 2, at fitted samples), psnr_heldout and psnr_interpolation (at withheld samples); images
+    also ssim, sounds snr and log_spectral_distance (dB). Shapes: iou (of volumes), chamfer (L1, in units of the unit
+    cube), chamfer_percent_of_diagonal, normal_consistency.
+    """
+    if isinstance(target, ShapeTarget):
+        return _evaluate_shape(field, target, mesh_resolution)
+    return _evaluate_grid(field, target)
+
+
+def _evaluate_grid(field: LoadedField, target: GridTarget) -> Dict[str, float]:
+    signal, split = target.signal, target.split
+
+    def error_at(samples: np.ndarray) -> float:
+        indices = torch.from_numpy(samples)
+        return mean_squared_error(field.normalised(signal.coordinates(indices)).numpy(), signal.values(indices).numpy())
+
+    fitted = np.arange(split.train_size)
+    if split.train_size > MOST_SAMPLES:
+        fitted = permute(fitted[:MOST_SAMPLES], split.train_size, key=0)
+    figures = {"psnr": psnr(error_at(split.train_samples(fitted)))}
+    if split.heldout_size:
+        figures["psnr_heldout"] = psnr(error_at(split.heldout_samples(MOST_SAMPLES)))
+        interpolation = interpolation_error(signal, split)
+        if interpolation is not None:
+            figures["psnr_interpolation"] = psnr(interpolation[1])
+    if signal.kind == "image":
+        original, fitted_values = _central_part(field, target, 2**20)
+        similarity = structural_similarity(original, fitted_values)
+        if similarity is not None:
+            figures["ssim"] = similarity
+    elif signal.kind == "audio":
+        original, fitted_values = _central_part(field, target, MOST_SAMPLES)
+        figures["snr"] = signal_to_noise_ratio(original, fitted_values)
+        figures["log_spectral_distance"] = log_spectral_distance(original, fitted_values)
+    return figures
+
+
+def _central_part(field: LoadedField, target: GridTarget, most: int) -> "tuple[np.ndarray, np.ndarray]":
+    """Original and fitted values, [*shape, c], of a central part of about `most` samples."""
+    shape = target.signal.shape
+    scale = min(1.0, (most / len(target.signal)) ** (1 / len(shape)))
+    lengths = [max(1, round(n * scale)) for n in shape]
+    axes = [np.arange((n - m) // 2, (n - m) // 2 + m) for n, m in zip(shape, lengths)]
+    flat = np.ravel_multi_index(np.meshgrid(*axes, indexing="ij"), shape).reshape(-1)
+    indices = torch.from_numpy(flat)
+    size = (*lengths, target.signal.channels)
+    original = target.signal.values(indices).numpy().reshape(size)
+    return original, field.normalised(target.signal.coordinates(indices)).numpy().reshape(size)
+
+
+def _evaluate_shape(field: LoadedField, target: ShapeTarget, mesh_resolution: int) -> Dict[str, float]:
+    def fitted(points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
+        return field.unit_distance(torch.from_numpy(np.asarray(points, dtype=np.float32))).numpy()[:, 0]
+
+    seed = 1_000_003  # Not training's points.
+    figures: Dict[str, float] = {}
+    if target.signal.source == "distances":
+        # Nothing but the given samples is known: their signs are compared where they lie.
+        points, values = target.points[:VOLUME_POINTS], target.values[:VOLUME_POINTS, 0]
+        figures["iou"] = intersection_over_union(values, fitted(points))
+    else:
+        low, high = _bounds(target)
+        points = np.random.default_rng(seed).uniform(low, high, (VOLUME_POINTS, 3)).astype(np.float32)
+        figures["iou"] = intersection_over_union(target.signal.signed_distance(points), fitted(points))
+    try:
+        vertices, faces = extract_unit_mesh(field, mesh_resolution)
+        surface, normals = target.signal.sample_surface(SURFACE_POINTS, seed)
+    except SignalError:
+        return figures  # No surface yet, or none that could be sampled.
+    figures |= surface_distances(surface, normals, *_sample_mesh(vertices, faces, SURFACE_POINTS, seed))
+    diagonal = float(np.linalg.norm(np.ptp(surface, axis=0)))
+    figures["chamfer_percent_of_diagonal"] = 100.0 * figures["chamfer"] / diagonal
+    return figures
+
+
+def _bounds(target: ShapeTarget) -> "tuple[np.ndarray, np.ndarray]":
+    """The surface's bounding box, a little widened: volume points elsewhere say nothing."""
+    surface = target.signal.vertices if target.signal.vertices is not None else target.signal.points
+    assert surface is not None
+    return surface.min(axis=0) - 0.05, surface.max(axis=0) + 0.05
+
+
+def _sample_mesh(vertices: np.ndarray, faces: np.ndarray, count: int, seed: int) -> "tuple[np.ndarray, np.ndarray]":
+    import trimesh
+
+    mesh = trimesh.Trimesh(vertices, faces, process=False)
+    points, face = trimesh.sample.sample_surface(mesh, count, seed=seed)
+    return np.asarray(points), np.asarray(mesh.face_normals)[face]
+
+
+def pictures(field: LoadedField, target: Optional[Target]) -> Dict[str, Tensor]:
+    """Small pictures of the fit for tensorboard, [h, w, 3] in [0, 1]; images only (others are written as files)."""
+    if not isinstance(target, GridTarget) or target.signal.kind != "image":
+        return {}
+    shape = target.signal.shape
+    scale = min(1.0, 512 / max(shape))
+    values = field.grid([max(2, round(n * scale)) for n in shape])
+    unit = (values - target.signal.value_offset) / target.signal.value_scale * 0.5 + 0.5
+    color = unit[..., :3] if unit.shape[-1] >= 3 else np.repeat(unit[..., :1], 3, axis=-1)
+    return {"field": torch.from_numpy(color).float().clamp(0, 1)}
+

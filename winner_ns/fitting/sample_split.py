@@ -1,0 +1,117 @@
+"""Which samples are trained on, which are withheld, and in what order training sees them."""
+
+from __future__ import annotations
+
+from typing import Optional, Tuple, Union
+
+import numpy as np
+from jaxtyping import Int
+
+from winner_ns.errors import SignalError
+from winner_ns.fitting.permutation import permute
+
+Holdout = Union[str, float, None]
+
+
+def parse_holdout(holdout: str) -> Holdout:
+    """"none" -> None, "every-second" -> itself, a fraction in (0, 1) -> float.
+
+    Raises:
+        SignalError: anything else.
+    """
+    if holdout in ("none", "0", ""):
+        return None
+    if holdout == "every-second":
+        return holdout
+    try:
+        fraction = float(holdout)
+    except ValueError:
+        fraction = -1.0
+    if not 0 < fraction < 1:
+        raise SignalError(
+            "--pipeline.datamanager.holdout",
+            f"{holdout!r} is not a way to withhold samples",
+            "give none, every-second or a fraction between 0 and 1 such as 0.1",
+        )
+    return fraction
+
+
+class SampleSplit:
+    """Training and withheld samples of a grid, computed on demand: nothing here grows with the signal.
+
+    Args:
+        shape: the grid.
+        holdout: None (train on all), "every-second" (train on the even samples along each axis), or the fraction that
+            is withheld at random.
+        seed: of the random choice and of the order.
+    """
+
+    def __init__(self, shape: Tuple[int, ...], holdout: Holdout, seed: int) -> None:
+        self.shape, self.holdout, self.seed = shape, holdout, seed
+        self.size = int(np.prod(shape, dtype=np.int64))
+        if holdout == "every-second":
+            self.train_shape: Optional[Tuple[int, ...]] = tuple((n + 1) // 2 for n in shape)
+            self.train_size = int(np.prod(self.train_shape, dtype=np.int64))
+        else:
+            self.train_shape = shape if holdout is None else None
+            self.train_size = self.size - (0 if holdout is None else round(float(holdout) * self.size))
+        if self.train_size < 2:
+            raise SignalError(
+                "--pipeline.datamanager.holdout",
+                f"{holdout} leaves {self.train_size} of {self.size} samples",
+                "withhold fewer",
+            )
+
+    @property
+    def heldout_size(self) -> int:
+        return self.size - self.train_size
+
+    def train_samples(self, numbers: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+        """Flat indices of the training samples with these numbers (0 … train_size-1)."""
+        if self.holdout is None:
+            return numbers
+        if self.holdout == "every-second":
+            assert self.train_shape is not None
+            position = np.unravel_index(numbers, self.train_shape)
+            return np.ravel_multi_index(tuple(2 * p for p in position), self.shape)
+        return permute(numbers, self.size, self._key(0))
+
+    def heldout_samples(self, most: int) -> Int[np.ndarray, " n"]:
+        """Flat indices of the withheld samples; a random choice of `most` of them where there are more."""
+        if self.holdout == "every-second":
+            # Candidates in random order; about 1 - 2^-d of them are withheld.
+            candidates = permute(np.arange(min(self.size, 4 * most)), self.size, self._key(1))
+            odd = np.zeros(len(candidates), dtype=bool)
+            for p in np.unravel_index(candidates, self.shape):
+                odd |= p % 2 == 1
+            return np.sort(candidates[odd][:most])
+        numbers = np.arange(self.train_size, self.size)[:most]
+        return np.sort(permute(numbers, self.size, self._key(0)))
+
+    def is_heldout(self) -> np.ndarray:
+        """Mask over the whole grid, [*shape] bool."""
+        mask = np.zeros(self.size, dtype=bool)
+        mask[self.heldout_samples(self.size)] = True
+        return mask.reshape(self.shape)
+
+    def batch(self, step: int, batch_size: int, rank: int = 0, world_size: int = 1) -> Int[np.ndarray, " n"]:
+        """Flat indices of the samples of one step, without replacement within an epoch.
+
+        A function of its arguments alone: a resumed run goes on in the same order.
+
+        Args:
+            step: training step.
+            batch_size: samples for this process; 0, or as many as there are, is every training sample.
+            rank, world_size: which share of a distributed step.
+        """
+        if batch_size <= 0 or batch_size * world_size >= self.train_size:
+            return self.train_samples(np.arange(rank, self.train_size, world_size))
+        positions = np.arange(batch_size) + (step * world_size + rank) * batch_size
+        epochs, within = positions // self.train_size, positions % self.train_size
+        numbers = np.concatenate(
+            [permute(within[epochs == e], self.train_size, self._key(2 + int(e))) for e in np.unique(epochs)]
+        )
+        return self.train_samples(numbers)
+
+    def _key(self, purpose: int) -> int:
+        return (int(self.seed) << 32) + purpose

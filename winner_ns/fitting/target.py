@@ -1,0 +1,195 @@
+"""What training aims at: the signal, which of its samples are trained on, their spectrum and their scale."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Dict, List, Tuple, Union
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from winner_ns.errors import SignalError
+from winner_ns.fitting.sample_split import SampleSplit, parse_holdout
+from winner_ns.signals import GridSignal, ReadOptions, ShapeSignal, load_signal
+from winner_ns.spectrum import TargetSpectrum, scattered_interpolant
+from winner_ns.spectrum.target import DISTANCE_SCALE, grid_spectrum, shape_spectrum
+
+QUIET_BELOW = 0.05
+"""Standard deviation of the normalised training samples below which they are scaled up for training."""
+QUIET_TO = 0.2
+BLOCK = 2**20
+
+
+@dataclass
+class GridTarget:
+    """Samples on a grid as training sees them: (normalised value - offset) * gain."""
+
+    signal: GridSignal
+    split: SampleSplit
+    spectrum: TargetSpectrum
+    gain: float
+    offset: List[float]
+    variance: float
+    """Of the training samples, on the field's scale: the error of a field that knows nothing but the mean."""
+    warnings: List[str] = field(default_factory=list)
+
+    def batch(self, step: int, batch_size: int, rank: int, world_size: int) -> Tuple[Tensor, Tensor]:
+        """Coordinates [n, d] and the field's target values [n, c] of one step."""
+        return self.at(self.split.batch(step, batch_size, rank, world_size))
+
+    def at(self, samples: np.ndarray) -> Tuple[Tensor, Tensor]:
+        """Coordinates and target values of the samples with these flat indices."""
+        indices = torch.from_numpy(samples)
+        values = (self.signal.values(indices) - torch.tensor(self.offset)) * self.gain
+        return self.signal.coordinates(indices), values
+
+    def describe(self) -> Dict[str, Any]:
+        return {"gain": self.gain, "offset": self.offset}
+
+
+@dataclass
+class ShapeTarget:
+    """A shape as training sees it: tanh(signed distance / DISTANCE_SCALE) at points drawn once, near the surface."""
+
+    signal: ShapeSignal
+    points: Float[np.ndarray, "n 3"]
+    values: Float[np.ndarray, "n 1"]
+    order: SampleSplit
+    spectrum: TargetSpectrum
+    variance: float
+    warnings: List[str] = field(default_factory=list)
+
+    def batch(self, step: int, batch_size: int, rank: int, world_size: int) -> Tuple[Tensor, Tensor]:
+        """Points [n, 3] of the unit cube and the field's target values [n, 1] of one step."""
+        chosen = self.order.batch(step, batch_size, rank, world_size)
+        return torch.from_numpy(self.points[chosen]), torch.from_numpy(self.values[chosen])
+
+    def describe(self) -> Dict[str, Any]:
+        return {"distance_scale": DISTANCE_SCALE}
+
+
+Target = Union[GridTarget, ShapeTarget]
+
+
+@lru_cache(maxsize=1)
+def load_target(
+    data: Path, kind: str, holdout: str, read: Tuple[Any, ...], shape_samples: int, seed: int
+) -> Target:
+    """Reads a file and measures what training needs; the last result is kept, as start-up asks for it twice.
+
+    Args:
+        data: the file.
+        kind: "auto" or a kind.
+        holdout: none, every-second or a fraction.
+        read: the fields of a ReadOptions.
+        shape_samples: points drawn from a shape.
+        seed: of the split, the order and the points.
+
+    Raises:
+        SignalError: the file or a flag cannot be used.
+    """
+    signal = load_signal(data, kind, ReadOptions(*read))
+    withheld = parse_holdout(holdout)
+    if isinstance(signal, ShapeSignal):
+        if withheld is not None:
+            raise SignalError(
+                "--pipeline.datamanager.holdout",
+                "shapes have no grid of samples to withhold from",
+                "leave it out; shapes are always judged at points that training has not seen",
+            )
+        return _shape_target(signal, shape_samples, seed)
+    return _grid_target(signal, SampleSplit(signal.shape, withheld, seed))
+
+
+def _grid_target(signal: GridSignal, split: SampleSplit) -> GridTarget:
+    mean, deviation = _mean_and_deviation(signal, split)
+    quiet = deviation < QUIET_BELOW
+    gain = QUIET_TO / deviation if quiet else 1.0
+    target = GridTarget(
+        signal=signal,
+        split=split,
+        spectrum=_training_spectrum(signal, split),
+        gain=gain,
+        offset=[float(m) for m in mean] if quiet else [0.0] * signal.channels,
+        variance=(deviation * gain) ** 2,
+        warnings=list(signal.warnings),
+    )
+    if quiet:
+        target.warnings.append(
+            f"the samples' standard deviation is {deviation:.2g} of a range of [-1, 1]: trained {gain:.3g} times larger"
+        )
+    return target
+
+
+def _mean_and_deviation(signal: GridSignal, split: SampleSplit) -> Tuple[np.ndarray, float]:
+    """Each channel's mean and the overall standard deviation of the (normalised) training samples."""
+    total, squares = np.zeros(signal.channels), np.zeros(signal.channels)
+    for start in range(0, split.train_size, BLOCK):
+        numbers = np.arange(start, min(start + BLOCK, split.train_size))
+        values = signal.values(torch.from_numpy(split.train_samples(numbers))).numpy().astype(np.float64)
+        total += values.sum(axis=0)
+        squares += (values**2).sum(axis=0)
+    mean = total / split.train_size
+    variance = float(np.maximum(squares / split.train_size - mean**2, 0.0).mean())
+    if variance == 0.0:
+        raise SignalError(signal.path, "all samples that are trained on have the same value", "there is nothing to fit")
+    return mean, math.sqrt(variance)
+
+
+def _training_spectrum(signal: GridSignal, split: SampleSplit) -> TargetSpectrum:
+    """The spectrum of the training samples alone: what is withheld must not leak into the initialisation."""
+    samples, nyquist = signal.samples, signal.nyquist
+    if split.holdout == "every-second":
+        samples = samples[(slice(None, None, 2),) * signal.dimensions]
+        nyquist = tuple(n / 2 for n in nyquist)
+    elif split.holdout is not None:
+        samples = _gaps_filled(samples, split.is_heldout())
+    return grid_spectrum(signal.kind, samples, nyquist)
+
+
+def _gaps_filled(samples: np.ndarray, heldout: np.ndarray) -> np.ndarray:
+    """A copy in which withheld samples are interpolated linearly along the last axis (in raster order)."""
+    flat = samples.reshape(-1, samples.shape[-1]).astype(np.float32)
+    gaps = heldout.reshape(-1)
+    for start in range(0, len(flat), BLOCK):
+        part, gap = flat[start : start + BLOCK], gaps[start : start + BLOCK]
+        known = np.flatnonzero(~gap)
+        for channel in range(flat.shape[1]):
+            part[gap, channel] = np.interp(np.flatnonzero(gap), known, part[known, channel])
+    return flat.reshape(samples.shape)
+
+
+def _shape_target(signal: ShapeSignal, count: int, seed: int) -> ShapeTarget:
+    points, distances = signal.sample(count, seed)
+    values = np.tanh(distances / DISTANCE_SCALE)[:, None].astype(np.float32)
+    at = scattered_interpolant(points, distances) if signal.source == "distances" else signal.signed_distance
+    return ShapeTarget(
+        signal=signal,
+        points=np.ascontiguousarray(points, dtype=np.float32),
+        values=values,
+        order=SampleSplit((len(points),), None, seed),
+        spectrum=shape_spectrum(lambda p: np.tanh(at(p) / DISTANCE_SCALE)),
+        variance=float(values.var()),
+        warnings=list(signal.warnings),
+    )
+
+
+def target_kind(target: Target) -> str:
+    """image, audio, shape, volume or video."""
+    return target.signal.kind
+
+
+def channels_of(target: Target) -> int:
+    """Number of values that a field for this target gives at each point."""
+    return 1 if isinstance(target, ShapeTarget) else target.signal.channels
+
+
+def dimensions_of(target: Target) -> int:
+    """Number of coordinates of a field for this target."""
+    return 3 if isinstance(target, ShapeTarget) else target.signal.dimensions
+

@@ -1,0 +1,239 @@
+"""nerfstudio's trainer for signals: settings that follow from the data, one-line errors, a resume that goes on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Dict, Iterator, Literal, Optional, Type
+
+import numpy as np
+import torch
+from nerfstudio.configs.base_config import LoggingConfig, MachineConfig
+from nerfstudio.engine.optimizers import AdamOptimizerConfig
+from nerfstudio.engine.schedulers import Scheduler, SchedulerConfig
+from nerfstudio.engine.trainer import Trainer, TrainerConfig
+from nerfstudio.utils.rich_utils import CONSOLE
+from torch.optim import Optimizer, lr_scheduler
+
+from winner_ns.errors import SignalError
+from winner_ns.export.run import read_description
+from winner_ns.fitting.description import describe_run, field_settings, noise_report, report_lines
+from winner_ns.fitting.pipeline import SignalPipelineConfig
+from winner_ns.fitting.settings import SETTINGS, learning_rate
+from winner_ns.fitting.target import target_kind
+
+
+def best_device() -> Literal["cpu", "cuda", "mps"]:
+    """CUDA if present, else MPS, else CPU."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Ends the program with one line and status 1 where the input cannot be used."""
+    try:
+        yield
+    except SignalError as error:
+        sys.exit(f"winner-ns: error: {error}")
+
+
+@dataclass
+class FieldOptimizerConfig(AdamOptimizerConfig):
+    """Adam."""
+
+    lr: Optional[float] = None  # type: ignore[assignment]
+    """Learning rate at the start; None: by kind, family and initial band."""
+
+
+@dataclass
+class FieldSchedulerConfig(SchedulerConfig):
+    """How the learning rate falls over the run."""
+
+    _target: Type = field(default_factory=lambda: FieldScheduler)
+    """The scheduler's class."""
+    schedule: Literal["cosine", "step", "constant"] = "cosine"
+    """cosine: to zero at the end of the run; step: times `decay` every `decay_steps` steps; constant."""
+    decay: float = 0.99
+    """Factor of the schedule step."""
+    decay_steps: int = 20
+    """Steps between two factors of the schedule step."""
+    max_steps: Optional[int] = None
+    """Steps over which the cosine falls; None: the run's."""
+
+
+class FieldScheduler(Scheduler):
+    """Learning-rate factors as a function of the step alone."""
+
+    config: FieldSchedulerConfig
+
+    def get_scheduler(self, optimizer: Optimizer, lr_init: float) -> lr_scheduler.LRScheduler:
+        config = self.config
+
+        def factor(step: int) -> float:
+            if config.schedule == "cosine":
+                return 0.5 * (1.0 + float(np.cos(np.pi * min(step / max(config.max_steps or 1, 1), 1.0))))
+            return config.decay ** (step // config.decay_steps) if config.schedule == "step" else 1.0
+
+        return lr_scheduler.LambdaLR(optimizer, lr_lambda=factor)
+
+
+def field_optimizers() -> Dict[str, Any]:
+    """The optimiser of the one parameter group, "field"."""
+    return {"field": {"optimizer": FieldOptimizerConfig(), "scheduler": FieldSchedulerConfig()}}
+
+
+@dataclass
+class SignalTrainerConfig(TrainerConfig):
+    """A TrainerConfig whose open settings are filled in from the data before anything is written."""
+
+    _target: Type = field(default_factory=lambda: SignalTrainer)
+    """The trainer's class."""
+    max_num_iterations: Optional[int] = None  # type: ignore[assignment]
+    """Steps of the whole run, those before a resume included; None: the kind's default."""
+    pipeline: SignalPipelineConfig = field(default_factory=SignalPipelineConfig)
+    """Pipeline configuration."""
+    optimizers: Dict[str, Any] = field(default_factory=field_optimizers)
+    """The optimiser and its schedule."""
+    machine: MachineConfig = field(default_factory=lambda: MachineConfig(device_type=best_device()))
+    """Machine configuration; the device is CUDA if present, else MPS, else CPU."""
+    # The profiler's table of nerfstudio's own functions would be the last thing that a user sees.
+    logging: LoggingConfig = field(default_factory=lambda: LoggingConfig(profiler="none"))
+    """Logging configuration."""
+
+    def set_timestamp(self) -> None:
+        """Settles what follows from the data: the first thing that ns-train asks of a config.
+
+        Here bad input ends the program before a folder is made.
+        """
+        with one_line_errors():
+            self.settle()
+        super().set_timestamp()
+        base, number = self.timestamp, 1
+        while self.load_dir is None and self.get_base_dir().exists():
+            number += 1
+            self.timestamp = f"{base}-{number}"
+
+    def settle(self) -> None:
+        """Reads the signal and fills in every setting that was left to it.
+
+        Raises:
+            SignalError: the data or a flag cannot be used.
+        """
+        if self.data is not None:
+            self.pipeline.datamanager.data = self.data
+        data, model = self.pipeline.datamanager, self.pipeline.model
+        data.seed = self.machine.seed
+        if data.data is not None:
+            data.data = Path(data.data).expanduser().resolve()
+        if not _device_present(self.machine.device_type):
+            self.machine.device_type = best_device()
+        target = data.load()
+        kind, made_of = target_kind(target), model.field
+        settings = field_settings(
+            target,
+            made_of.family,
+            made_of.width,
+            made_of.depth,
+            omega_0=made_of.omega_0,
+            first_omega_0=made_of.omega_0 if made_of.first_omega_0 is None else made_of.first_omega_0,
+        )
+        settings.update(made_of.options)
+        report = noise_report(
+            target, settings, made_of.family, law=model.law, purpose=model.purpose, s0=model.s0, s1=model.s1
+        )
+        data.description = describe_run(target, made_of.family, settings, report, data.holdout)
+        if data.batch_size is None:
+            data.batch_size = SETTINGS[kind].batch_size
+        if self.max_num_iterations is None:
+            self.max_num_iterations = SETTINGS[kind].steps
+        if self.experiment_name is None:
+            self.experiment_name = target.signal.path.stem
+        optimizer, scheduler = self.optimizers["field"]["optimizer"], self.optimizers["field"]["scheduler"]
+        if optimizer.lr is None:
+            optimizer.lr = learning_rate(kind, made_of.family, report.band if report else 0.0)
+        if scheduler.max_steps is None:
+            scheduler.max_steps = self.max_num_iterations
+        self._lines = report_lines(data.description, report, target.warnings)
+        self._lines.append(
+            f"training  {self.max_num_iterations} steps of {data.batch_size or 'all'} samples, Adam at {optimizer.lr:g}, "
+            f"on {self.machine.device_type}"
+        )
+
+    def print_to_terminal(self) -> None:
+        """What matters of the config; all of it is in the run's config.yml."""
+        for line in self.__dict__.pop("_lines", []):
+            CONSOLE.print(line, highlight=False, soft_wrap=True, markup=False)
+
+    def save_config(self) -> None:
+        """Writes config.yml (and not the whole config to the terminal)."""
+        self.__dict__.pop("_lines", None)
+        super().save_config()
+
+
+def _device_present(device: str) -> bool:
+    return {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}.get(device, lambda: True)()
+
+
+class SignalTrainer(Trainer):
+    """nerfstudio's Trainer with a resume that finishes the run, and checkpoints that are whole or absent."""
+
+    config: SignalTrainerConfig
+
+    def setup(self, test_mode: Literal["test", "val", "inference"] = "val") -> None:
+        # Numbers too small to matter, in Adam's moments above all, slow a CPU down by a factor.
+        torch.set_flush_denormal(True)
+        with one_line_errors():
+            self._check_checkpoint()
+            super().setup(test_mode)
+            if self._start_step >= self.config.max_num_iterations:
+                raise SignalError(
+                    str(self.config.load_dir or self.config.load_checkpoint),
+                    f"has been trained for {self._start_step} steps, the whole run of {self.config.max_num_iterations}",
+                    "give a larger --max-num-iterations to go on",
+                )
+
+    def _check_checkpoint(self) -> None:
+        """Refuses to go on from a checkpoint of another field or another signal."""
+        source = self.config.load_checkpoint or self.config.load_dir
+        if source is None:
+            return
+        before, now = read_description(source), self.config.pipeline.datamanager.description
+        for what in ("network", "signal", "target"):
+            if before[what] != now[what]:
+                changed = [k for k in {**before[what], **now[what]} if before[what].get(k) != now[what].get(k)]
+                raise SignalError(
+                    str(source),
+                    f"the checkpoint's {what} differs in {', '.join(changed)} from what was asked for",
+                    "give the flags and the data of the first run",
+                )
+
+    def train(self) -> None:
+        # nerfstudio counts max_num_iterations from the resumed step on; here it is the whole run.
+        total = self.config.max_num_iterations
+        self.config.max_num_iterations = total - self._start_step
+        with one_line_errors():
+            super().train()
+
+    def save_checkpoint(self, step: int) -> None:
+        """Saves beside the folder of checkpoints and moves the file in when it is complete."""
+        folder, partial = self.checkpoint_dir, self.base_dir / ".unfinished-checkpoint"
+        self.checkpoint_dir = partial
+        try:
+            super().save_checkpoint(step)
+            if partial.exists():
+                folder.mkdir(parents=True, exist_ok=True)
+                name = f"step-{step:09d}.ckpt"
+                os.replace(partial / name, folder / name)
+                if self.config.save_only_latest_checkpoint:
+                    for other in folder.glob("*.ckpt"):
+                        if other.name != name:
+                            other.unlink()
+        finally:
+            self.checkpoint_dir = folder
+            shutil.rmtree(partial, ignore_errors=True)

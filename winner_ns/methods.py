@@ -1,0 +1,17 @@
+"""The methods that `ns-train` knows through this package."""
+
+from nerfstudio.plugins.types import MethodSpecification
+
+from winner_ns.fitting.trainer import SignalTrainerConfig
+
+winner_siren = MethodSpecification(
+    config=SignalTrainerConfig(
+        method_name="winner-siren",
+        steps_per_save=500,
+        steps_per_eval_batch=100,
+        steps_per_eval_image=500,
+        steps_per_eval_all_images=10**9,
+        vis="viewer+tensorboard",
+    ),
+    description="Fit an image, a sound, a 3D shape, a volume or a video with a sine network adapted to its spectrum.",
+)

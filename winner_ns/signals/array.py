@@ -1,0 +1,111 @@
+"""Arrays in .npy files, scratch memory, and the checks that all grids share."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Iterator, Tuple
+
+import numpy as np
+
+from winner_ns.errors import SignalError
+
+MEMORY_LIMIT = 512 * 2**20
+"""Bytes beyond which decoded samples go to a temporary file instead of memory."""
+
+CHUNK = 2**22
+"""Numbers that are looked at in one go; bounds the memory that checks use."""
+
+
+def map_array(path: Path) -> np.ndarray:
+    """The array of a .npy file as it is, memory-mapped.
+
+    Raises:
+        SignalError: the file is cut, is no .npy file, or holds something else than real numbers.
+    """
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # Any type: the header is parsed as Python source.
+        if any(word in str(error) for word in ("allow_pickle", "Python objects")):
+            advice = "save an array of numbers, pickles are never loaded"
+            raise SignalError(path, "holds pickled Python objects", advice) from error
+        raise SignalError(path, "is cut or no .npy file", "save it again with numpy.save") from error
+    if array.dtype.kind not in "buif":
+        raise SignalError(path, f"holds {array.dtype} instead of real numbers", "save integers or floats")
+    if array.size == 0:
+        raise SignalError(path, f"holds no samples (shape {array.shape})", "give an array with samples")
+    return array
+
+
+def open_array(path: Path) -> np.ndarray:
+    """As `map_array`, but row-major and in the machine's byte order, with booleans as 0 and 255.
+
+    What already is stays memory-mapped; other arrays are copied, large ones into a temporary file.
+    """
+    array = map_array(path)
+    if array.dtype.kind == "b":
+        return np.multiply(array, np.uint8(255), out=scratch_array(array.shape, np.dtype(np.uint8)))
+    if array.dtype.isnative and array.flags.c_contiguous:
+        return array
+    # Batches index rows of a flat view, which other layouts only give as a copy of the whole.
+    copy = scratch_array(array.shape, array.dtype.newbyteorder("="))
+    np.copyto(copy, array)
+    return copy
+
+
+def scratch_array(shape: Tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """An uninitialised array, in a temporary file that vanishes by itself where it is larger than `MEMORY_LIMIT`."""
+    if int(np.prod(shape, dtype=np.int64)) * dtype.itemsize <= MEMORY_LIMIT:
+        return np.empty(shape, dtype)
+    with tempfile.TemporaryFile(prefix="winner_ns_") as file:
+        return np.memmap(file, dtype, "w+", shape=shape)
+
+
+def value_range(path: Path, samples: np.ndarray) -> Tuple[float, float]:
+    """The offset and scale that bring samples [*shape, channels] to [-1, 1].
+
+    8- and 16-bit integers have their type's full range as the range. Floats have their smallest and largest value,
+    and so have wider integers, whose full range hardly any file uses.
+
+    Raises:
+        SignalError: samples are NaN or infinite, or all the same.
+    """
+    smallest, largest, unusable, constant = np.inf, -np.inf, 0, True
+    full_range = samples.dtype.kind in "ui" and samples.dtype.itemsize <= 2
+    first = samples.reshape(-1, samples.shape[-1])[0]
+    for chunk in _chunks(samples):
+        if constant:
+            constant = bool((chunk == first).all())
+        if full_range:
+            if not constant:
+                break
+            continue
+        finite = np.isfinite(chunk) if samples.dtype.kind == "f" else None
+        if finite is not None and not finite.all():
+            unusable += chunk.size - int(np.count_nonzero(finite))
+            continue
+        smallest, largest = min(smallest, float(chunk.min())), max(largest, float(chunk.max()))
+    if unusable:
+        raise not_finite(path, unusable, samples.size)
+    if constant:
+        raise SignalError(path, f"all samples have the same value ({_listed(first)})", "there is nothing to fit")
+    if full_range:
+        limits = np.iinfo(samples.dtype)
+        smallest, largest = float(limits.min), float(limits.max)
+    # Halved first: the span of huge floats would overflow.
+    return smallest / 2 + largest / 2, largest / 2 - smallest / 2
+
+
+def not_finite(path: Path, count: int, total: int) -> SignalError:
+    return SignalError(path, f"{count} of {total} samples are NaN or infinite", "replace them before fitting")
+
+
+def _chunks(samples: np.ndarray) -> Iterator[np.ndarray]:
+    rows = samples.reshape(-1, samples.shape[-1])
+    step = max(CHUNK // rows.shape[1], 1)
+    for start in range(0, len(rows), step):
+        yield rows[start : start + step]
+
+
+def _listed(pixel: np.ndarray) -> str:
+    return ", ".join(f"{value:g}" for value in pixel.tolist())

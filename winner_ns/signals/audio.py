@@ -1,0 +1,235 @@
+"""Reading sounds: block by block through libsndfile, resampled with soxr."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Optional
+
+import numpy as np
+
+from winner_ns.errors import SignalError
+from winner_ns.signals.array import not_finite, open_array
+from winner_ns.signals.grid import GridSignal
+from winner_ns.signals.options import ReadOptions
+from winner_ns.signals.quiet import quiet_stderr
+
+MIN_SAMPLES = 16
+BLOCK = 2**18
+"""Frames that are decoded in one go."""
+ARRAY_SAMPLE_RATE = 44100
+"""Rate in hertz that a .npy is taken to have where none is named."""
+
+# Subtypes with more than 16 bits, and those that decode to floats; all others fit int16.
+_INT32 = {"PCM_24", "PCM_32", "ALAC_20", "ALAC_24", "ALAC_32", "DWVW_24"}
+_FLOAT32 = {"FLOAT", "VORBIS", "OPUS", "MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III"}
+_FULL_SCALE = {"int16": 2.0**15, "int32": 2.0**31, "float32": 1.0, "float64": 1.0}
+
+
+def read_audio(path: Path, options: Optional[ReadOptions] = None) -> GridSignal:
+    """Reads WAV, FLAC, OGG, MP3, AIFF and what else libsndfile knows, and .npy ([samples] or [samples, channels]).
+
+    Values are raw samples over the largest magnitude in the whole file (after averaging the channels where `mono`),
+    also where only a slice is loaded, so that slices of one file are on one scale. Up to 16 bits are kept as int16,
+    24 and 32 as int32, floats as they are; averaging and resampling give float32. metadata: "sample_rate" (Hz) of
+    what is loaded, "subtype" and "format" of the file, "start" (s), "full_scale" (the raw value of digital full
+    scale).
+
+    Raises:
+        SignalError: the file is no sound, has NaN or infinite samples, or what is asked for is outside of it, shorter
+            than 16 samples or silent.
+    """
+    options = options or ReadOptions()
+    _check_options(path, options)
+    with open(path, "rb") as file:
+        is_array = file.read(6) == b"\x93NUMPY"
+    source = _ArraySource(path, options) if is_array else _FileSource(path, options)
+    with quiet_stderr():  # mpg123 prints what it thinks of a file.
+        return _load(path, options, source)
+
+
+def _load(path: Path, options: ReadOptions, source: "_ArraySource | _FileSource") -> GridSignal:
+    rate = options.sample_rate or source.rate
+    start = round(options.start * source.rate)
+    wanted = _wanted(options, source.rate, rate)
+
+    # One pass in blocks: the peak and the number of bad samples are the whole file's, only the slice is kept.
+    kept: List[np.ndarray] = []
+    peak, unusable, frames = 0.0, 0, 0
+    for block in source.blocks():
+        if block.dtype.kind == "f":
+            unusable += block.size - int(np.count_nonzero(np.isfinite(block)))
+        if options.mono and block.shape[1] > 1:
+            block = block.mean(axis=1, keepdims=True, dtype=np.float32)
+        peak = max(peak, abs(float(block.max())), abs(float(block.min())))
+        first = max(start - frames, 0)
+        stop = len(block) if wanted is None else min(start + wanted - frames, len(block))
+        if first < stop:
+            kept.append(block[first:stop].copy())
+        frames += len(block)
+
+    if frames == 0:
+        raise SignalError(path, "holds no samples", "get a whole copy of the file")
+    if unusable:
+        raise not_finite(path, unusable, frames * source.channels)
+    if not kept:
+        raise SignalError(
+            path, f"lasts {frames / source.rate:g} s, before the start at {options.start:g} s", "start earlier"
+        )
+    samples = np.concatenate(kept)
+    del kept
+    warnings = source.warnings(frames)
+    if wanted is not None and len(samples) < wanted - 1:
+        got, asked = len(samples) / source.rate, wanted / source.rate
+        warnings.append(f"{path}: {asked:g} s were asked for, {got:g} s are there and used")
+    if rate != source.rate:
+        import soxr
+
+        samples = soxr.resample(samples.astype(np.float32, copy=False), source.rate, rate)
+        if options.duration_samples is not None:
+            samples = samples[: options.duration_samples]
+        # Between the file's samples the wave may be higher than at any of them.
+        peak = max(peak, float(np.abs(samples).max(initial=0.0)))
+    if len(samples) < MIN_SAMPLES:
+        raise SignalError(path, f"is too short ({len(samples)} samples)", f"give at least {MIN_SAMPLES} of them")
+    if (samples == samples[0]).all():
+        raise SignalError(path, "is silent, all samples have the same value", "there is nothing to fit")
+    return GridSignal(
+        kind="audio",
+        path=path,
+        samples=np.ascontiguousarray(samples),
+        value_offset=0.0,
+        value_scale=peak,
+        half_extent=(1.0,),
+        metadata={
+            "sample_rate": rate,
+            **source.metadata,
+            "start": start / source.rate,
+            "full_scale": source.full_scale,
+        },
+        warnings=warnings,
+    )
+
+
+def _check_options(path: Path, options: ReadOptions) -> None:
+    if options.duration is not None and options.duration_samples is not None:
+        raise SignalError(path, "is given both a duration and a number of samples", "give one of them")
+    for name in ("duration", "duration_samples", "sample_rate"):
+        value = getattr(options, name)
+        if value is not None and not value > 0:
+            raise SignalError(path, f"{name.replace('_', ' ')} is {value}", "give more than 0")
+    if not options.start >= 0:
+        raise SignalError(path, f"start is {options.start} s", "give 0 or more")
+
+
+def _wanted(options: ReadOptions, file_rate: int, rate: int) -> Optional[int]:
+    """Frames of the file that are asked for, or None for all."""
+    if options.duration is not None:
+        return max(round(options.duration * file_rate), 1)
+    if options.duration_samples is not None:
+        # One more than the quotient, so that the resampler's rounding never leaves one too few.
+        return options.duration_samples if rate == file_rate else -(-options.duration_samples * file_rate // rate) + 1
+    return None
+
+
+class _FileSource:
+    """A file that libsndfile decodes."""
+
+    def __init__(self, path: Path, options: ReadOptions) -> None:
+        import soundfile
+
+        self.path = path
+        try:
+            with quiet_stderr(), soundfile.SoundFile(path) as file:
+                self.rate, self.channels, self.promised = file.samplerate, file.channels, file.frames
+                self.metadata: Dict[str, Any] = {"subtype": file.subtype, "format": file.format}
+        except soundfile.LibsndfileError as error:
+            raise SignalError(
+                path, f"cannot be read as a sound ({error.error_string})", "give a WAV, FLAC, OGG, MP3 or AIFF file"
+            ) from error
+        subtype = self.metadata["subtype"]
+        converted = (options.sample_rate or self.rate) != self.rate or (options.mono and self.channels > 1)
+        if converted or subtype in _FLOAT32:
+            self.dtype = "float32"
+        elif subtype == "DOUBLE":
+            self.dtype = "float64"
+        else:
+            self.dtype = "int32" if subtype in _INT32 else "int16"
+        self.full_scale = _FULL_SCALE[self.dtype]
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        import soundfile
+
+        with soundfile.SoundFile(self.path) as file:
+            buffer, done, whole = np.empty((BLOCK, self.channels), self.dtype), 0, True
+            while whole:
+                try:
+                    block = file.read(out=buffer)
+                except soundfile.LibsndfileError:
+                    # Damaged from here on: what was decoded is used, and `warnings` says that the rest is missing.
+                    block, whole = buffer[: max(file.tell() - done, 0)], False
+                if len(block) == 0:
+                    return
+                done += len(block)
+                yield block
+
+    def warnings(self, frames: int) -> List[str]:
+        promised = _wav_frames(self.path) or self.promised
+        if frames < promised:
+            return [f"{self.path}: is cut, {promised} samples were promised and {frames} are there and used"]
+        if self.metadata["format"] == "OGG" and not _ogg_ends(self.path):
+            return [f"{self.path}: is cut, the {frames} samples that are there are used"]
+        return []
+
+
+class _ArraySource:
+    """A .npy file, [samples] or [samples, channels]."""
+
+    def __init__(self, path: Path, options: ReadOptions) -> None:
+        array = open_array(path)
+        if array.ndim not in (1, 2):
+            raise SignalError(
+                path, f"an array of shape {array.shape} is no sound", "give [samples] or [samples, channels]"
+            )
+        self.array = array.reshape(len(array), -1)
+        self.channels = self.array.shape[1]
+        self.rate = options.sample_rate or ARRAY_SAMPLE_RATE
+        self.metadata: Dict[str, Any] = {"subtype": str(array.dtype), "format": "NPY"}
+        self.full_scale = np.iinfo(array.dtype).max + 1.0 if array.dtype.kind in "ui" else 1.0
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        for start in range(0, len(self.array), BLOCK):
+            yield self.array[start : start + BLOCK]
+
+    def warnings(self, frames: int) -> List[str]:
+        return []
+
+
+def _wav_frames(path: Path) -> Optional[int]:
+    """How many frames a WAV file's header promises; libsndfile silently trusts the file's size instead."""
+    with open(path, "rb") as file:
+        riff, _, wave = struct.unpack("<4sI4s", file.read(12).ljust(12, b"\0"))
+        if (riff, wave) != (b"RIFF", b"WAVE"):
+            return None
+        frame_bytes = 0
+        while len(header := file.read(8)) == 8:
+            name, size = struct.unpack("<4sI", header)
+            if name == b"data":
+                # Writers that cannot seek back leave the largest number, or 0.
+                return size // frame_bytes if frame_bytes and size < 0x7FFF0000 else None
+            if name == b"fmt ":
+                chunk = file.read(size + size % 2)
+                tag, block_align = struct.unpack_from("<H10xH", chunk.ljust(14, b"\0"))
+                frame_bytes = block_align if tag in (1, 3, 6, 7, 0xFFFE) else 0
+            else:
+                file.seek(size + size % 2, 1)
+    return None
+
+
+def _ogg_ends(path: Path) -> bool:
+    """Whether an Ogg file's last page is marked as the last (RFC 3533, section 6)."""
+    with open(path, "rb") as file:
+        file.seek(max(path.stat().st_size - 2**17, 0))  # Two pages of the largest size.
+        tail = file.read()
+    page = tail.rfind(b"OggS")
+    return page >= 0 and page + 5 < len(tail) and bool(tail[page + 5] & 4)

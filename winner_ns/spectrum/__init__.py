@@ -1,0 +1,33 @@
+"""What the target's spectrum says, and the laws that turn it into noise scales."""
+
+from winner_ns.spectrum.band import SineNetwork, band_gain, initial_band
+from winner_ns.spectrum.centroid import centroid_of_function, scattered_interpolant, spectral_centroid
+from winner_ns.spectrum.laws import (
+    LAWS,
+    PURPOSES,
+    ExplicitLaw,
+    MatchingLaw,
+    NoiseScales,
+    PaperLaw,
+    ReferenceCodeLaw,
+    TargetSpectrum,
+    kappa_of,
+)
+
+__all__ = [
+    "LAWS",
+    "PURPOSES",
+    "ExplicitLaw",
+    "MatchingLaw",
+    "NoiseScales",
+    "PaperLaw",
+    "ReferenceCodeLaw",
+    "SineNetwork",
+    "TargetSpectrum",
+    "band_gain",
+    "centroid_of_function",
+    "initial_band",
+    "kappa_of",
+    "scattered_interpolant",
+    "spectral_centroid",
+]

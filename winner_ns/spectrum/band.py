@@ -1,0 +1,54 @@
+"""The band of a fresh sine network: what it can represent before any training."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class SineNetwork:
+    """The numbers of a sine network that its initial band depends on."""
+
+    dimensions: int
+    """Number of coordinates d."""
+    width: int = 256
+    depth: int = 4
+    """Number of sine layers, the first one included."""
+    omega_0: float = 30.0
+    first_omega_0: float = 30.0
+
+
+def band_gain(network: SineNetwork, s1: float) -> float:
+    """G: how much the layers after the first one widen the band, sigma_out = sigma_1 G(H, s1).
+
+    Derivation. Let h = sin(z) with Gaussian z (wide layers), q = E[h²], m = E[E[h | phase-average]²]-like second
+    moment of the oscillating part. The pre-activation of layer l has variance v = a q with a = 2 (SIREN's own weights)
+    plus H s1² where the noise acts (l = 2). Its bias, U(±1/sqrt(H)) times omega_0, adds a constant phase whose
+    characteristic function damps the cross term: beta = exp(-2 (omega_0²/(3H) + a (m - q))). For Gaussian z,
+    E[sin²] = (1 - exp(-2v) ...)/2 and E[cos² z] carries the gradient, so the mean squared gradient of layer l over
+    that of layer l - 1 is (v/2)(1 + exp(-2v) beta)/q'. The product over the layers is G².
+    """
+    a_plain, noise = 2.0, network.width * s1**2
+    q = m = 0.5
+    gain_squared = 1.0
+    for layer in range(2, network.depth + 1):
+        a = a_plain + (noise if layer == 2 else 0.0)
+        v = a * q
+        beta = math.exp(-2.0 * (network.omega_0**2 / (3.0 * network.width) + a * (m - q)))
+        damped = math.exp(-2.0 * v) * beta
+        q_next = (1.0 - damped - math.exp(-v) * (1.0 - beta)) / 2.0
+        gain_squared *= (v / 2.0) * (1.0 + damped) / q_next
+        m = (1.0 - damped) / 2.0
+        q = q_next
+    return math.sqrt(gain_squared)
+
+
+def initial_band(network: SineNetwork, s0: float = 0.0, s1: float = 0.0) -> float:
+    """Root-mean-square angular frequency, per axis, of a fresh network's output, in radians per unit of coordinate.
+
+    sigma_1² = (first omega_0 / d)²/3 + s0²: the first layer's weights are U(±1/d), plus the noise;
+    sigma_out = sigma_1 G(H, s1). Measured over predicted: 0.94 to 1.07 (d = 1, 2, 3).
+    """
+    first = (network.first_omega_0 / network.dimensions) ** 2 / 3.0 + s0**2
+    return math.sqrt(first) * band_gain(network, s1)

@@ -1,0 +1,164 @@
+"""Laws: from what the target's spectrum says to the noise scales (s0, s1)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Dict, Optional, Type, Union
+
+from winner_ns.spectrum.band import SineNetwork, band_gain, initial_band
+
+PURPOSES: Dict[str, float] = {"interpolate": 0.5, "fit": 1.0, "memorise": 2.0}
+"""Purpose -> kappa, the initial band over the target's centroid frequency."""
+
+LAYER_TWO_VARIANCE: Dict[int, float] = {1: 16.0, 2: 3.0, 3: 1.2}
+"""V: variance of the second layer's pre-activation (plain SIREN: 1), by the number of coordinates; 1.2 from 3 on."""
+
+MOST_S0_IN_SPACE = 12.0
+"""Cap on s0 from three coordinates on, where more noise was measured to destroy shapes."""
+
+
+@dataclass(frozen=True)
+class TargetSpectrum:
+    """What the laws look at."""
+
+    kind: str
+    """image, audio, shape, volume or video."""
+    dimensions: int
+    channels: int
+    psi: float
+    """Spectral centroid, isotropic (mean over axes), Nyquist = 1."""
+    omega: float
+    """The mean-removed training samples' centroid as an angular frequency: psi times Nyquist, averaged over the axes,
+    radians per unit of coordinate."""
+    psi_raster: Optional[float] = None
+    """Centroid of the flattened raster (rows one after the other), channels averaged: what the authors' code runs."""
+
+
+@dataclass(frozen=True)
+class NoiseScales:
+    """Noise of layers 1 and 2 before the division by omega_0."""
+
+    s0: float
+    s1: float
+    first_layer_divisor: Optional[float] = None
+    """What s0 is divided by, where that is not the first layer's omega_0."""
+
+
+@dataclass(frozen=True)
+class PaperLaw:
+    """s0 = s_max (1 - exp(-a psi/C)), s1 = b psi/C with the paper's constants [s_max, a, b]."""
+
+    source: ClassVar[str] = "arXiv 2509.12980 (SIREN²): [3500, 5, 3] for audio, [50, 5, 0.4] for images"
+    constants: ClassVar[Dict[str, tuple]] = {"audio": (3500.0, 5.0, 3.0), "image": (50.0, 5.0, 0.4)}
+
+    def __call__(self, target: TargetSpectrum, network: SineNetwork) -> NoiseScales:
+        s_max, a, b = _constants(self, target)
+        return NoiseScales(
+            s_max * (1.0 - math.exp(-a * target.psi / target.channels)), b * target.psi / target.channels
+        )
+
+
+@dataclass(frozen=True)
+class ReferenceCodeLaw:
+    """The paper's law as its authors' code runs it.
+
+    a = 7 for audio; images are looked at as a flattened raster; the number of channels divides twice (once inside the
+    centroid); the noise of layer 1 is divided by the hidden layers' omega_0 even if the first layer's is another.
+    """
+
+    source: ClassVar[str] = "the code released with arXiv 2509.12980: [3500, 7, 3] for audio, [50, 5, 0.4] for images"
+    constants: ClassVar[Dict[str, tuple]] = {"audio": (3500.0, 7.0, 3.0), "image": (50.0, 5.0, 0.4)}
+
+    def __call__(self, target: TargetSpectrum, network: SineNetwork) -> NoiseScales:
+        s_max, a, b = _constants(self, target)
+        psi = target.psi if target.psi_raster is None else target.psi_raster
+        divided_twice = psi / target.channels / target.channels
+        return NoiseScales(
+            s_max * (1.0 - math.exp(-a * divided_twice)), b * divided_twice, first_layer_divisor=network.omega_0
+        )
+
+
+def _constants(law: Union[PaperLaw, ReferenceCodeLaw], target: TargetSpectrum) -> tuple:
+    if target.kind not in law.constants:
+        raise ValueError(
+            f"the paper gives no noise scales for {target.kind} targets, only for audio and images; "
+            "use --pipeline.model.law matching"
+        )
+    return law.constants[target.kind]
+
+
+@dataclass(frozen=True)
+class ExplicitLaw:
+    """s0 and s1 as given."""
+
+    s0: float = 0.0
+    s1: float = 0.0
+    source: ClassVar[str] = "given by the user"
+
+    def __call__(self, target: TargetSpectrum, network: SineNetwork) -> NoiseScales:
+        if not (self.s0 >= 0 and self.s1 >= 0 and math.isfinite(self.s0 + self.s1)):
+            raise ValueError(f"s0 and s1 must be finite and not negative, got {self.s0} and {self.s1}")
+        return NoiseScales(self.s0, self.s1)
+
+
+@dataclass(frozen=True)
+class MatchingLaw:
+    """Spectral matching: the fresh field's band is kappa times the target's centroid frequency, whatever the kind.
+
+    The layer-2 variance V = 1 + H s1²/2 is fixed by the number of coordinates, so s1 = sqrt(2 (V - 1)/H), and
+    s0 = sqrt((kappa Omega/G)² - (omega_0/d)²/3) makes sigma_out = kappa Omega (`initial_band`). Where that has no
+    root, s0 = 0 and s1 shrinks, down to plain SIREN where its own band already reaches kappa Omega.
+    """
+
+    kappa: float = PURPOSES["interpolate"]
+    variance: Optional[float] = None
+    """V; None is LAYER_TWO_VARIANCE."""
+    source: ClassVar[str] = "winner_ns: initial band = kappa x centroid frequency (docs/spectrum.md)"
+
+    def __call__(self, target: TargetSpectrum, network: SineNetwork) -> NoiseScales:
+        if not (self.kappa >= 0 and math.isfinite(self.kappa)):
+            raise ValueError(f"kappa must be finite and not negative, got {self.kappa}")
+        variance = LAYER_TWO_VARIANCE.get(target.dimensions, 1.2) if self.variance is None else self.variance
+        if not variance >= 1:
+            raise ValueError(f"the layer-2 variance must be at least 1 (plain SIREN), got {variance}")
+        wanted = self.kappa * target.omega
+        s1 = math.sqrt(2.0 * (variance - 1.0) / network.width) if network.depth > 1 else 0.0
+        own = (network.first_omega_0 / network.dimensions) ** 2 / 3.0
+        squared = (wanted / band_gain(network, s1)) ** 2 - own
+        if squared > 0:
+            s0 = math.sqrt(squared)
+            return NoiseScales(min(s0, MOST_S0_IN_SPACE) if target.dimensions >= 3 else s0, s1)
+        if initial_band(network) >= wanted:
+            return NoiseScales(0.0, 0.0)
+        low, high = 0.0, s1
+        for _ in range(60):
+            middle = (low + high) / 2
+            low, high = (middle, high) if initial_band(network, 0.0, middle) < wanted else (low, middle)
+        return NoiseScales(0.0, high)
+
+
+LAWS: Dict[str, Type] = {
+    "matching": MatchingLaw,
+    "paper": PaperLaw,
+    "reference-code": ReferenceCodeLaw,
+    "explicit": ExplicitLaw,
+}
+"""Every law by the name that the command line takes; `LAWS[name].source` says where it comes from."""
+
+
+def kappa_of(purpose: Union[str, float]) -> float:
+    """The kappa that a purpose (a name of PURPOSES or a number >= 0) stands for.
+
+    Raises:
+        ValueError: neither.
+    """
+    if purpose in PURPOSES:
+        return PURPOSES[purpose]  # type: ignore[index]
+    try:
+        kappa = float(purpose)
+    except ValueError:
+        kappa = math.nan
+    if not (kappa >= 0 and math.isfinite(kappa)):
+        raise ValueError(f"the purpose must be one of {', '.join(PURPOSES)} or a number >= 0, got {purpose!r}")
+    return kappa

@@ -1,0 +1,131 @@
+"""From a signal to its spectrum, and from its spectrum to noise scales, in the words that users are told."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Callable, Dict, Optional, Sequence, Union
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from winner_ns.spectrum.band import SineNetwork, initial_band
+from winner_ns.spectrum.centroid import centroid_of_function, spectral_centroid
+from winner_ns.spectrum.laws import (
+    LAWS,
+    ExplicitLaw,
+    MatchingLaw,
+    NoiseScales,
+    TargetSpectrum,
+    kappa_of,
+)
+
+DISTANCE_SCALE = 0.02
+"""delta: a shape's training target is tanh(distance / delta), distances in units of the unit cube."""
+
+SHAPE_KAPPA = 1.4
+"""kappa for shapes, whose training points are drawn without end, so that there is nothing to interpolate between."""
+
+BOTTLENECK_RATIO = 400.0
+"""Centroid frequency over plain SIREN's initial band above which plain SIREN was measured to stay on its plateau."""
+
+
+def grid_spectrum(
+    kind: str, samples: Shaped[np.ndarray, "*shape channels"], nyquist: Sequence[float]
+) -> TargetSpectrum:
+    """The spectrum of samples on a regular grid.
+
+    Args:
+        kind: image, audio, volume or video.
+        samples: the training samples, raw, channels last.
+        nyquist: per axis, the grid's Nyquist frequency in radians per unit of coordinate.
+    """
+    axes = [axis for axis in range(samples.ndim - 1) if samples.shape[axis] > 1]
+    channels = samples.shape[-1]
+    psi = float(np.mean([spectral_centroid(samples, axis) for axis in axes]))
+    omega = float(np.mean([spectral_centroid(samples, axis, remove_mean=True) * nyquist[axis] for axis in axes]))
+    # Row after row only where the array lies in memory that way; a copy of a large one would be no small matter.
+    raster = spectral_centroid(samples.reshape(-1, channels)) if kind == "image" else psi
+    return TargetSpectrum(kind, samples.ndim - 1, channels, psi, omega, raster)
+
+
+def shape_spectrum(
+    target: Callable[[Float[np.ndarray, "n 3"]], Float[np.ndarray, " n"]], resolution: int = 64
+) -> TargetSpectrum:
+    """The spectrum of a shape's training target (a function on the unit cube), from a grid of `resolution`^3."""
+    psi, omega = centroid_of_function(target, dimensions=3, resolution=resolution)
+    return TargetSpectrum("shape", 3, 1, psi, omega)
+
+
+@dataclass(frozen=True)
+class NoiseReport:
+    """What was measured, what the law made of it, and what to expect."""
+
+    psi: float
+    omega: float
+    """Radians per unit of coordinate."""
+    law: str
+    kappa: Optional[float]
+    """Of the matching law, else None."""
+    s0: float
+    s1: float
+    first_layer_divisor: Optional[float]
+    band: float
+    """Predicted rms angular frequency of the field's output at the start, per axis, radians per unit."""
+    plain_band: float
+    """The same for a plain SIREN."""
+
+    @property
+    def bottleneck(self) -> bool:
+        """Whether a plain SIREN is expected to collapse on this target."""
+        return self.omega > BOTTLENECK_RATIO * self.plain_band
+
+    def as_dict(self) -> Dict[str, Any]:
+        return asdict(self)
+
+
+def choose_noise(
+    target: TargetSpectrum,
+    network: SineNetwork,
+    law: str = "matching",
+    purpose: Optional[Union[str, float]] = None,
+    s0: Optional[float] = None,
+    s1: Optional[float] = None,
+) -> NoiseReport:
+    """Applies a law to a target's spectrum.
+
+    Args:
+        target: what was measured.
+        network: the sine network that is to be initialised.
+        law: a name of LAWS.
+        purpose: kappa of the matching law by name or number; None is "interpolate" (0.5), for shapes SHAPE_KAPPA.
+        s0, s1: for the explicit law; given with another law they are an error.
+
+    Raises:
+        ValueError: unknown names, contradicting flags, or a law that does not know this kind of target.
+    """
+    if law not in LAWS:
+        raise ValueError(f"unknown law {law!r}; there are {', '.join(LAWS)}")
+    if law != "explicit" and (s0 is not None or s1 is not None):
+        raise ValueError(f"s0 and s1 are computed by the law {law!r}; use the law explicit to give them")
+    if law != "matching" and purpose is not None:
+        raise ValueError(f"the law {law!r} knows no purpose; only matching does")
+    kappa: Optional[float] = None
+    if law == "explicit":
+        scales: NoiseScales = ExplicitLaw(s0 or 0.0, s1 or 0.0)(target, network)
+    elif law == "matching":
+        default = SHAPE_KAPPA if target.kind == "shape" else "interpolate"
+        kappa = kappa_of(default if purpose is None else purpose)
+        scales = MatchingLaw(kappa)(target, network)
+    else:
+        scales = LAWS[law]()(target, network)
+    return NoiseReport(
+        psi=target.psi_raster if law == "reference-code" and target.psi_raster is not None else target.psi,
+        omega=target.omega,
+        law=law,
+        kappa=kappa,
+        s0=scales.s0,
+        s1=scales.s1,
+        first_layer_divisor=scales.first_layer_divisor,
+        band=initial_band(network, scales.s0, scales.s1),
+        plain_band=initial_band(network),
+    )
