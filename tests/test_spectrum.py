@@ -247,3 +247,10 @@ def test_grid_spectrum_weighs_axes_by_their_own_nyquist():
     assert measured.psi == pytest.approx(0.75, abs=1e-6)
     assert measured.omega == pytest.approx((0.5 * 100 + 1.0 * 10) / 2, rel=1e-6)
     assert ExplicitLaw(1.0, 0.0)(measured, SineNetwork(2)).s0 == 1.0
+
+
+def test_centroid_of_eight_bit_samples_is_that_of_the_values_in_minus_one_to_one():
+    raw = np.array([0, 255, 0, 255], dtype=np.uint8)[:, None]
+    # As values [-1, 1, -1, 1]: all at Nyquist. As raw numbers half of it would be in the DC bin.
+    assert spectral_centroid(raw, offset=127.5) == pytest.approx(1.0, abs=1e-6)
+    assert grid_spectrum("audio", raw, (100.0,), value_offset=127.5).psi == pytest.approx(1.0, abs=1e-6)

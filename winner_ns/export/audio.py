@@ -49,7 +49,7 @@ def export_audio(
             format has it, else the format's own.
 
     Returns:
-        path, sample_rate, samples, seconds, channels and subtype.
+        path, sample_rate, samples, duration (s), channels and subtype.
 
     Raises:
         SignalError: another kind of run, a rate or subtype that the format lacks, or a failure to write.
@@ -90,7 +90,7 @@ def export_audio(
         "kind": "audio",
         "sample_rate": rate,
         "samples": count,
-        "seconds": count / rate,
+        "duration": count / rate,
         "channels": channels,
         "subtype": subtype,
     }

@@ -83,6 +83,11 @@ def export_image(
     }
 
 
+def default_image_suffix(loaded: LoadedField, bit_depth: Optional[int] = None) -> str:
+    """.png, or .tiff where the bit depth (None: the original's) is 32, which PNG does not hold."""
+    return ".tiff" if (bit_depth or original_depth(loaded)) == 32 else ".png"
+
+
 def _depth(loaded: LoadedField, output: Path, suffix: str, wanted: Optional[int]) -> int:
     held = DEPTHS[suffix]
     if wanted in held:
@@ -115,7 +120,9 @@ def _write(path: Path, suffix: str, pixels: Shaped[np.ndarray, "h w c"], output:
             Image.fromarray(squeezed).save(path, **options.get(suffix, {}))
         except (ValueError, OSError) as error:
             # The formats' limits: 65,500 pixels along a side for JPEG, 16,383 for WebP.
-            raise SignalError(output, f"cannot be written ({error})", "write PNG or TIFF, or a smaller image") from error
+            raise SignalError(
+                output, f"cannot be written ({error})", "write PNG or TIFF, or a smaller image"
+            ) from error
 
 
 def _write_tiff(path: Path, pixels: np.ndarray) -> None:

@@ -38,9 +38,9 @@ def resampled(loaded: LoadedField, shape: Sequence[int]) -> Iterator[Float[np.nd
     lie, at a higher one the outermost lie up to half a pixel outside of [-1, 1], and at a lower one each is the mean
     over its area, so that nothing aliases.
     """
-    inner = [max(1, math.ceil(n / m)) for n, m in zip(loaded.signal["shape"], shape)]
+    inner = [max(1, math.ceil(n / m)) for n, m in zip(loaded.signal["shape"], shape, strict=True)]
     lines = []
-    for n, e, m, k in zip(loaded.signal["shape"], loaded.signal["half_extent"], shape, inner):
+    for n, e, m, k in zip(loaded.signal["shape"], loaded.signal["half_extent"], shape, inner, strict=True):
         at = (np.arange(m * k) + 0.5) * (n / (m * k)) - 0.5 if m * k != n else np.arange(n)
         lines.append(e * (at * (2.0 / max(n - 1, 1)) - 1.0))
     across = math.prod(len(line) for line in lines[1:])
@@ -50,7 +50,7 @@ def resampled(loaded: LoadedField, shape: Sequence[int]) -> Iterator[Float[np.nd
         first = lines[0][row * inner[0] : (row + count) * inner[0]]
         values = on_lattice(loaded, [first, *lines[1:]])
         if max(inner) > 1:
-            split = [size for m, k in zip([count, *shape[1:]], inner) for size in (m, k)]
+            split = [size for m, k in zip([count, *shape[1:]], inner, strict=True) for size in (m, k)]
             values = values.reshape(*split, -1).mean(axis=tuple(range(1, 2 * len(shape), 2)))
         yield values
 
@@ -64,7 +64,7 @@ class NumberFormat:
     shift: float = 0.0
 
     def __call__(self, raw: Shaped[np.ndarray, "*shape"]) -> Shaped[np.ndarray, "*shape"]:
-        """Numbers of `dtype`; `raw` is overwritten."""
+        """Raw values as numbers of `dtype`."""
         if (self.factor, self.shift) != (1.0, 0.0):
             raw = raw * self.factor + self.shift
         if self.dtype.kind == "f":

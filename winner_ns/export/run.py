@@ -63,6 +63,20 @@ def load_run(path: Union[str, os.PathLike]) -> LoadedRun:
     return LoadedRun(loaded, folder, step)
 
 
+def read_description(path: Union[str, os.PathLike]) -> Dict[str, Any]:
+    """The description of a run that nerfstudio saved, as plain JSON, without building its field.
+
+    Args:
+        path: as for `load_run`, but no field file.
+
+    Raises:
+        SignalError: as `load_run`.
+    """
+    if not Path(path).exists():
+        raise SignalError(path, "no such run", _ADVICE)
+    return _read_checkpoint(_find_checkpoint(Path(path))[1])[0]
+
+
 def _find_checkpoint(path: Path) -> Tuple[Path, Path]:
     """The run's folder and the checkpoint that is meant."""
     if path.is_file() and path.suffix == ".ckpt":
@@ -71,12 +85,14 @@ def _find_checkpoint(path: Path) -> Tuple[Path, Path]:
         raise SignalError(path, "is no run", _ADVICE)
     folder = path.parent if path.is_file() or path.name == "nerfstudio_models" else path
     steps = {
-        int(match[1]): file for file in folder.glob("nerfstudio_models/*") if (match := _CHECKPOINT.fullmatch(file.name))
+        int(match[1]): file
+        for file in folder.glob("nerfstudio_models/*")
+        if (match := _CHECKPOINT.fullmatch(file.name))
     }
     if steps:
         return folder, steps[max(steps)]
     if (folder / "config.yml").is_file():
-        raise SignalError(folder, "the run has no checkpoint yet", "wait until training has saved one, or train again")
+        raise SignalError(path, "the run has no checkpoint yet", "wait until training has saved one, or train again")
     runs = [found.parent for pattern in ("*/config.yml", "*/*/config.yml") for found in folder.glob(pattern)]
     newest = max(runs, key=lambda run: run.stat().st_mtime, default=None)
     raise SignalError(path, "is no run", f"give a run in it, the newest is {newest}" if newest else _ADVICE)
@@ -94,6 +110,8 @@ def _read_checkpoint(path: Path) -> Tuple[Dict[str, Any], Dict[str, Tensor], Opt
     except Exception as error:  # Any type: zip, pickle and system errors.
         raise SignalError(path, "is cut or no checkpoint", "get a whole copy, or train again") from error
     try:
+        if not isinstance(checkpoint, dict):
+            raise TypeError
         state = {match: value for name, value in checkpoint["pipeline"].items() if (match := _MODEL.match(name))}
         described = [value for match, value in state.items() if match[1] == "_extra_state"]
         description = json.loads(described[0]["description"])
@@ -102,7 +120,9 @@ def _read_checkpoint(path: Path) -> Tuple[Dict[str, Any], Dict[str, Tensor], Opt
             path, "is no checkpoint of winner-siren", "give a run of `ns-train winner-siren`; others have `ns-export`"
         ) from error
     tensors = {
-        match.string[match.end() :]: value for match, value in state.items() if match[1] == "field." and torch.is_tensor(value)
+        match.string[match.end() :]: value
+        for match, value in state.items()
+        if match[1] == "field." and torch.is_tensor(value)
     }
     step = checkpoint.get("step")
     return description, tensors, step if isinstance(step, int) else None

@@ -97,7 +97,7 @@ class LoadedField:
         Not for shapes. First and last samples lie where the original's lie.
         """
         steps = (np.arange(n) * (2.0 / max(n - 1, 1)) - 1.0 for n in shape)
-        return on_lattice(self, [e * line for e, line in zip(self.signal["half_extent"], steps)])
+        return on_lattice(self, [e * line for e, line in zip(self.signal["half_extent"], steps, strict=True)])
 
 
 def on_lattice(
@@ -110,7 +110,9 @@ def on_lattice(
     result = np.empty((0, 1), dtype=np.float32)
     for start in range(0, size, block):
         index = np.unravel_index(np.arange(start, min(start + block, size)), shape)
-        values = function(torch.stack([line[torch.from_numpy(i)] for line, i in zip(axes, index)], dim=-1)).numpy()
+        values = function(
+            torch.stack([line[torch.from_numpy(i)] for line, i in zip(axes, index, strict=True)], dim=-1)
+        ).numpy()
         if start == 0:
             result = np.empty((size, values.shape[-1]), dtype=np.float32)
         result[start : start + block] = values
@@ -205,6 +207,9 @@ def _check_description(description: Dict[str, Any]) -> None:
         lists = [(shape, dimensions), (signal["half_extent"], dimensions), (target["offset"], channels)]
         positive = [*shape, signal["value_scale"], target["gain"]]
         lists.append(([signal["value_offset"]], 1))
+        positive += [signal[rate] for rate in {"audio": ["sample_rate"], "video": ["frame_rate"]}.get(kind, [])]
+        if np.dtype(signal["dtype"]).kind not in "uif":
+            raise ValueError(f"samples cannot be {signal['dtype']}")
     if any(len(values) != count or not all(map(math.isfinite, values)) for values, count in lists):
         raise ValueError("the description's numbers are not what the kind has")
     if not all(0 < value < math.inf for value in positive):

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 
 def default_chunk(device: torch.device) -> int:
-    """Points per piece: on a CPU what keeps a 256-wide field's layers in each core's cache (measured), else a lot."""
-    return 256 * torch.get_num_threads() if device.type == "cpu" else 262144
+    """Points per piece: on a CPU what keeps a 256-wide field's layers in a core's cache (measured), else a lot."""
+    return 256 if device.type == "cpu" else 262144
 
 
 def autograd_gradient(
@@ -87,5 +87,5 @@ def evaluate(
 ) -> Float[Tensor, "n c"]:
     """field(coordinates) without a graph, in chunks; the result is on the coordinates' device."""
     device = next(field.parameters()).device
-    chunk = default_chunk(device) if chunk is None else chunk
+    chunk = 4 * default_chunk(device) * torch.get_num_threads() if chunk is None else chunk
     return torch.cat([field(x.to(device)).to(coordinates.device) for x in coordinates.split(chunk)])

@@ -7,6 +7,8 @@ the matrix products, gradients accumulated by the product that computes them.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import List, Tuple
 
 import torch
@@ -16,21 +18,51 @@ from torch import Tensor
 from winner_ns.fields.siren import Siren
 
 
-@torch.no_grad()
 def siren_gradient(
     field: Siren, coordinates: Float[Tensor, "n d"], values: Float[Tensor, "n c"], chunk: int
 ) -> Tuple[Float[Tensor, ""], List[Tensor]]:
     """The mean squared error and its gradient by `field.parameters()`, `chunk` points at a time.
 
+    On a CPU each of torch's threads takes its own share of the points: unlike threads that share every matrix product
+    they need not wait for each other, which matters most where the machine has other work as well.
+
     Args:
         field: a sine network.
         coordinates: points.
         values: targets.
-        chunk: points at a time; the workspace takes 2 x depth + 1 arrays of chunk x width.
+        chunk: points at a time; the workspace takes 2 x depth arrays of chunk x width for each thread.
 
     Returns:
         The loss, and one gradient for each of `field.parameters()`, in their order.
     """
+    threads = torch.get_num_threads() if coordinates.device.type == "cpu" else 1
+    share = max(-(-len(coordinates) // threads), chunk)
+    parts = list(zip(coordinates.split(share), values.split(share)))
+    if len(parts) == 1:
+        totals = [_summed_gradient(field, coordinates, values, chunk)]
+    else:
+        totals = list(_one_thread_each(threads).map(lambda part: _summed_gradient(field, *part, chunk), parts))
+    loss, gradients = totals[0]
+    for more_loss, more_gradients in totals[1:]:
+        loss += more_loss
+        torch._foreach_add_(gradients, more_gradients)
+    torch._foreach_div_(gradients, float(values.numel()))
+    return loss / values.numel(), gradients
+
+
+@lru_cache(maxsize=1)
+def _one_thread_each(threads: int) -> ThreadPoolExecutor:
+    def set_up() -> None:
+        # Both are settings of the calling thread alone.
+        torch.set_num_threads(1)
+        torch.set_flush_denormal(True)
+
+    return ThreadPoolExecutor(threads, "siren-gradient", initializer=set_up)
+
+
+@torch.no_grad()
+def _summed_gradient(field: Siren, coordinates: Tensor, values: Tensor, chunk: int) -> Tuple[Tensor, List[Tensor]]:
+    """The summed squared error and its gradient."""
     omegas = [layer.omega_0 for layer in field.layers]
     weights = [layer.weight for layer in field.layers]
     transposed = [weight.t() for weight in weights]
@@ -42,16 +74,17 @@ def siren_gradient(
     first_gradient = torch.zeros_like(transposed[0], memory_format=torch.contiguous_format)
     weight_gradients = [torch.zeros_like(weight) for weight in weights]
     bias_gradients = [torch.zeros_like(bias) for bias in biases]
-    output_weight_gradient, output_bias_gradient = torch.zeros_like(output_weight), torch.zeros_like(output_bias)
-    total = coordinates.new_zeros(())
+    output_weight_gradient = torch.zeros_like(output_weight)
+    errors = torch.empty_like(values)
 
-    workspace = coordinates.new_empty(2 * len(weights) + 1, min(chunk, len(coordinates)), output_weight.shape[1])
+    workspace = coordinates.new_empty(2 * len(weights), min(chunk, len(coordinates)), output_weight.shape[1])
     rows = -1
-    for x, y in zip(coordinates.split(chunk), values.split(chunk)):
+    for x, y, error in zip(coordinates.split(chunk), values.split(chunk), errors.split(chunk)):
         if len(x) != rows:
             rows = len(x)
-            # z is the pre-activation, then its cosine, then the gradient by the pre-activation.
-            upstream, *arrays = (array[:rows] for array in workspace)
+            arrays = [array[:rows] for array in workspace]
+            # z is the pre-activation, then its cosine, then the gradient by the pre-activation; a sine's array takes
+            # the gradient by the sine once the sine itself is done with.
             sines, z, z_transposed = arrays[0::2], arrays[1::2], [array.t() for array in arrays[1::2]]
             ones = x.new_ones(rows)
 
@@ -60,26 +93,22 @@ def siren_gradient(
             torch.addmm(biases[i], previous, transposed[i], alpha=omega_0, out=z[i])
             previous = torch.sin(z[i], out=sines[i])
             z[i].cos_()
-        error = torch.addmm(output_bias, previous, output_weight.t()).sub_(y)
+        torch.addmm(output_bias, previous, output_weight.t(), out=error).sub_(y)
 
-        flat = error.view(-1)
-        total += torch.dot(flat, flat)
         output_weight_gradient.addmm_(error.t(), previous)
-        output_bias_gradient.add_(error.sum(0))
-        torch.mm(error, output_weight, out=upstream)
+        torch.mm(error, output_weight, out=previous)
         for i in reversed(hidden):
-            z[i].mul_(upstream)
+            z[i].mul_(sines[i])
             bias_gradients[i].addmv_(z_transposed[i], ones)
             weight_gradients[i].addmm_(z_transposed[i], sines[i - 1])
-            torch.addmm(upstream, z[i], weights[i], beta=0, alpha=omegas[i], out=upstream)
-        z[0].mul_(upstream)
+            torch.addmm(sines[i], z[i], weights[i], beta=0, alpha=omegas[i], out=sines[i - 1])
+        z[0].mul_(sines[0])
         bias_gradients[0].addmv_(z_transposed[0], ones)
         first_gradient.addmm_(x.t(), z[0])
 
     weight_gradients[0] = first_gradient.t().contiguous()
-    scale = 2.0 / values.numel()
     gradients: List[Tensor] = []
     for omega_0, weight_gradient, bias_gradient in zip(omegas, weight_gradients, bias_gradients):
-        gradients += [weight_gradient.mul_(scale * omega_0), bias_gradient.mul_(scale * omega_0)]
-    gradients += [output_weight_gradient.mul_(scale), output_bias_gradient.mul_(scale)]
-    return total / values.numel(), gradients
+        gradients += [weight_gradient.mul_(2.0 * omega_0), bias_gradient.mul_(2.0 * omega_0)]
+    gradients += [output_weight_gradient.mul_(2.0), errors.sum(0).mul_(2.0)]
+    return errors.square_().sum(), gradients

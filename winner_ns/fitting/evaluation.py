@@ -98,11 +98,13 @@ def _evaluate_shape(field: LoadedField, target: ShapeTarget, mesh_resolution: in
         low, high = _bounds(target)
         points = np.random.default_rng(seed).uniform(low, high, (VOLUME_POINTS, 3)).astype(np.float32)
         figures["iou"] = intersection_over_union(target.signal.signed_distance(points), fitted(points))
+    vertices, faces = extract_unit_mesh(field, mesh_resolution)
     try:
-        vertices, faces = extract_unit_mesh(field, mesh_resolution)
         surface, normals = target.signal.sample_surface(SURFACE_POINTS, seed)
     except SignalError:
-        return figures  # No surface yet, or none that could be sampled.
+        return figures  # Samples too far from the surface to say where it is.
+    if len(faces) == 0:
+        return figures  # No surface yet.
     figures |= surface_distances(surface, normals, *_sample_mesh(vertices, faces, SURFACE_POINTS, seed))
     diagonal = float(np.linalg.norm(np.ptp(surface, axis=0)))
     figures["chamfer_percent_of_diagonal"] = 100.0 * figures["chamfer"] / diagonal

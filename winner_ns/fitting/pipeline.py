@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import time
@@ -17,7 +15,7 @@ from nerfstudio.utils import writer
 from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
-from winner_ns.export.comparison import write_results
+from winner_ns.export.output import replacing
 from winner_ns.fitting.datamanager import SignalDataManager, SignalDataManagerConfig
 from winner_ns.fitting.evaluation import evaluate_field, pictures
 from winner_ns.fitting.model import SignalModel, SignalModelConfig
@@ -64,6 +62,8 @@ class SignalPipeline(VanillaPipeline):
         """Figures of the whole signal; with an output path also the results as files (`ns-eval`)."""
         figures = self.figures()
         if output_path is not None:
+            from winner_ns.export.comparison import write_results
+
             write_results(self.model.loaded_field, output_path, self.datamanager.need_target().signal)
         return figures
 
@@ -80,6 +80,8 @@ class SignalPipeline(VanillaPipeline):
 
     def finish(self, run: Path, step: int, seconds: float) -> None:
         """Writes what a user came for into the run's folder and says where it is."""
+        from winner_ns.export.comparison import write_results  # Imports matplotlib, which is slow.
+
         target = self.datamanager.need_target()
         figures = self.figures()
         results = run / "results"
@@ -102,11 +104,6 @@ class SignalPipeline(VanillaPipeline):
 
 def write_json(path: Path, content: Any) -> Path:
     """Writes JSON whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump(content, file, indent=2)
-        file.write("\n")
-    os.chmod(temporary, 0o644)
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     return path

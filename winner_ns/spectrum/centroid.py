@@ -27,6 +27,7 @@ def spectral_centroid(
     samples: Shaped[np.ndarray, "*shape channels"],
     axis: Optional[int] = None,
     *,
+    offset: float = 0.0,
     remove_mean: bool = False,
 ) -> float:
     """Spectral centroid of samples on a regular grid, in (0, 1) with 1 at Nyquist.
@@ -40,7 +41,9 @@ def spectral_centroid(
     Args:
         samples: any real type, channels last; may be memory-mapped.
         axis: the axis along which to transform (the channels don't count); None: all, averaged (isotropic).
-        remove_mean: subtract each channel's mean over the whole array first.
+        offset: the raw value that counts as zero (the DC bin counts, so 8-bit samples and the same samples in
+            [-1, 1] differ by it).
+        remove_mean: subtract each channel's mean over the whole array instead.
 
     Returns:
         psi.
@@ -51,8 +54,8 @@ def spectral_centroid(
     axes = [a for a in range(samples.ndim - 1) if samples.shape[a] > 1] if axis is None else [axis]
     if not axes or any(samples.shape[a] < 2 for a in axes):
         raise ValueError(f"a spectral centroid needs at least 2 samples along an axis, got the shape {samples.shape[:-1]}")
-    mean = channel_means(samples) if remove_mean else np.zeros(samples.shape[-1])
-    return float(np.mean([_centroid_along(samples, a, mean) for a in axes]))
+    zero = channel_means(samples) if remove_mean else np.full(samples.shape[-1], offset)
+    return float(np.mean([_centroid_along(samples, a, zero) for a in axes]))
 
 
 def channel_means(samples: Shaped[np.ndarray, "*shape channels"]) -> Float[np.ndarray, " channels"]:
@@ -62,7 +65,7 @@ def channel_means(samples: Shaped[np.ndarray, "*shape channels"]) -> Float[np.nd
     return sum(blocks, np.zeros(samples.shape[-1])) / len(flat)
 
 
-def _centroid_along(samples: np.ndarray, axis: int, mean: np.ndarray) -> float:
+def _centroid_along(samples: np.ndarray, axis: int, zero: np.ndarray) -> float:
     """The mean over lines along `axis` of their centroids."""
     lines = np.moveaxis(samples, axis, -1)  # [*others, channels, n]
     n = lines.shape[-1]
@@ -76,7 +79,7 @@ def _centroid_along(samples: np.ndarray, axis: int, mean: np.ndarray) -> float:
             piece = block[..., start : start + LONGEST_TRANSFORM]
             if piece.shape[-1] < min(n, LONGEST_TRANSFORM):
                 break  # A shorter rest would count with other frequencies; the pieces before it speak for it.
-            spectrum = np.abs(scipy.fft.rfft((piece - mean[:, None]).astype(np.float32), workers=-1))
+            spectrum = np.abs(scipy.fft.rfft((piece - zero[:, None]).astype(np.float32), workers=-1))
             weighted += spectrum @ scipy.fft.rfftfreq(piece.shape[-1]) * 2.0
             magnitude += spectrum.sum(axis=-1, dtype=np.float64)
         # What rounding leaves of a line that equals the mean is not a spectrum.

@@ -30,7 +30,7 @@ BOTTLENECK_RATIO = 400.0
 
 
 def grid_spectrum(
-    kind: str, samples: Shaped[np.ndarray, "*shape channels"], nyquist: Sequence[float]
+    kind: str, samples: Shaped[np.ndarray, "*shape channels"], nyquist: Sequence[float], value_offset: float = 0.0
 ) -> TargetSpectrum:
     """The spectrum of samples on a regular grid.
 
@@ -38,13 +38,14 @@ def grid_spectrum(
         kind: image, audio, volume or video.
         samples: the training samples, raw, channels last.
         nyquist: per axis, the grid's Nyquist frequency in radians per unit of coordinate.
+        value_offset: the raw value that counts as zero: psi is that of the values in [-1, 1].
     """
     axes = [axis for axis in range(samples.ndim - 1) if samples.shape[axis] > 1]
     channels = samples.shape[-1]
-    psi = float(np.mean([spectral_centroid(samples, axis) for axis in axes]))
+    psi = float(np.mean([spectral_centroid(samples, axis, offset=value_offset) for axis in axes]))
     omega = float(np.mean([spectral_centroid(samples, axis, remove_mean=True) * nyquist[axis] for axis in axes]))
     # Row after row only where the array lies in memory that way; a copy of a large one would be no small matter.
-    raster = spectral_centroid(samples.reshape(-1, channels)) if kind == "image" else psi
+    raster = spectral_centroid(samples.reshape(-1, channels), offset=value_offset) if kind == "image" else psi
     return TargetSpectrum(kind, samples.ndim - 1, channels, psi, omega, raster)
 
 

@@ -1,0 +1,240 @@
+"""winner-ns: inspect signals and export finished runs. Everything heavy is imported by the command that needs it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, Optional, Sequence
+
+from winner_ns import __version__
+from winner_ns.errors import SignalError
+
+
+def main(arguments: Optional[Sequence[str]] = None) -> int:
+    """Runs `winner-ns`; returns the exit status: 0, 1 for bad input, 130 for Ctrl-C (argparse exits with 2)."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.command(options)
+        sys.stdout.flush()
+    except SignalError as error:
+        return _fail(str(error))
+    except MemoryError as error:
+        return _fail(f"not enough memory ({error}); ask for a smaller size or resolution")
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; Python would complain when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        return _fail(str(error))
+    return 0
+
+
+def _fail(line: str) -> int:
+    print(f"winner-ns: error: {line}", file=sys.stderr)
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="winner-ns", description="Inspect signals and export what was fitted to them."
+    )
+    parser.add_argument("--version", action="version", version=f"winner-ns {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_inspect(commands)
+    export = commands.add_parser("export", help="write what a run has fitted to a file that other programs read")
+    exports = export.add_subparsers(required=True, metavar="WHAT")
+    _add_image(exports)
+    _add_audio(exports)
+    _add_mesh(exports)
+    _add_volume(exports)
+    _add_export(exports, "field", "the field itself, one .safetensors file for winner_ns.load_field", _export_field)
+    return parser
+
+
+def _add_inspect(commands: Any) -> None:
+    parser = commands.add_parser("inspect", help="show a signal's spectrum and what a law makes of it")
+    parser.set_defaults(command=_inspect)
+    parser.add_argument("file", type=Path, help="image, sound, mesh, point samples, volume or video")
+    parser.add_argument(
+        "--kind", default="auto", help="image, audio, shape, volume or video (default: told by the file)"
+    )
+    parser.add_argument("--law", default="matching", help="matching (default), paper, reference-code or explicit")
+    parser.add_argument(
+        "--purpose", help="of the law matching: interpolate (default), fit, memorise, or kappa as a number"
+    )
+    parser.add_argument("--s0", type=float, help="noise scale of layer 1, for the law explicit")
+    parser.add_argument("--s1", type=float, help="noise scale of layer 2, for the law explicit")
+    parser.add_argument("--width", type=_count, help="neurons of every sine layer (default 256, shapes 128)")
+    parser.add_argument("--depth", type=_count, help="number of sine layers (default 4)")
+    parser.add_argument("--omega-0", type=_positive, default=30.0, help="frequency factor (default 30)")
+    parser.add_argument("--first-omega-0", type=_positive, help="of the first layer (default: omega-0)")
+    sound = parser.add_argument_group("sounds")
+    sound.add_argument("--start", type=float, help="seconds to skip")
+    sound.add_argument("--duration", type=float, help="seconds to read")
+    sound.add_argument("--duration-samples", type=int, help="samples to read, instead of --duration")
+    sound.add_argument("--sample-rate", type=int, help="hertz to resample to")
+    sound.add_argument("--mono", action="store_true", default=None, help="average the channels")
+    parser.add_argument("--plot", type=Path, metavar="PNG", help="draw the spectrum and the bands")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _add_export(exports: Any, name: str, help: str, command: Callable[..., Dict[str, Any]]) -> argparse.ArgumentParser:
+    parser = exports.add_parser(name, help=help)
+    parser.set_defaults(command=_export, export=command)
+    parser.add_argument(
+        "run", type=Path, metavar="RUN", help="a run's folder, its config.yml, a checkpoint, a field file"
+    )
+    parser.add_argument("-o", "--output", type=Path, help="the file to write; its suffix says the format")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    return parser
+
+
+def _add_image(exports: Any) -> None:
+    parser = _add_export(exports, "image", "an image: PNG, TIFF, JPEG, WebP, BMP, EXR or .npy", _export_image)
+    parser.add_argument("--scale", type=float, default=1.0, help="factor of width and height (default 1)")
+    parser.add_argument("--bit-depth", type=int, choices=(8, 16, 32), help="32 is float (default: the original's)")
+
+
+def _add_audio(exports: Any) -> None:
+    parser = _add_export(exports, "audio", "a sound: WAV, FLAC, OGG, MP3, AIFF or .npy", _export_audio)
+    parser.add_argument("--sample-rate", type=int, help="hertz (default: the original's)")
+    parser.add_argument("--subtype", help="number format: PCM_16, PCM_24, FLOAT, … (default: the original's)")
+
+
+def _add_mesh(exports: Any) -> None:
+    parser = _add_export(exports, "mesh", "a shape's surface: PLY, OBJ, STL, GLB or OFF", _export_mesh)
+    parser.add_argument("--resolution", type=int, default=256, help="grid points along each axis (default 256)")
+
+
+def _add_volume(exports: Any) -> None:
+    parser = _add_export(exports, "volume", "a volume (.npy) or video (.npy, .mp4)", _export_volume)
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="factor of all axes, but of a video's time (default 1)"
+    )
+    parser.add_argument(
+        "--bit-depth", type=int, choices=(8, 16, 32), help="32 is float (default: the original's numbers)"
+    )
+
+
+def _inspect(options: argparse.Namespace) -> None:
+    from winner_ns.export.output import check_suffix
+    from winner_ns.fitting.settings import SETTINGS
+    from winner_ns.signals import ReadOptions, load_signal
+    from winner_ns.spectrum.inspection import inspect_signal
+
+    if options.plot:
+        from winner_ns.export.spectrum_plot import SUFFIXES, write_spectrum_plot
+
+        check_suffix(options.plot, SUFFIXES)
+    reading = ("start", "duration", "duration_samples", "sample_rate", "mono")
+    given = {name: getattr(options, name) for name in reading if getattr(options, name) is not None}
+    signal = load_signal(options.file, options.kind, ReadOptions(**given))
+    if given and signal.kind != "audio":
+        flag = "--" + next(iter(given)).replace("_", "-")
+        raise SignalError(flag, f"is for sounds, {options.file} is of the kind {signal.kind}", "leave it out")
+    defaults = SETTINGS[signal.kind]
+    inspection = inspect_signal(
+        signal,
+        width=options.width or defaults.width,
+        depth=options.depth or defaults.depth,
+        omega_0=options.omega_0,
+        first_omega_0=options.first_omega_0,
+        law=options.law,
+        purpose=options.purpose,
+        s0=options.s0,
+        s1=options.s1,
+    )
+    if options.plot:
+        write_spectrum_plot(options.plot, inspection)
+    if options.json:
+        plot = {"plot": str(options.plot)} if options.plot else {}
+        _print_json({**inspection.as_dict(), **plot})
+    else:
+        print("\n".join([*inspection.lines(), *([f"plot      {options.plot}"] if options.plot else [])]))
+
+
+def _export(options: argparse.Namespace) -> None:
+    from winner_ns.export.run import load_run
+
+    started = time.monotonic()
+    run = load_run(options.run)
+    result = options.export(run, options)
+    result["seconds"] = round(time.monotonic() - started, 3)
+    if options.json:
+        _print_json(result)
+        return
+    facts = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in result.items() if key not in _UNTOLD)
+    print(f"{result['path']}: {facts}")
+    for warning in result.get("warnings", ()):
+        print(f"winner-ns: warning: {warning}", file=sys.stderr)
+
+
+_UNTOLD = ("path", "kind", "warnings")
+
+
+def _export_image(run: Any, options: argparse.Namespace) -> Dict[str, Any]:
+    from winner_ns.export.image import default_image_suffix, export_image
+    from winner_ns.export.output import fitted_path, require_kind
+
+    require_kind(run, "image")
+    output = options.output or fitted_path(run, default_image_suffix(run, options.bit_depth))
+    return export_image(run, output, options.scale, options.bit_depth)
+
+
+def _export_audio(run: Any, options: argparse.Namespace) -> Dict[str, Any]:
+    from winner_ns.export.audio import export_audio
+    from winner_ns.export.output import fitted_path
+
+    return export_audio(run, options.output or fitted_path(run, ".wav"), options.sample_rate, options.subtype)
+
+
+def _export_mesh(run: Any, options: argparse.Namespace) -> Dict[str, Any]:
+    from winner_ns.export.mesh import export_mesh
+    from winner_ns.export.output import fitted_path
+
+    return export_mesh(run, options.output or fitted_path(run, ".ply"), options.resolution)
+
+
+def _export_volume(run: Any, options: argparse.Namespace) -> Dict[str, Any]:
+    from winner_ns.export.output import fitted_path
+    from winner_ns.export.volume import export_volume
+
+    return export_volume(run, options.output or fitted_path(run, ".npy"), options.scale, options.bit_depth)
+
+
+def _export_field(run: Any, options: argparse.Namespace) -> Dict[str, Any]:
+    from winner_ns.export.field import export_field
+    from winner_ns.export.output import fitted_path
+
+    return export_field(run, options.output or fitted_path(run, ".safetensors"))
+
+
+def _print_json(result: Dict[str, Any]) -> None:
+    print(json.dumps(result, allow_nan=False))
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+    return int(text)
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

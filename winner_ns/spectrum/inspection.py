@@ -1,0 +1,190 @@
+"""What a signal's spectrum says before any training: centroid, noise scales, bands, and whether plain SIREN will do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional, Tuple, Union
+
+import numpy as np
+from jaxtyping import Float
+
+from winner_ns.errors import SignalError
+from winner_ns.spectrum.band import SineNetwork
+from winner_ns.spectrum.centroid import LONGEST_TRANSFORM, channel_means, scattered_interpolant
+from winner_ns.spectrum.laws import TargetSpectrum
+from winner_ns.spectrum.target import DISTANCE_SCALE, NoiseReport, choose_noise, grid_spectrum, shape_spectrum
+
+if TYPE_CHECKING:
+    from winner_ns.signals import GridSignal, ShapeSignal
+
+SHAPE_RESOLUTION = 64
+"""Samples per axis of the grid that a shape's spectrum is measured on."""
+
+MOST_LINES_SAMPLES = 2**24
+"""Samples that an averaged magnitude spectrum is made of, at most."""
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """A signal, its spectrum, and what a law makes of it."""
+
+    signal: Union[GridSignal, ShapeSignal]
+    network: SineNetwork
+    nyquist: Tuple[float, ...]
+    """Per axis, radians per unit of coordinate; of a shape, of the grid it was measured on."""
+    report: NoiseReport
+
+    def as_dict(self) -> Dict[str, Any]:
+        """Plain JSON: kind, shape (None for shapes in 3D), channels, psi, omega, law, s0, s1, bands, warnings, …"""
+        grid = self.signal.kind != "shape"
+        return {
+            "file": str(self.signal.path),
+            "kind": self.signal.kind,
+            "shape": list(self.signal.shape) if grid else None,
+            "channels": self.signal.channels if grid else 1,
+            "nyquist": [float(n) for n in self.nyquist],
+            **self.report.as_dict(),
+            "bottleneck": self.report.bottleneck,
+            "network": {
+                "width": self.network.width,
+                "depth": self.network.depth,
+                "omega_0": self.network.omega_0,
+                "first_omega_0": self.network.first_omega_0,
+            },
+            "signal": self.signal.describe(),
+            "warnings": self.warnings(),
+        }
+
+    def warnings(self) -> List[str]:
+        """The reader's warnings, and the one about plain SIREN."""
+        lines = list(self.signal.warnings)
+        if self.report.bottleneck:
+            lines.append(
+                f"the target's energy lies {self.report.omega / self.report.plain_band:.0f} times above the band of a "
+                "plain SIREN: expect a plain one to collapse to about zero"
+            )
+        return lines
+
+    def lines(self) -> List[str]:
+        """What a user reads."""
+        report, network = self.report, self.network
+        if self.signal.kind == "shape":
+            signal = self.signal.describe()
+            size = f"{signal['source']}, {signal.get('faces', signal.get('points'))}"
+            size += " faces" if "faces" in signal else " points"
+            where = f" (of a grid of {SHAPE_RESOLUTION}^3 over tanh(distance / {DISTANCE_SCALE:g}))"
+        else:
+            size = f"{' x '.join(str(n) for n in self.signal.shape)}, {self.signal.channels} channel(s)"
+            where = ""
+        kappa = "" if report.kappa is None else f", kappa {report.kappa:g}"
+        return [
+            f"{self.signal.kind:9} {self.signal.path}: {size}",
+            f"network   {network.dimensions} -> {network.depth} x {network.width}, omega_0 {network.omega_0:g}"
+            f" (first layer {network.first_omega_0:g})",
+            f"Nyquist   {' / '.join(f'{n:.5g}' for n in dict.fromkeys(self.nyquist))} rad/unit{where}",
+            f"spectrum  psi {report.psi:.4f} of Nyquist, Omega {report.omega:.5g} rad/unit",
+            f"law       {report.law}{kappa}: s0 {report.s0:.5g}, s1 {report.s1:.4g}",
+            f"band      {report.band:.5g} rad/unit at the start (plain SIREN {report.plain_band:.4g})",
+            *(f"warning   {warning}" for warning in self.warnings()),
+        ]
+
+
+def inspect_signal(
+    signal: Union[GridSignal, ShapeSignal],
+    width: int = 256,
+    depth: int = 4,
+    omega_0: float = 30.0,
+    first_omega_0: Optional[float] = None,
+    **law: Any,
+) -> Inspection:
+    """Measures a signal's spectrum and applies a law to it.
+
+    Args:
+        signal: what would be fitted, all of its samples.
+        width, depth, omega_0, first_omega_0: of the sine network; first_omega_0 is omega_0 where None.
+        law: law, purpose, s0 and s1 as `choose_noise` takes them.
+
+    Raises:
+        SignalError: flags that contradict each other, or a law that does not know this kind.
+    """
+    if signal.kind == "shape":
+        dimensions, nyquist = 3, (np.pi * (SHAPE_RESOLUTION - 1) / 2,) * 3
+    else:
+        dimensions, nyquist = signal.dimensions, signal.nyquist
+    network = SineNetwork(dimensions, width, depth, omega_0, omega_0 if first_omega_0 is None else first_omega_0)
+    spectrum = target_spectrum(signal)
+    try:
+        report = choose_noise(spectrum, network, **law)
+    except ValueError as error:
+        raise SignalError(signal.path, str(error), "see `winner-ns inspect --help`") from error
+    return Inspection(signal, network, nyquist, report)
+
+
+def target_spectrum(signal: Union[GridSignal, ShapeSignal]) -> TargetSpectrum:
+    """The spectrum of what a field would be trained on, from all samples of a signal."""
+    if signal.kind == "shape":
+        return shape_spectrum(shape_target(signal), SHAPE_RESOLUTION)
+    return grid_spectrum(signal.kind, signal.samples, signal.nyquist, signal.value_offset)
+
+
+def shape_target(signal: ShapeSignal) -> Callable[[Float[np.ndarray, "n 3"]], Float[np.ndarray, " n"]]:
+    """tanh(signed distance / DISTANCE_SCALE) as a function on the unit cube; between given distances, interpolated."""
+    if signal.source == "distances":
+        distance = scattered_interpolant(signal.points, signal.distances)
+    else:
+        distance = signal.signed_distance
+    return lambda points: np.tanh(distance(points) / DISTANCE_SCALE)
+
+
+def magnitude_spectrum(
+    signal: Union[GridSignal, ShapeSignal], bins: int = 200
+) -> Tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """The magnitude spectrum of the mean-removed target, averaged over lines, axes and logarithmic bins.
+
+    Returns:
+        Angular frequencies in radians per unit of coordinate and mean magnitudes per sample, where there are any.
+    """
+    if signal.kind == "shape":
+        line = np.linspace(-1.0, 1.0, SHAPE_RESOLUTION)
+        points = np.stack(np.meshgrid(line, line, line, indexing="ij"), axis=-1).reshape(-1, 3)
+        samples = shape_target(signal)(points).reshape(*(SHAPE_RESOLUTION,) * 3, 1)
+        nyquist: Tuple[float, ...] = (np.pi * (SHAPE_RESOLUTION - 1) / 2,) * 3
+    else:
+        samples, nyquist = signal.samples, signal.nyquist
+    mean = channel_means(samples)
+    frequencies, magnitudes = [], []
+    for axis, highest in enumerate(nyquist):
+        if samples.shape[axis] > 1:
+            n = min(samples.shape[axis], LONGEST_TRANSFORM)
+            frequencies.append(2.0 * highest * np.fft.rfftfreq(n)[1:])
+            magnitudes.append(_mean_magnitude(samples, axis, n, mean)[1:])
+    edges = np.geomspace(min(f[0] for f in frequencies), max(f[-1] for f in frequencies) * (1 + 1e-9), bins + 1)
+    # Each axis counts alike, however many frequencies it has in a bin.
+    totals, counts, centers = np.zeros(bins), np.zeros(bins), np.zeros(bins)
+    for frequency, magnitude in zip(frequencies, magnitudes, strict=True):
+        number = np.bincount(bin_ := np.clip(np.digitize(frequency, edges) - 1, 0, bins - 1), minlength=bins)
+        hit = number > 0
+        totals[hit] += (np.bincount(bin_, magnitude, bins) / np.maximum(number, 1))[hit]
+        centers[hit] += (np.bincount(bin_, frequency, bins) / np.maximum(number, 1))[hit]
+        counts += hit
+    filled = counts > 0
+    return centers[filled] / counts[filled], totals[filled] / counts[filled]
+
+
+def _mean_magnitude(samples: np.ndarray, axis: int, n: int, mean: np.ndarray) -> Float[np.ndarray, " f"]:
+    """|Y(f)| / n of n samples along an axis, from 0 to Nyquist, averaged over (evenly spaced) lines and channels."""
+    total, count = np.zeros(n // 2 + 1), 0
+    for line in _lines(np.moveaxis(samples, axis, -2), n, mean):
+        total += np.abs(np.fft.rfft(line, axis=0)).sum(axis=1)
+        count += line.shape[1]
+    return total / (count * n)
+
+
+def _lines(samples: np.ndarray, n: int, mean: np.ndarray) -> Iterator[Float[np.ndarray, "n c"]]:
+    """Lines of n samples from [*others, n, channels]; evenly spaced ones where there are very many."""
+    others = samples.shape[:-2]
+    number = int(np.prod(others, dtype=np.int64))
+    step = max(1, -(-samples.size // MOST_LINES_SAMPLES))
+    for flat in range(0, number, step):
+        line = samples[np.unravel_index(flat, others)] if others else samples
+        yield line[:n] - mean
