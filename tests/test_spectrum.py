@@ -61,7 +61,9 @@ def test_mean_removed_and_axes_and_channels():
     two = np.concatenate([column(1, -1, 1, -1), column(0, 1, 0, -1)], axis=1)
     assert spectral_centroid(two) == pytest.approx(0.75, abs=1e-6)
     # The first row of zeros has no spectrum and no say.
-    assert spectral_centroid(np.vstack([np.zeros(4), [1, -1, 1, -1]])[..., None], axis=1) == pytest.approx(1.0, abs=1e-6)
+    assert spectral_centroid(np.vstack([np.zeros(4), [1, -1, 1, -1]])[..., None], axis=1) == pytest.approx(
+        1.0, abs=1e-6
+    )
 
 
 @settings(max_examples=40, deadline=None)
@@ -162,7 +164,9 @@ def spectrum(kind="audio", dimensions=1, channels=1, psi=0.5732, omega=1000.0, r
 
 
 # Published code's scales for the paper's clips and images, from their psi (four digits).
-@pytest.mark.parametrize(("psi", "s0", "s1"), [(0.5732, 3436.7, 1.720), (0.6310, 3457.8, 1.893), (0.0737, 1410.6, 0.221)])
+@pytest.mark.parametrize(
+    ("psi", "s0", "s1"), [(0.5732, 3436.7, 1.720), (0.6310, 3457.8, 1.893), (0.0737, 1410.6, 0.221)]
+)
 def test_reference_code_law_on_audio(psi, s0, s1):
     scales = ReferenceCodeLaw()(spectrum(psi=psi), SineNetwork(1))
     assert scales.s0 == pytest.approx(s0, rel=1e-3)

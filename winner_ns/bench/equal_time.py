@@ -51,11 +51,20 @@ METHODS: Dict[str, Dict[str, Any]] = {
 }
 
 
-def run_cell(path: Path, method: str, seconds: float, seed: int, overrides: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
+def run_cell(
+    path: Path, method: str, seconds: float, seed: int, overrides: Optional[Dict[str, Any]] = None
+) -> Dict[str, Any]:
     """Trains one signal by one method for some seconds and returns its figures."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    how = {"family": "winner", "purpose": None, "rate": None, "recipe": False, **METHODS.get(method, {}), **(overrides or {})}
+    how = {
+        "family": "winner",
+        "purpose": None,
+        "rate": None,
+        "recipe": False,
+        **METHODS.get(method, {}),
+        **(overrides or {}),
+    }
     target = load_target(path, "auto", how["holdout"], astuple(READ), 2**19, seed)
     kind = target_kind(target)
     settings = field_settings(
@@ -140,7 +149,9 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path("equal-time.jsonl"), help="results so far, and to come")
     arguments = parser.parse_args()
 
-    results = [json.loads(line) for line in arguments.results.read_text().splitlines()] if arguments.results.exists() else []
+    results = (
+        [json.loads(line) for line in arguments.results.read_text().splitlines()] if arguments.results.exists() else []
+    )
     done = {(r["signal"], r["method"], r["seconds"], r["seed"]) for r in results}
     cells: List[Tuple[Path, str, float, int]] = [
         (path, method, arguments.seconds, seed)

@@ -125,7 +125,8 @@ def main() -> None:
     # The first step of each warms up allocators and caches.
     reference_s, ours_s = (statistics.median(t[1:] or t) for t in times)
     products = 6 * POINTS * ((DEPTH - 1) * WIDTH * WIDTH + WIDTH) + 4 * POINTS * 2 * WIDTH
-    print(f"reference {reference_s:.3f} s and {memory[0] / 1024:.0f} MiB, ours {ours_s:.3f} s and {memory[1] / 1024:.0f} MiB")
+    for name, seconds_of, kibibytes in (("reference", reference_s, memory[0]), ("ours", ours_s, memory[1])):
+        print(f"{name:>9}: {seconds_of:.3f} s, {kibibytes / 1024:.0f} MiB")
     print(
         json.dumps(
             {

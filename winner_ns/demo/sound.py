@@ -1,9 +1,9 @@
 """The demo's sound: a melody of our own that a plain SIREN cannot begin to fit.
 
 An arpeggio of narrow, high-passed pulse waves, much as game consoles of the 1980s played them. Its spectral centroid is
-that of the hardest sound in the SIREN² paper (arXiv 2509.12980), psi = 0.57, and hardly any of its energy lies below
-650 Hz: 80 times the frequencies that a fresh SIREN has, which therefore stays where it starts, at silence, while noise
-that matches the spectrum has it heard within a hundred steps.
+that of tetris.wav in the SIREN² paper (arXiv 2509.12980), psi = 0.57, and hardly any of its energy lies below 750 Hz:
+200 times the frequencies that a fresh SIREN has, which therefore stays where it starts, at silence, while with noise
+that matches the spectrum the melody is there within a hundred steps.
 
 `python -m winner_ns.demo.sound OUT.wav` writes the packaged file again, bit for bit.
 """
@@ -45,7 +45,7 @@ def melody() -> Int[np.ndarray, " n"]:
     """The melody as 16-bit samples."""
     names = SCORE.split()
     starts = [i for i, name in enumerate(names) if i == 0 or name != names[i - 1]]
-    notes = [_note(_hertz(names[a]), (b - a) * STEP) for a, b in zip(starts, [*starts[1:], len(names)])]
+    notes = [_note(_hertz(names[a]), (b - a) * STEP) for a, b in zip(starts, [*starts[1:], len(names)], strict=True)]
     sound = np.concatenate(notes)
     return np.round(sound * (PEAK / np.abs(sound).max())).astype(np.int16)
 

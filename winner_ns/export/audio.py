@@ -62,7 +62,7 @@ def export_audio(
     if not rate > 0:
         raise SignalError("--sample-rate", f"{rate} is no rate", "give hertz, as 44100")
     count = max(1, round(loaded.signal["shape"][0] * rate / loaded.signal["sample_rate"]))
-    channels = loaded.network.out_dim
+    channels = loaded.channels
     subtype = "FLOAT" if suffix == ".npy" else _subtype(loaded, output, FORMATS[suffix], subtype)
     with replacing(output, loaded.description) as temporary:
         if suffix == ".npy":
@@ -124,16 +124,16 @@ def _blocks(loaded: LoadedField, rate: int, count: int) -> Iterator[Float[np.nda
     import soxr
 
     length, missing = loaded.signal["shape"][0], count
-    stream = soxr.ResampleStream(own, rate, loaded.network.out_dim, dtype="float32", quality="VHQ")
+    stream = soxr.ResampleStream(own, rate, loaded.channels, dtype="float32", quality="VHQ")
     done = 0
     for block in _evaluated(loaded, 1.0, length):
         done += len(block)
         low = stream.resample_chunk(block, last=done == length)[:missing]
-        low = low.reshape(-1, loaded.network.out_dim)
+        low = low.reshape(-1, loaded.channels)
         missing -= len(low)
         yield low
     if missing:  # The resampler may round the length down.
-        yield np.zeros((missing, loaded.network.out_dim), dtype=np.float32)
+        yield np.zeros((missing, loaded.channels), dtype=np.float32)
 
 
 def _evaluated(loaded: LoadedField, step: float, count: int) -> Iterator[Float[np.ndarray, "n c"]]:

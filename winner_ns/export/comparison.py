@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, List, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from jaxtyping import Float
 
+from winner_ns.errors import SignalError
 from winner_ns.export.field import export_field
 from winner_ns.export.mesh import export_mesh, extract_unit_mesh
 from winner_ns.export.output import check_suffix, fitted_path, replacing
@@ -45,8 +47,10 @@ def write_comparison(path: Path, loaded: LoadedField, signal: Union[GridSignal, 
         SignalError: another suffix, or the file cannot be written.
     """
     check_suffix(path, (".png",))
-    draw = {"audio": _audio_figure, "shape": _shape_figure}.get(loaded.kind, _grid_figure)
-    figure = draw(loaded, signal)
+    if signal.kind == "shape":
+        figure = _shape_figure(loaded, signal)
+    else:
+        figure = (_audio_figure if signal.kind == "audio" else _grid_figure)(loaded, signal)
     with replacing(path, loaded.description) as temporary:
         figure.savefig(temporary, format="png", facecolor="white")
 
@@ -58,31 +62,37 @@ def write_results(
     hand), and the image (PNG; floats: TIFF), sound (WAV), mesh (PLY), volume or video (.npy), named <name>-fitted.
 
     Raises:
-        SignalError: a file cannot be written, or a shape's field has no surface (after all others were written).
+        SignalError: a file cannot be written, or a shape's field has no surface; all others are written before.
     """
     from winner_ns.export.audio import export_audio
     from winner_ns.export.image import default_image_suffix, export_image
     from winner_ns.export.volume import export_volume
 
-    folder = Path(folder)
-    written = [folder / "field.safetensors"]
-    export_field(loaded, written[0])
+    exports: Dict[str, Callable[[Path], Any]] = {
+        "image": lambda output: export_image(loaded, output),
+        "audio": lambda output: export_audio(loaded, output),
+        "shape": lambda output: export_mesh(loaded, output, MESH_RESOLUTION),
+    }
+    suffixes = {"audio": ".wav", "shape": ".ply", "volume": ".npy", "video": ".npy"}
+    suffix = default_image_suffix(loaded) if loaded.kind == "image" else suffixes[loaded.kind]
+    outputs: List[Tuple[Path, Callable[[Path], Any]]] = [
+        (Path(folder) / "field.safetensors", lambda output: export_field(loaded, output)),
+        (
+            fitted_path(loaded, suffix, folder),
+            exports.get(loaded.kind, lambda output: export_volume(loaded, output)),
+        ),
+    ]
     if signal is not None:
-        written.append(folder / "comparison.png")
-        write_comparison(written[-1], loaded, signal)
-    if loaded.kind == "image":
-        written.append(fitted_path(loaded, default_image_suffix(loaded), folder))
-        export_image(loaded, written[-1])
-    elif loaded.kind == "audio":
-        written.append(fitted_path(loaded, ".wav", folder))
-        export_audio(loaded, written[-1])
-    elif loaded.kind == "shape":
-        written.append(fitted_path(loaded, ".ply", folder))
-        export_mesh(loaded, written[-1], MESH_RESOLUTION)
-    else:
-        written.append(fitted_path(loaded, ".npy", folder))
-        export_volume(loaded, written[-1])
-    return written
+        outputs.append((Path(folder) / "comparison.png", lambda output: write_comparison(output, loaded, signal)))
+    problem: Optional[SignalError] = None
+    for output, write in outputs:
+        try:
+            write(output)
+        except SignalError as error:
+            problem = problem or error
+    if problem:
+        raise problem
+    return [output for output, _ in outputs]
 
 
 def _figure(width: float, height: float, loaded: LoadedField, verdict: str) -> Figure:
@@ -152,7 +162,7 @@ def _cut_values(
 ) -> Tuple[Float[np.ndarray, "h w c"], Float[np.ndarray, "h w c"]]:
     """A plane of the original and of the field, in [-1, 1], with at most `most` pixels."""
     free = [axis for axis, at in enumerate(cut) if at is None]
-    step = int(np.ceil(np.sqrt(max(np.prod([float(signal.shape[axis]) for axis in free]) / most, 1.0))))
+    step = math.ceil(math.sqrt(max(math.prod(signal.shape[axis] for axis in free) / most, 1.0)))
     index = tuple(slice(None, None, step) if at is None else slice(at, at + 1) for at in cut)
     lines = []
     for n, extent, taken in zip(signal.shape, signal.half_extent, index, strict=True):
@@ -268,27 +278,24 @@ def _shape_figure(loaded: LoadedField, signal: ShapeSignal) -> Figure:
         cloud, kept = np.unique(cloud, axis=0, return_index=True)
         cloud_normals = cloud_normals[kept]
         points, normals = surfels(cloud.astype(np.float64), cloud_normals.astype(np.float64))
-    diagonal = float(np.linalg.norm(np.ptp(points, axis=0)))
     view = three_quarter_view(points)
-    original, _, _ = render_surface(points, normals, view, size)
-
+    panels = {"original": render_surface(points, normals, view, size)[0]}
     vertices, faces = extract_unit_mesh(loaded, MESH_RESOLUTION)
-    panels: List[Tuple[str, Any]] = [("original", original)]
     if not len(faces):
-        figure = _figure(12.0, 4.8, loaded, "the field has no surface")
-        return _draw_panels(figure, panels)
+        return _panels_figure(_figure(12.0, 4.8, loaded, "the field has no surface"), panels)
+
     fitted_points, fitted_normals = sample_mesh(vertices, faces)
-    fitted, light, seen = render_surface(fitted_points, fitted_normals, view, size)
+    panels["field"], light, seen = render_surface(fitted_points, fitted_normals, view, size)
+    percent = 100.0 / float(np.linalg.norm(np.ptp(points, axis=0)))
     distance_of = _distance_to(signal, cloud, cloud_normals)
-    visible = seen >= 0
-    percent = np.zeros(seen.shape)
-    percent[visible] = 100.0 / diagonal * distance_of(fitted_points[seen[visible]])
     # Both ways, so that what the field lacks counts too.
-    there = 100.0 / diagonal * distance_of(fitted_points[:20_000]).mean()
-    back = 100.0 / diagonal * np.abs(_fitted_distance(loaded, cloud)).mean()
-    figure = _figure(12.0, 4.8, loaded, f"mean distance {(there + back) / 2:.3g} % of the diagonal")
-    limit = max(float(np.quantile(percent[visible], 0.99)), 1e-9) if visible.any() else 1.0
-    return _draw_panels(figure, [*panels, ("field", fitted)], percent, limit, light, visible)
+    there, back = distance_of(fitted_points[:20_000]), np.abs(_fitted_distance(loaded, cloud))
+    mean = percent * float(there.mean() + back.mean()) / 2
+    shown = np.full(seen.shape, np.nan)
+    shown[seen >= 0] = percent * distance_of(fitted_points[seen[seen >= 0]])
+    return _panels_figure(
+        _figure(12.0, 4.8, loaded, f"mean distance {mean:.3g} % of the diagonal"), panels, shown, light
+    )
 
 
 def _fitted_distance(loaded: LoadedField, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
@@ -316,14 +323,13 @@ def _distance_to(signal: ShapeSignal, cloud: np.ndarray, normals: np.ndarray) ->
     return distance
 
 
-def _draw_panels(
+def _panels_figure(
     figure: Figure,
-    panels: List[Tuple[str, Any]],
-    percent: Optional[np.ndarray] = None,
-    limit: float = 1.0,
-    light: Optional[np.ndarray] = None,
-    visible: Optional[np.ndarray] = None,
+    panels: Dict[str, np.ndarray],
+    percent: Optional[Float[np.ndarray, "h w"]] = None,
+    light: Optional[Float[np.ndarray, "h w"]] = None,
 ) -> Figure:
+    """Pictures by their titles, and a lit surface in the colours of a distance in percent (NaN: background)."""
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
@@ -331,13 +337,15 @@ def _draw_panels(
     axes = figure.subplots(1, 3)
     for ax in axes:
         ax.set_axis_off()
-    for ax, (title, picture) in zip(axes, panels, strict=False):
+    for ax, (title, picture) in zip(axes, panels.items(), strict=False):
         ax.imshow(picture)
         ax.set_title(title, fontsize=11)
-    if percent is not None:
-        scale = ScalarMappable(Normalize(0.0, limit), colormaps["turbo"])
-        colors = scale.to_rgba(percent)[..., :3] * (0.45 + 0.55 * light[..., None])
-        axes[2].imshow(np.where(visible[..., None], np.clip(colors, 0.0, 1.0), 1.0))
+    if percent is not None and light is not None:
+        surface = ~np.isnan(percent)
+        limit = float(np.quantile(percent[surface], 0.99)) if surface.any() else 1.0
+        scale = ScalarMappable(Normalize(0.0, max(limit, 1e-9)), colormaps["turbo"])
+        colors = scale.to_rgba(np.nan_to_num(percent))[..., :3] * (0.45 + 0.55 * light[..., None])
+        axes[2].imshow(np.where(surface[..., None], np.clip(colors, 0.0, 1.0), 1.0))
         axes[2].set_title("distance to the original", fontsize=11)
         bar = figure.colorbar(scale, ax=axes[2], shrink=0.8, pad=0.02, extend="max")
         bar.set_label("% of the diagonal", fontsize=9)

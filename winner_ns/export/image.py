@@ -60,7 +60,7 @@ def export_image(
     require_kind(loaded, "image")
     suffix = check_suffix(output, tuple(DEPTHS))
     depth = _depth(loaded, output, suffix, bit_depth)
-    channels = loaded.network.out_dim
+    channels = loaded.channels
     if suffix in _OPAQUE and channels in (2, 4):
         raise SignalError(output, "this format has no transparency, the image does", "write PNG, TIFF or WebP")
     height, width = scaled_shape(loaded, scale, axes=(0, 1))
@@ -90,7 +90,7 @@ def default_image_suffix(loaded: LoadedField, bit_depth: Optional[int] = None) -
 
 def _depth(loaded: LoadedField, output: Path, suffix: str, wanted: Optional[int]) -> int:
     held = DEPTHS[suffix]
-    if wanted in held:
+    if wanted is not None and wanted in held:
         return wanted
     if wanted is not None:
         able = [name for name, depths in DEPTHS.items() if wanted in depths]
@@ -114,8 +114,8 @@ def _write(path: Path, suffix: str, pixels: Shaped[np.ndarray, "h w c"], output:
     else:
         from PIL import Image
 
-        options = {".jpg": {"quality": 95, "subsampling": 0}, ".webp": {"lossless": True}}
-        options[".jpeg"] = options[".jpg"]
+        options: Dict[str, Dict[str, Any]] = {".webp": {"lossless": True}}
+        options[".jpg"] = options[".jpeg"] = {"quality": 95, "subsampling": 0}
         try:
             Image.fromarray(squeezed).save(path, **options.get(suffix, {}))
         except (ValueError, OSError) as error:
@@ -152,7 +152,7 @@ def _write_through_opencv(path: Path, suffix: str, pixels: Shaped[np.ndarray, "h
         raise SignalError(output, f"cannot be written ({error.err})", "write TIFF or .npy") from error
     if not done:
         raise SignalError(output, "cannot be written as this format", "write TIFF or .npy")
-    path.write_bytes(encoded)
+    path.write_bytes(encoded.tobytes())
 
 
 def _write_gray_alpha_png(path: Path, pixels: Shaped[np.ndarray, "h w 2"]) -> None:

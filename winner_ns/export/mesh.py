@@ -30,12 +30,18 @@ def extract_unit_mesh(
 
     Returns:
         Vertices (float64, unit cube) and faces (int64, counter-clockwise seen from outside); both empty where the
-        field has no zero level set. The mesh is closed where the level set does not leave the cube.
+        field has no zero level set. The mesh is closed: the cube's walls count as outside.
     """
     import mcubes
 
     lines = [np.linspace(-1.0, 1.0, resolution)] * 3
     distance = on_lattice(loaded.unit_distance, lines)[..., 0]
+    if distance.max() <= 0:
+        return np.empty((0, 3)), np.empty((0, 3), dtype=np.int64)
+    # Shapes end well inside the cube. What an unfinished field believes to be inside at its walls is closed there.
+    for axis in range(3):
+        walls = distance[(slice(None),) * axis + ([0, -1],)]
+        distance[(slice(None),) * axis + ([0, -1],)] = np.maximum(walls, 1e-3)
     vertices, faces = mcubes.marching_cubes(distance, 0.0)
     # PyMCubes turns faces towards larger values, which are outside here.
     return vertices * (2.0 / (resolution - 1)) - 1.0, faces[:, ::-1].astype(np.int64)

@@ -36,7 +36,7 @@ def export_volume(
     if bit_depth not in (None, 8, 16, 32) or (suffix == ".mp4" and bit_depth not in (None, 8)):
         raise SignalError(output, f"cannot hold {bit_depth} bits", "give 8, 16 or 32, and 8 for .mp4")
     shape = scaled_shape(loaded, scale, axes=(0, 1, 2) if loaded.kind == "volume" else (1, 2))
-    channels = loaded.network.out_dim
+    channels = loaded.channels
     numbers = number_format(loaded, 8 if suffix == ".mp4" else bit_depth)
     with replacing(output, loaded.description) as temporary:
         if suffix == ".npy":
@@ -61,8 +61,8 @@ def export_volume(
 def _write_mp4(path: Path, loaded: LoadedField, shape: Sequence[int], numbers: NumberFormat, output: Path) -> None:
     import av
 
-    if loaded.network.out_dim not in (1, 3):
-        raise SignalError(output, f"a video of {loaded.network.out_dim} channels is no MP4", "write .npy")
+    if loaded.channels not in (1, 3):
+        raise SignalError(output, f"a video of {loaded.channels} channels is no MP4", "write .npy")
     try:
         with av.open(str(path), "w", format="mp4") as container:
             rate = Fraction(loaded.signal["frame_rate"]).limit_denominator(1001)

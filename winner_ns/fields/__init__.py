@@ -2,7 +2,7 @@
 
 from winner_ns.fields.families import FAMILIES, build_field, family_class
 from winner_ns.fields.mean_squared_error import evaluate, mean_squared_error
-from winner_ns.fields.siren import Siren, SineLayer
+from winner_ns.fields.siren import SineLayer, Siren
 from winner_ns.fields.winner_init import winner_init
 
 __all__ = [

@@ -53,6 +53,11 @@ class LoadedField:
         return self.description["kind"]
 
     @property
+    def channels(self) -> int:
+        """Number of values at each point; 1 for shapes."""
+        return int(self.description["network"]["out_dim"])
+
+    @property
     def signal(self) -> Dict[str, Any]:
         """What is known of the original: shape, channels, sample_rate, center, scale, …"""
         return self.description["signal"]
@@ -101,7 +106,7 @@ class LoadedField:
 
 
 def on_lattice(
-    function: Callable[[Float[Tensor, "n d"]], Float[Tensor, "n c"]], lines: Sequence[Float[np.ndarray, " n"]]
+    function: Callable[[Float[Tensor, "n d"]], Float[Tensor, "n c"]], lines: Sequence[Float[np.ndarray, " _"]]
 ) -> Float[np.ndarray, "*shape c"]:
     """Values (float32) of a function at all combinations of the coordinates along each axis, block by block."""
     shape = tuple(len(line) for line in lines)
@@ -180,8 +185,8 @@ def rebuild_field(description: Dict[str, Any], tensors: Mapping[str, Tensor]) ->
         _check_description(description)
         made_of = description["network"]
         settings = made_of["settings"]
-        # A made-up size would take the memory before the weights could be found not to fit.
-        largest = max([len(tensors), *(n for tensor in tensors.values() for n in tensor.shape)])
+        # A made-up size would take the memory before the weights could be found not to fit (wire narrows its layers).
+        largest = 2 * max([len(tensors), *(n for tensor in tensors.values() for n in tensor.shape)])
         if any((settings.get(name) or 0) > largest for name in ("width", "depth", "features", "frequencies")):
             raise ValueError("the network's settings do not fit the weights")
         network = build_field(made_of["family"], made_of["in_dim"], made_of["out_dim"], settings)

@@ -82,9 +82,7 @@ def mean_squared_error(
 
 
 @torch.no_grad()
-def evaluate(
-    field: nn.Module, coordinates: Float[Tensor, "n d"], chunk: Optional[int] = None
-) -> Float[Tensor, "n c"]:
+def evaluate(field: nn.Module, coordinates: Float[Tensor, "n d"], chunk: Optional[int] = None) -> Float[Tensor, "n c"]:
     """field(coordinates) without a graph, in chunks; the result is on the coordinates' device."""
     device = next(field.parameters()).device
     chunk = 4 * default_chunk(device) * torch.get_num_threads() if chunk is None else chunk

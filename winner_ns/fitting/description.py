@@ -16,7 +16,9 @@ from winner_ns.spectrum.target import NoiseReport, choose_noise
 SINE_FAMILIES = ("winner", "siren")
 
 
-def field_settings(target: Target, family: str, width: Optional[int], depth: Optional[int], **sine: Any) -> Dict[str, Any]:
+def field_settings(
+    target: Target, family: str, width: Optional[int], depth: Optional[int], **sine: Any
+) -> Dict[str, Any]:
     """Constructor arguments of the family's class that follow from the kind and from what the user gave.
 
     Args:

@@ -14,6 +14,7 @@ from winner_ns.export.mesh import extract_unit_mesh
 from winner_ns.fields.files import LoadedField
 from winner_ns.fitting.interpolation import interpolation_error
 from winner_ns.fitting.metrics import (
+    Surface,
     intersection_over_union,
     log_spectral_distance,
     mean_squared_error,
@@ -105,7 +106,8 @@ def _evaluate_shape(field: LoadedField, target: ShapeTarget, mesh_resolution: in
         return figures  # Samples too far from the surface to say where it is.
     if len(faces) == 0:
         return figures  # No surface yet.
-    figures |= surface_distances(surface, normals, *_sample_mesh(vertices, faces, SURFACE_POINTS, seed))
+    original = Surface(surface, normals, target.signal.vertices, target.signal.faces)
+    figures |= surface_distances(original, _sampled(vertices, faces, SURFACE_POINTS, seed))
     diagonal = float(np.linalg.norm(np.ptp(surface, axis=0)))
     figures["chamfer_percent_of_diagonal"] = 100.0 * figures["chamfer"] / diagonal
     return figures
@@ -118,12 +120,12 @@ def _bounds(target: ShapeTarget) -> "tuple[np.ndarray, np.ndarray]":
     return surface.min(axis=0) - 0.05, surface.max(axis=0) + 0.05
 
 
-def _sample_mesh(vertices: np.ndarray, faces: np.ndarray, count: int, seed: int) -> "tuple[np.ndarray, np.ndarray]":
+def _sampled(vertices: np.ndarray, faces: np.ndarray, count: int, seed: int) -> Surface:
     import trimesh
 
     mesh = trimesh.Trimesh(vertices, faces, process=False)
     points, face = trimesh.sample.sample_surface(mesh, count, seed=seed)
-    return np.asarray(points), np.asarray(mesh.face_normals)[face]
+    return Surface(np.asarray(points), np.asarray(mesh.face_normals)[face], vertices, faces)
 
 
 def pictures(field: LoadedField, target: Optional[Target]) -> Dict[str, Tensor]:
@@ -136,4 +138,3 @@ def pictures(field: LoadedField, target: Optional[Target]) -> Dict[str, Tensor]:
     unit = (values - target.signal.value_offset) / target.signal.value_scale * 0.5 + 0.5
     color = unit[..., :3] if unit.shape[-1] >= 3 else np.repeat(unit[..., :1], 3, axis=-1)
     return {"field": torch.from_numpy(color).float().clamp(0, 1)}
-

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Dict, Optional
+from typing import Dict, Optional, Tuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 
 def psnr(mean_squared_error: float) -> float:
@@ -54,7 +54,8 @@ def log_spectral_distance(
     distances = []
     for channel in range(reference.shape[1]):
         levels = [
-            10.0 * np.log10(np.maximum(np.abs(stft(x[:, channel], nperseg=window, noverlap=window - hop)[2]) ** 2, 1e-10))
+            10.0
+            * np.log10(np.maximum(np.abs(stft(x[:, channel], nperseg=window, noverlap=window - hop)[2]) ** 2, 1e-10))
             for x in (reference, estimate)
         ]
         distances.append(np.sqrt(((levels[0] - levels[1]) ** 2).mean(axis=0)).mean())
@@ -68,24 +69,57 @@ def intersection_over_union(a: Float[np.ndarray, " n"], b: Float[np.ndarray, " n
     return float((inside_a & inside_b).sum() / union) if union else 1.0
 
 
-def surface_distances(
-    points_a: Float[np.ndarray, "n 3"],
-    normals_a: Float[np.ndarray, "n 3"],
-    points_b: Float[np.ndarray, "m 3"],
-    normals_b: Float[np.ndarray, "m 3"],
-) -> Dict[str, float]:
-    """Chamfer distance and normal consistency of two surfaces, from area-uniform samples with unit normals.
+class Surface:
+    """A surface that samples can be compared with: area-uniform points, and the nearest place to any point.
+
+    Args:
+        points: area-uniform samples.
+        normals: their unit normals.
+        vertices, faces: the triangles, where there are any; otherwise the samples themselves stand for the surface, and
+            distances have their spacing as a floor.
+    """
+
+    def __init__(
+        self,
+        points: Float[np.ndarray, "n 3"],
+        normals: Float[np.ndarray, "n 3"],
+        vertices: Optional[Float[np.ndarray, "v 3"]] = None,
+        faces: Optional[Int[np.ndarray, "f 3"]] = None,
+    ) -> None:
+        self.points, self.normals = np.asarray(points, dtype=np.float64), normals
+        self.vertices, self.faces = vertices, faces
+
+    def nearest(self, points: Float[np.ndarray, "m 3"]) -> Tuple[Float[np.ndarray, " m"], Float[np.ndarray, "m 3"]]:
+        """Distance to the surface and its unit normal at the nearest place."""
+        if self.vertices is None or self.faces is None:
+            from scipy.spatial import cKDTree
+
+            distance, index = cKDTree(self.points).query(points, workers=-1)
+            return distance, self.normals[index]
+        import igl
+
+        vertices, faces = np.ascontiguousarray(self.vertices, dtype=np.float64), np.ascontiguousarray(self.faces)
+        tree = igl.AABB()
+        tree.init(vertices, faces)
+        squared, face, _ = tree.squared_distance(vertices, faces, np.ascontiguousarray(points, dtype=np.float64))
+        corners = vertices[faces[face]]
+        normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        lengths = np.linalg.norm(normals, axis=1, keepdims=True)
+        return np.sqrt(squared), normals / np.maximum(lengths, 1e-300)
+
+
+def surface_distances(a: Surface, b: Surface) -> Dict[str, float]:
+    """Chamfer distance and normal consistency of two surfaces.
 
     Returns:
-        chamfer: mean of the two mean nearest-neighbour distances (L1), in the points' unit;
-        normal_consistency: mean absolute cosine between normals of nearest neighbours, both ways (1 is best).
+        chamfer: mean of the two mean distances from samples of one surface to the other surface (L1), in the
+        points' unit; normal_consistency: mean absolute cosine between a sample's normal and that of the nearest place,
+        both ways (1 is best).
     """
-    from scipy.spatial import cKDTree
-
-    distance_ab, index_ab = cKDTree(points_b).query(points_a, workers=-1)
-    distance_ba, index_ba = cKDTree(points_a).query(points_b, workers=-1)
-    cosine_ab = np.abs((normals_a * normals_b[index_ab]).sum(axis=1)).mean()
-    cosine_ba = np.abs((normals_b * normals_a[index_ba]).sum(axis=1)).mean()
+    distance_ab, normals_ab = b.nearest(a.points)
+    distance_ba, normals_ba = a.nearest(b.points)
+    cosine_ab = np.abs((a.normals * normals_ab).sum(axis=1)).mean()
+    cosine_ba = np.abs((b.normals * normals_ba).sum(axis=1)).mean()
     return {
         "chamfer": float((distance_ab.mean() + distance_ba.mean()) / 2),
         "normal_consistency": float((cosine_ab + cosine_ba) / 2),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Literal, Optional, Tuple, Type, Union
 
@@ -15,7 +16,9 @@ from torch.nn import Parameter
 
 from winner_ns.fields import build_field, mean_squared_error, winner_init
 from winner_ns.fields.files import LoadedField
-from winner_ns.fitting.metrics import psnr
+from winner_ns.viewing.plane import image_outputs, slice_outputs
+from winner_ns.viewing.surface import surface_outputs
+from winner_ns.viewing.waveform import waveform_outputs
 
 Family = Literal["winner", "siren", "finer", "wire", "gauss", "relu-pe", "rff", "hash-grid"]
 
@@ -61,7 +64,7 @@ class SignalModelConfig(ModelConfig):
 
     def setup(self, **kwargs: Any) -> "SignalModel":
         kind = kwargs["metadata"]["description"]["kind"]
-        return MODELS.get(kind, SignalModel)(self, **kwargs)
+        return MODELS[kind](self, **kwargs)
 
 
 class SignalModel(Model):
@@ -105,14 +108,11 @@ class SignalModel(Model):
         if isinstance(ray_bundle, RayBundle):
             return self.get_ray_outputs(ray_bundle)
         # The loss is computed here and not from outputs, so that it goes through the batch in pieces.
-        return {
-            "mean_squared_error": mean_squared_error(self.field, ray_bundle["coordinates"], ray_bundle["values"])
-        }
+        return {"mean_squared_error": mean_squared_error(self.field, ray_bundle["coordinates"], ray_bundle["values"])}
 
+    @abstractmethod
     def get_ray_outputs(self, ray_bundle: RayBundle) -> Dict[str, Tensor]:
-        """What the viewer shows along these rays; by default nothing but white."""
-        white = torch.ones(*ray_bundle.origins.shape[:-1], 3, device=ray_bundle.origins.device)
-        return {"rgb": white, "depth": white[..., :1], "accumulation": white[..., :1] * 0}
+        """What the viewer shows along these rays, by name; each kind has its own picture."""
 
     def get_loss_dict(
         self, outputs: Dict[str, Tensor], batch: Any, metrics_dict: Optional[Dict[str, Tensor]] = None
@@ -129,15 +129,56 @@ class SignalModel(Model):
         self, outputs: Dict[str, Tensor], batch: Dict[str, Tensor]
     ) -> Tuple[Dict[str, float], Dict[str, Tensor]]:
         """Pictures of the viewer's outputs; the figures come from the pipeline, which knows the signal."""
-        return {}, {name: value.expand(*value.shape[:-1], 3) for name, value in outputs.items() if value.shape[-1] in (1, 3)}
+        return {}, {
+            name: value.expand(*value.shape[:-1], 3) for name, value in outputs.items() if value.shape[-1] in (1, 3)
+        }
 
     @torch.no_grad()
     def get_outputs_for_camera(self, camera: Cameras, obb_box: Any = None) -> Dict[str, Tensor]:
-        """Renders in chunks as every nerfstudio model, but without the scene's crop box: there is no scene."""
-        return self.get_outputs_for_camera_ray_bundle(camera.generate_rays(camera_indices=0, keep_shape=True))
+        """A whole picture at a time, the network itself in pieces; there is no scene to crop."""
+        rays = camera.generate_rays(camera_indices=0, keep_shape=True).to(self.device)
+        outputs = self.get_outputs(rays.flatten())
+        return {name: value.reshape(*rays.shape, -1) for name, value in outputs.items()}
 
 
-MODELS: Dict[str, Type[SignalModel]] = {}
+class ImageModel(SignalModel):
+    """An image lies in the plane z = 0, x to the right and y up."""
+
+    def get_ray_outputs(self, ray_bundle: RayBundle) -> Dict[str, Tensor]:
+        extent = self.description["signal"]["half_extent"]
+        return image_outputs(self.loaded_field.normalised, extent, ray_bundle.origins, ray_bundle.directions)
+
+
+class AudioModel(SignalModel):
+    """A sound's waveform lies in the plane z = 0, time to the right."""
+
+    def get_ray_outputs(self, ray_bundle: RayBundle) -> Dict[str, Tensor]:
+        assert ray_bundle.pixel_area is not None
+        return waveform_outputs(
+            self.loaded_field.normalised, ray_bundle.origins, ray_bundle.directions, ray_bundle.pixel_area
+        )
+
+
+class VolumeModel(SignalModel):
+    """The middle slice (frame) of a volume or video lies in the plane z = 0."""
+
+    def get_ray_outputs(self, ray_bundle: RayBundle) -> Dict[str, Tensor]:
+        extent = self.description["signal"]["half_extent"]
+        return slice_outputs(self.loaded_field.normalised, extent, ray_bundle.origins, ray_bundle.directions)
+
+
+class ShapeModel(SignalModel):
+    """A shape's surface, in its unit cube."""
+
+    def get_ray_outputs(self, ray_bundle: RayBundle) -> Dict[str, Tensor]:
+        return surface_outputs(self.loaded_field.unit_distance, ray_bundle.origins, ray_bundle.directions)
+
+
+MODELS: Dict[str, Type[SignalModel]] = {
+    "image": ImageModel,
+    "audio": AudioModel,
+    "shape": ShapeModel,
+    "volume": VolumeModel,
+    "video": VolumeModel,
+}
 """Kind -> its model."""
-
-__all__ = ["MODELS", "FieldConfig", "SignalModel", "SignalModelConfig", "psnr"]

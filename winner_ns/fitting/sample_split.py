@@ -14,7 +14,7 @@ Holdout = Union[str, float, None]
 
 
 def parse_holdout(holdout: str) -> Holdout:
-    """"none" -> None, "every-second" -> itself, a fraction in (0, 1) -> float.
+    """ "none" -> None, "every-second" -> itself, a fraction in (0, 1) -> float.
 
     Raises:
         SignalError: anything else.

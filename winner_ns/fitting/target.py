@@ -77,9 +77,7 @@ Target = Union[GridTarget, ShapeTarget]
 
 
 @lru_cache(maxsize=1)
-def load_target(
-    data: Path, kind: str, holdout: str, read: Tuple[Any, ...], shape_samples: int, seed: int
-) -> Target:
+def load_target(data: Path, kind: str, holdout: str, read: Tuple[Any, ...], shape_samples: int, seed: int) -> Target:
     """Reads a file and measures what training needs; the last result is kept, as start-up asks for it twice.
 
     Args:
@@ -192,4 +190,3 @@ def channels_of(target: Target) -> int:
 def dimensions_of(target: Target) -> int:
     """Number of coordinates of a field for this target."""
     return 3 if isinstance(target, ShapeTarget) else target.signal.dimensions
-

@@ -161,8 +161,8 @@ class SignalTrainerConfig(TrainerConfig):
             scheduler.max_steps = self.max_num_iterations
         self._lines = report_lines(data.description, report, target.warnings)
         self._lines.append(
-            f"training  {self.max_num_iterations} steps of {data.batch_size or 'all'} samples, Adam at {optimizer.lr:g}, "
-            f"on {self.machine.device_type}"
+            f"training  {self.max_num_iterations} steps of {data.batch_size or 'all'} samples, "
+            f"Adam at {optimizer.lr:g}, on {self.machine.device_type}"
         )
 
     def print_to_terminal(self) -> None:

@@ -53,7 +53,9 @@ def spectral_centroid(
     """
     axes = [a for a in range(samples.ndim - 1) if samples.shape[a] > 1] if axis is None else [axis]
     if not axes or any(samples.shape[a] < 2 for a in axes):
-        raise ValueError(f"a spectral centroid needs at least 2 samples along an axis, got the shape {samples.shape[:-1]}")
+        raise ValueError(
+            f"a spectral centroid needs at least 2 samples along an axis, got the shape {samples.shape[:-1]}"
+        )
     zero = channel_means(samples) if remove_mean else np.full(samples.shape[-1], offset)
     return float(np.mean([_centroid_along(samples, a, zero) for a in axes]))
 
@@ -161,7 +163,9 @@ def scattered_interpolant(
             normal = weighted @ basis
             # Samples on a plane or a line leave directions open: there the smallest coefficients are taken.
             ridge = 1e-9 * np.trace(normal, axis1=1, axis2=2)[:, None, None]
-            coefficients = np.linalg.solve(normal + ridge * np.eye(normal.shape[-1]), weighted @ values[index][..., None])
+            coefficients = np.linalg.solve(
+                normal + ridge * np.eye(normal.shape[-1]), weighted @ values[index][..., None]
+            )
             result[start : start + INTERPOLATED_AT_ONCE] = coefficients[:, 0, 0]
         return result
 

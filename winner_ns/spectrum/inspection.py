@@ -36,12 +36,11 @@ class Inspection:
 
     def as_dict(self) -> Dict[str, Any]:
         """Plain JSON: kind, shape (None for shapes in 3D), channels, psi, omega, law, s0, s1, bands, warnings, …"""
-        grid = self.signal.kind != "shape"
         return {
             "file": str(self.signal.path),
             "kind": self.signal.kind,
-            "shape": list(self.signal.shape) if grid else None,
-            "channels": self.signal.channels if grid else 1,
+            "shape": None if self.signal.kind == "shape" else list(self.signal.shape),
+            "channels": 1 if self.signal.kind == "shape" else self.signal.channels,
             "nyquist": [float(n) for n in self.nyquist],
             **self.report.as_dict(),
             "bottleneck": self.report.bottleneck,
@@ -107,10 +106,8 @@ def inspect_signal(
     Raises:
         SignalError: flags that contradict each other, or a law that does not know this kind.
     """
-    if signal.kind == "shape":
-        dimensions, nyquist = 3, (np.pi * (SHAPE_RESOLUTION - 1) / 2,) * 3
-    else:
-        dimensions, nyquist = signal.dimensions, signal.nyquist
+    nyquist = _nyquist(signal)
+    dimensions = len(nyquist)
     network = SineNetwork(dimensions, width, depth, omega_0, omega_0 if first_omega_0 is None else first_omega_0)
     spectrum = target_spectrum(signal)
     try:
@@ -118,6 +115,10 @@ def inspect_signal(
     except ValueError as error:
         raise SignalError(signal.path, str(error), "see `winner-ns inspect --help`") from error
     return Inspection(signal, network, nyquist, report)
+
+
+def _nyquist(signal: Union[GridSignal, ShapeSignal]) -> Tuple[float, ...]:
+    return (np.pi * (SHAPE_RESOLUTION - 1) / 2,) * 3 if signal.kind == "shape" else signal.nyquist
 
 
 def target_spectrum(signal: Union[GridSignal, ShapeSignal]) -> TargetSpectrum:
@@ -129,7 +130,7 @@ def target_spectrum(signal: Union[GridSignal, ShapeSignal]) -> TargetSpectrum:
 
 def shape_target(signal: ShapeSignal) -> Callable[[Float[np.ndarray, "n 3"]], Float[np.ndarray, " n"]]:
     """tanh(signed distance / DISTANCE_SCALE) as a function on the unit cube; between given distances, interpolated."""
-    if signal.source == "distances":
+    if signal.points is not None and signal.distances is not None:
         distance = scattered_interpolant(signal.points, signal.distances)
     else:
         distance = signal.signed_distance
@@ -148,12 +149,11 @@ def magnitude_spectrum(
         line = np.linspace(-1.0, 1.0, SHAPE_RESOLUTION)
         points = np.stack(np.meshgrid(line, line, line, indexing="ij"), axis=-1).reshape(-1, 3)
         samples = shape_target(signal)(points).reshape(*(SHAPE_RESOLUTION,) * 3, 1)
-        nyquist: Tuple[float, ...] = (np.pi * (SHAPE_RESOLUTION - 1) / 2,) * 3
     else:
-        samples, nyquist = signal.samples, signal.nyquist
+        samples = signal.samples
     mean = channel_means(samples)
     frequencies, magnitudes = [], []
-    for axis, highest in enumerate(nyquist):
+    for axis, highest in enumerate(_nyquist(signal)):
         if samples.shape[axis] > 1:
             n = min(samples.shape[axis], LONGEST_TRANSFORM)
             frequencies.append(2.0 * highest * np.fft.rfftfreq(n)[1:])

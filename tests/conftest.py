@@ -1,0 +1,125 @@
+"""Shared by the tests: jaxtyping checks of our own code, and nerfstudio's commands as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import List, NamedTuple, Optional
+
+import numpy as np
+import pytest
+
+# nothing may reach for the network; tensorboard and matplotlib stay quiet
+os.environ.setdefault("WANDB_MODE", "disabled")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+
+class Finished(NamedTuple):
+    """What a command left behind."""
+
+    status: int
+    output: str
+    errors: str
+
+
+def run_program(program: str, *arguments: object, cwd: Optional[Path] = None) -> Finished:
+    """Runs one of the environment's console scripts in a process of its own."""
+    script = Path(sys.executable).parent / program
+    process = subprocess.run(
+        [str(script), *map(str, arguments)], capture_output=True, text=True, cwd=cwd, stdin=subprocess.DEVNULL
+    )
+    return Finished(process.returncode, process.stdout, process.stderr)
+
+
+def in_process(entrypoint, program: str, arguments: List[object], monkeypatch, capfd) -> Finished:
+    """Runs a console script's function in this process: nerfstudio takes ten seconds to import."""
+    monkeypatch.setattr(sys, "argv", [program, *map(str, arguments)])
+    capfd.readouterr()
+    status, message = 0, ""
+    try:
+        entrypoint()
+    except SystemExit as end:
+        # What the interpreter does with it.
+        if isinstance(end.code, str):
+            status, message = 1, end.code
+        else:
+            status = end.code or 0
+    output, errors = capfd.readouterr()
+    return Finished(status, output, errors + message)
+
+
+@pytest.fixture
+def ns_train(monkeypatch, capfd, tmp_path):
+    """`ns-train winner-siren …` with results below tmp_path and without a viewer."""
+
+    def run(*arguments: object) -> Finished:
+        from nerfstudio.scripts.train import entrypoint
+
+        flags = ["winner-siren", "--vis", "tensorboard", "--output-dir", tmp_path / "outputs", *arguments]
+        return in_process(entrypoint, "ns-train", flags, monkeypatch, capfd)
+
+    return run
+
+
+@pytest.fixture
+def ns_eval(monkeypatch, capfd, tmp_path):
+    """`ns-eval` of a run; returns the results."""
+
+    def run(folder: Path, *arguments: object) -> dict:
+        from nerfstudio.scripts.eval import entrypoint
+
+        output = tmp_path / "eval.json"
+        flags = ["--load-config", folder / "config.yml", "--output-path", output, *arguments]
+        finished = in_process(entrypoint, "ns-eval", flags, monkeypatch, capfd)
+        assert finished.status == 0, finished.errors
+        return json.loads(output.read_text())["results"]
+
+    return run
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """The run folders below tmp_path/outputs, oldest first."""
+    return lambda: sorted(
+        (p.parent for p in (tmp_path / "outputs").glob("*/*/*/config.yml")), key=lambda p: p.stat().st_mtime_ns
+    )
+
+
+@pytest.fixture
+def photo(tmp_path) -> Path:
+    """A small picture with soft and sharp parts: 24 x 40 pixels of colour."""
+    from PIL import Image
+
+    rows, columns = np.mgrid[0:24, 0:40] / 24.0
+    red = 0.5 + 0.5 * np.sin(9 * rows * columns)
+    green = ((rows - 0.5) ** 2 + (columns - 0.8) ** 2 < 0.1).astype(float)
+    picture = np.stack([red, green, columns / columns.max()], axis=-1)
+    path = tmp_path / "photo.png"
+    Image.fromarray((255 * picture).round().astype(np.uint8)).save(path)
+    return path
+
+
+@pytest.fixture
+def tone(tmp_path) -> Path:
+    """A quarter second of two high tones."""
+    import soundfile
+
+    time = np.arange(2000) / 8000
+    path = tmp_path / "tone.wav"
+    soundfile.write(path, 0.4 * np.sin(2 * np.pi * 2500 * time) + 0.3 * np.sin(2 * np.pi * 3300 * time), 8000)
+    return path
+
+
+@pytest.fixture
+def torus(tmp_path) -> Path:
+    """A torus in millimetres, away from the origin."""
+    import trimesh
+
+    mesh = trimesh.creation.torus(major_radius=30.0, minor_radius=12.0)
+    mesh.apply_translation([100.0, -50.0, 20.0])
+    path = tmp_path / "torus.ply"
+    mesh.export(path)
+    return path

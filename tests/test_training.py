@@ -1,0 +1,286 @@
+"""`ns-train winner-siren` on every kind, with nothing but the file given; what it leaves; resume; evaluation."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+import trimesh
+from conftest import run_program
+from PIL import Image
+from safetensors import safe_open
+
+import winner_ns
+
+
+def figures(run):
+    return json.loads((run / "results" / "figures.json").read_text())
+
+
+def test_image_from_the_command_line_to_files(photo, tmp_path):
+    """In a process of its own, exactly as a user types it."""
+    finished = run_program(
+        "ns-train", "winner-siren", "--data", photo, "--vis", "tensorboard", "--max-num-iterations", 150, cwd=tmp_path
+    )
+    assert finished.status == 0, finished.errors
+    for word in ("psi", "Omega", "matching, kappa 0.5", "s0", "s1", "band", "150 steps", "comparison.png"):
+        assert word in finished.output
+    (run,) = (tmp_path / "outputs" / "photo" / "winner-siren").iterdir()
+    original = np.asarray(Image.open(photo)).astype(float)
+    fitted = np.asarray(Image.open(run / "results" / "photo-fitted.png")).astype(float)
+    assert fitted.shape == original.shape
+    error = np.mean((fitted - original) ** 2)
+    assert error < 0.05 * original.var()
+    # The stored figure is that of the field, with the convention that is documented: the range over the error.
+    table = figures(run)
+    exact = winner_ns.load_field(run / "results" / "field.safetensors").grid((24, 40))
+    assert table["figures"]["psnr"] == pytest.approx(10 * np.log10(255**2 / np.mean((exact - original) ** 2)), abs=0.1)
+    assert table["description"]["spectrum"]["law"] == "matching"
+    assert {"psi", "omega", "s0", "s1", "band"} <= set(table["description"]["spectrum"])
+    assert Image.open(run / "results" / "comparison.png").width > 500
+    assert list(run.glob("events.out.tfevents*"))
+    with safe_open(run / "results" / "field.safetensors", "pt") as file:
+        assert "winner_ns" in file.metadata()
+
+
+def test_sound(tone, ns_train, ns_eval, runs):
+    finished = ns_train("--data", tone, "--max-num-iterations", 200)
+    assert finished.status == 0, finished.errors
+    (run,) = runs()
+    original, rate = soundfile.read(tone)
+    fitted, fitted_rate = soundfile.read(run / "results" / "tone-fitted.wav")
+    assert (fitted_rate, len(fitted)) == (rate, len(original))
+    assert np.mean((fitted - original) ** 2) < 0.01 * np.mean(original**2)
+    results = ns_eval(run)
+    assert set(results) == {"psnr", "snr", "log_spectral_distance"}
+    assert results == pytest.approx(figures(run)["figures"], rel=1e-4)
+
+
+def test_shape_comes_back_in_its_own_frame(torus, ns_train, ns_eval, runs):
+    finished = ns_train(
+        "--data", torus, "--max-num-iterations", 300, "--pipeline.datamanager.shape-samples", 200000,
+        "--pipeline.model.field.width", 64,
+    )  # fmt: skip
+    assert finished.status == 0, finished.errors
+    (run,) = runs()
+    original, fitted = trimesh.load(torus), trimesh.load(run / "results" / "torus-fitted.ply")
+    assert fitted.is_watertight
+    assert fitted.bounds == pytest.approx(original.bounds, abs=1.0)
+    assert fitted.volume == pytest.approx(original.volume, rel=0.03)
+    results = ns_eval(run)
+    assert results["iou"] > 0.95
+    assert results["normal_consistency"] > 0.98
+    assert results["chamfer_percent_of_diagonal"] < 1.0
+
+
+def test_volume_and_video(ns_train, runs, tmp_path):
+    grid = np.stack(np.meshgrid(*[np.linspace(-1, 1, 12)] * 3, indexing="ij"))
+    np.save(tmp_path / "blob.npy", np.exp(-3 * (grid**2).sum(axis=0)).astype(np.float32))
+    frames = np.zeros((6, 16, 20, 3), dtype=np.uint8)
+    for i, frame in enumerate(frames):
+        frame[4:12, 2 + 2 * i : 8 + 2 * i] = (250, 120, 30)
+    np.save(tmp_path / "moving.npy", frames)
+    for name, kind in (("blob", "volume"), ("moving", "video")):
+        finished = ns_train(
+            "--data", tmp_path / f"{name}.npy", "--pipeline.datamanager.kind", kind, "--max-num-iterations", 60,
+            "--pipeline.datamanager.batch-size", 1024, "--pipeline.model.field.width", 64,
+        )  # fmt: skip
+        assert finished.status == 0, finished.errors
+        assert figures(runs()[-1])["figures"]["psnr"] > 20
+
+
+@pytest.mark.parametrize("holdout", ["0.25", "every-second"])
+def test_held_out_samples_are_judged_beside_classical_interpolation(photo, ns_train, ns_eval, runs, holdout):
+    finished = ns_train("--data", photo, "--max-num-iterations", 60, "--pipeline.datamanager.holdout", holdout)
+    assert finished.status == 0, finished.errors
+    results = ns_eval(runs()[0])
+    assert {"psnr", "psnr_heldout", "psnr_interpolation"} <= set(results)
+    # Withheld samples were not trained on: the fit there is worse than at the fitted ones.
+    assert results["psnr_heldout"] < results["psnr"]
+
+
+def test_an_interrupted_run_resumes_to_the_same_result(photo, ns_train, runs):
+    """Schedule, sample order and optimiser go on: weights agree with those of the run that was left alone."""
+    common = ("--data", photo, "--max-num-iterations", 60, "--pipeline.datamanager.batch-size", 300,
+              "--pipeline.model.field.width", 32, "--pipeline.datamanager.holdout", 0.1)  # fmt: skip
+    assert ns_train(*common, "--timestamp", "whole").status == 0
+    assert (
+        ns_train(*common, "--timestamp", "first", "--steps-per-save", 25, "--save-only-latest-checkpoint", False).status
+        == 0
+    )
+    whole = next(run for run in runs() if run.name == "whole")
+    first = next(run for run in runs() if run.name == "first")
+    # The run as it was when it broke off after step 25.
+    for checkpoint in (first / "nerfstudio_models").iterdir():
+        if checkpoint.name != "step-000000025.ckpt":
+            checkpoint.unlink()
+    finished = ns_train(*common, "--timestamp", "resumed", "--load-dir", first / "nerfstudio_models")
+    assert finished.status == 0, finished.errors
+    resumed = next(run for run in runs() if run.name == "resumed")
+    states = [
+        torch.load(run / "nerfstudio_models" / "step-000000059.ckpt", weights_only=True) for run in (whole, resumed)
+    ]
+    for name, value in states[0]["pipeline"].items():
+        if torch.is_tensor(value):
+            assert torch.allclose(value, states[1]["pipeline"][name], rtol=1e-4, atol=1e-6), name
+    assert states[0]["schedulers"]["field"]["last_epoch"] == states[1]["schedulers"]["field"]["last_epoch"] == 60
+    assert figures(whole)["figures"] == pytest.approx(figures(resumed)["figures"], rel=1e-3)
+    # Nothing is left to do: said in one line, and the finished checkpoint stays.
+    again = ns_train(*common, "--load-dir", resumed / "nerfstudio_models")
+    assert again.status == 1
+    assert "larger --max-num-iterations" in again.errors
+    assert (resumed / "nerfstudio_models" / "step-000000059.ckpt").exists()
+
+
+def test_resuming_with_another_field_or_signal_is_refused(photo, tone, ns_train, runs):
+    assert ns_train("--data", photo, "--max-num-iterations", 3, "--pipeline.model.field.width", 16).status == 0
+    checkpoints = runs()[0] / "nerfstudio_models"
+    wider = ns_train("--data", photo, "--max-num-iterations", 6, "--load-dir", checkpoints)
+    assert wider.status == 1 and "network" in wider.errors and "Traceback" not in wider.errors
+    missing = ns_train("--data", photo, "--load-dir", checkpoints.parent / "nowhere")
+    assert missing.status == 1 and "nowhere" in missing.errors
+
+
+def test_a_run_whose_data_is_gone_still_opens(photo, ns_train, runs, tmp_path):
+    from nerfstudio.utils.eval_utils import eval_setup
+
+    assert ns_train("--data", photo, "--max-num-iterations", 20, "--pipeline.model.field.width", 32).status == 0
+    run = runs()[0]
+    field = winner_ns.load_field(run / "results" / "field.safetensors")
+    photo.unlink()
+    _, pipeline, _, step = eval_setup(run / "config.yml")
+    assert step == 19
+    x = torch.rand(50, 2) * 2 - 1
+    assert torch.allclose(pipeline.model.loaded_field(x), field(x), atol=1e-3)
+
+
+@pytest.mark.parametrize("family", ["siren", "finer", "wire", "gauss", "relu-pe", "rff", "hash-grid"])
+def test_every_family_trains_and_exports(photo, ns_train, runs, family):
+    finished = ns_train("--data", photo, "--max-num-iterations", 30, "--pipeline.model.field.family", family)
+    assert finished.status == 0, finished.errors
+    run = runs()[0]
+    table = figures(run)
+    assert table["description"]["network"]["family"] == family
+    field = winner_ns.load_field(run / "results" / "field.safetensors")
+    fitted = np.asarray(Image.open(run / "results" / "photo-fitted.png")).astype(float)
+    assert np.abs(np.clip(field.grid((24, 40)), 0, 255) - fitted).max() <= 0.51
+
+
+def test_laws_and_explicit_scales_reach_the_run(tone, ns_train, runs):
+    flags = ("--data", tone, "--max-num-iterations", 2, "--pipeline.model.field.width", 16)
+    assert ns_train(*flags, "--pipeline.model.law", "reference-code").status == 0
+    spectrum = figures(runs()[-1])["description"]["spectrum"]
+    assert spectrum["s0"] == pytest.approx(3500 * (1 - np.exp(-7 * spectrum["psi"])))
+    explicit = ("--pipeline.model.law", "explicit", "--pipeline.model.s0", 50, "--pipeline.model.s1", 0.25)
+    assert ns_train(*flags, *explicit).status == 0
+    spectrum = figures(runs()[-1])["description"]["spectrum"]
+    assert (spectrum["s0"], spectrum["s1"]) == (50, 0.25)
+    refused = ns_train(*flags, "--pipeline.model.s0", 50)
+    assert refused.status == 1 and "explicit" in refused.errors
+
+
+def test_quiet_sounds_are_trained_louder_and_come_back_quiet(tmp_path, ns_train, runs):
+    sound = 0.001 * np.sin(2 * np.pi * 900 * np.arange(1500) / 8000)
+    sound[-1] = 0.9  # The file's peak, after which everything else is quiet.
+    soundfile.write(tmp_path / "quiet.wav", sound, 8000, subtype="FLOAT")
+    finished = ns_train("--data", tmp_path / "quiet.wav", "--max-num-iterations", 100,
+                        "--pipeline.datamanager.read.duration-samples", 1400)  # fmt: skip
+    assert finished.status == 0, finished.errors
+    assert "trained" in finished.output and "times larger" in finished.output
+    run = runs()[0]
+    fitted, _ = soundfile.read(run / "results" / "quiet-fitted.wav")
+    assert np.mean((fitted - sound[:1400]) ** 2) < 0.05 * np.mean(sound[:1400] ** 2)
+
+
+def test_bad_input_is_one_line_and_leaves_nothing(tmp_path, ns_train):
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "text.png").write_text("not a picture\n" * 20)
+    (tmp_path / "folder").mkdir()
+    Image.new("L", (8, 8), 90).save(tmp_path / "constant.png")
+    Image.new("L", (1, 1), 90).save(tmp_path / "dot.png")
+    soundfile.write(tmp_path / "sample.wav", np.array([0.5]), 8000)
+    np.save(tmp_path / "nan.npy", np.array([[0.0, np.nan], [1.0, 2.0]]))
+    (tmp_path / "faceless.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\n")
+    whole = tmp_path / "whole.wav"
+    soundfile.write(whole, np.sin(np.arange(4000.0)), 8000)
+    (tmp_path / "header.wav").write_bytes(whole.read_bytes()[:44])
+    names = ["missing.png", "empty.png", "text.png", "folder", "constant.png", "dot.png", "sample.wav", "nan.npy",
+             "faceless.obj", "header.wav"]  # fmt: skip
+    for name in names:
+        finished = ns_train("--data", tmp_path / name)
+        assert finished.status == 1, name
+        assert name in finished.errors and "Traceback" not in finished.errors, finished.errors
+        lines = [line for line in finished.errors.splitlines() if "error" in line]
+        assert len(lines) == 1, finished.errors
+    assert not (tmp_path / "outputs").exists()
+    assert "--data" in ns_train().errors
+
+
+def test_a_cut_sound_and_an_open_mesh_are_fitted_with_a_warning(tmp_path, ns_train):
+    soundfile.write(tmp_path / "whole.wav", np.sin(np.arange(4000.0)), 8000)
+    (tmp_path / "cut.wav").write_bytes((tmp_path / "whole.wav").read_bytes()[:3000])
+    sphere = trimesh.creation.icosphere(subdivisions=3)
+    open_sphere = trimesh.Trimesh(sphere.vertices, sphere.faces[8:], process=False)
+    open_sphere.export(tmp_path / "open.obj")
+    small = ("--max-num-iterations", 3, "--pipeline.model.field.width", 16)
+    cut = ns_train("--data", tmp_path / "cut.wav", *small)
+    assert cut.status == 0 and "cut.wav" in cut.output
+    unclosed = ns_train("--data", tmp_path / "open.obj", *small, "--pipeline.datamanager.shape-samples", 5000)
+    assert unclosed.status == 0 and "winding number" in unclosed.output
+
+
+def test_a_killed_save_leaves_the_last_whole_checkpoint(photo, ns_train, runs, monkeypatch):
+    """Training dies while a checkpoint is written (a full disk): the one before it still opens."""
+    real_save, saved = torch.save, []
+
+    def failing_save(*arguments, **keywords):
+        real_save(*arguments, **keywords)
+        saved.append(arguments[1])
+        if len(saved) == 2:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", failing_save)
+    with pytest.raises(OSError):
+        ns_train("--data", photo, "--max-num-iterations", 30, "--steps-per-save", 10, "--pipeline.model.field.width", 8)
+    run = runs()[0]
+    assert [p.name for p in (run / "nerfstudio_models").iterdir()] == ["step-000000010.ckpt"]
+    exported = run_program("winner-ns", "export", "field", run, "-o", run / "f.safetensors")
+    assert exported.status == 0, exported.errors
+    assert not list(run.glob(".unfinished*"))
+
+
+def test_network_is_never_touched(photo, ns_train, monkeypatch):
+    import socket
+
+    def refuse(*arguments, **keywords):
+        raise AssertionError(f"tried to connect: {arguments}")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    assert ns_train("--data", photo, "--max-num-iterations", 3, "--pipeline.model.field.width", 16).status == 0
+    shutil.rmtree(photo.parent / "outputs")
+
+
+@pytest.mark.parametrize("kind", ["photo", "tone", "torus"])
+def test_the_viewers_picture_shows_the_signal(kind, request, ns_train, runs):
+    """What nerfstudio's viewer would ask of the trained model: outputs along a camera's rays, by name."""
+    from nerfstudio.utils.eval_utils import eval_setup
+
+    data = request.getfixturevalue(kind)
+    flags = ("--max-num-iterations", 120, "--pipeline.datamanager.shape-samples", 60000)
+    assert ns_train("--data", data, *flags).status == 0
+    _, pipeline, _, _ = eval_setup(runs()[0] / "config.yml")
+    camera = pipeline.datamanager.train_dataset.cameras
+    outputs = pipeline.model.get_outputs_for_camera(camera)
+    height, width = int(camera.height), int(camera.width)
+    assert all(value.shape[:2] == (height, width) for value in outputs.values())
+    picture = outputs["shaded" if kind == "torus" else "field"]
+    assert picture.shape[-1] == 3
+    inside = outputs["accumulation"][..., 0] > 0.5
+    assert 0.05 < inside.float().mean() < 1
+    assert picture[~inside].min() > 0.99  # white beside the signal
+    assert picture[inside].std() > 0.05
