@@ -1,0 +1,1 @@
+"""Benchmarks: the training step, the reference recipe, equal time."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -203,7 +204,8 @@ class SignalTrainer(Trainer):
         source = self.config.load_checkpoint or self.config.load_dir
         if source is None:
             return
-        before, now = read_description(source), self.config.pipeline.datamanager.description
+        before = read_description(source)
+        now = json.loads(json.dumps(self.config.pipeline.datamanager.description))
         for what in ("network", "signal", "target"):
             if before[what] != now[what]:
                 changed = [k for k in {**before[what], **now[what]} if before[what].get(k) != now[what].get(k)]

@@ -22,12 +22,15 @@ class SineNetwork:
 def band_gain(network: SineNetwork, s1: float) -> float:
     """G: how much the layers after the first one widen the band, sigma_out = sigma_1 G(H, s1).
 
-    Derivation. Let h = sin(z) with Gaussian z (wide layers), q = E[h²], m = E[E[h | phase-average]²]-like second
-    moment of the oscillating part. The pre-activation of layer l has variance v = a q with a = 2 (SIREN's own weights)
-    plus H s1² where the noise acts (l = 2). Its bias, U(±1/sqrt(H)) times omega_0, adds a constant phase whose
-    characteristic function damps the cross term: beta = exp(-2 (omega_0²/(3H) + a (m - q))). For Gaussian z,
-    E[sin²] = (1 - exp(-2v) ...)/2 and E[cos² z] carries the gradient, so the mean squared gradient of layer l over
-    that of layer l - 1 is (v/2)(1 + exp(-2v) beta)/q'. The product over the layers is G².
+    Derivation, for wide layers, whose pre-activations are Gaussian over the weights. Of a layer's outputs h let
+    m = E[h²], q the part of m that varies over the coordinates (m - q is E[h h'] at two points far apart), and g the
+    mean squared derivative along a coordinate; the squared frequency is g/q. After layer 1, m = q = 1/2.
+    Layer l multiplies by weights of total variance a = 2 (SIREN's own), + H s1² where the noise acts (l = 2), and adds
+    a bias of variance c = omega_0²/(3H). So z has variance T = a m + c, and covariance T - v with v = a q at points far
+    apart. For Gaussian z: E[sin² z] = (1 - e^(-2T))/2, E[sin z sin z'] = (e^(-v) - e^(-(2T - v)))/2 and
+    E[cos² z] = (1 + e^(-2T))/2. With beta = e^(-2(T - v)) these give
+    m' = (1 - e^(-2v) beta)/2, q' = (1 - e^(-2v) beta - e^(-v) (1 - beta))/2, g' = a g (1 + e^(-2v) beta)/2,
+    and the squared frequency grows by (v/2)(1 + e^(-2v) beta)/q'. The linear output leaves it as it is.
     """
     a_plain, noise = 2.0, network.width * s1**2
     q = m = 0.5

@@ -1,0 +1,79 @@
+"""The demo: `make demo`, or `python -m winner_ns.demo [FOLDER]`."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Dict, List
+
+from winner_ns.demo.pictures import plateau_picture
+from winner_ns.demo.runs import Run, train
+from winner_ns.demo.sound import CHIPTUNE
+
+SOUND_STEPS, IMAGE_STEPS, SHAPE_STEPS = 100, 600, 1000
+
+
+def installed(package: str, *parts: str) -> Path:
+    """A file inside an installed package, without importing it."""
+    spec = importlib.util.find_spec(package)
+    assert spec is not None and spec.origin is not None
+    return Path(spec.origin).parent.joinpath(*parts)
+
+
+def main() -> None:
+    output = Path(sys.argv[1] if len(sys.argv) > 1 else "demo-results")
+    shutil.rmtree(output / "runs", ignore_errors=True)
+    plain = ["--pipeline.model.field.family", "siren"]
+    sound, image, shape = (["--max-num-iterations", str(n)] for n in (SOUND_STEPS, IMAGE_STEPS, SHAPE_STEPS))
+    camera = installed("skimage", "data", "camera.png")
+    bunny = installed("pymeshlab", "tests", "sample_meshes", "bunny.obj")
+    start = time.monotonic()
+    print(f"Three signals, fitted by `ns-train winner-siren`; logs and runs in {output}/")
+    print(f"1/3 a sound far above a plain SIREN's band, {SOUND_STEPS} steps each")
+    train([Run("chiptune", CHIPTUNE, sound), Run("chiptune-siren", CHIPTUNE, sound + plain)], output)
+    print(f"2/3 a photograph of 512 x 512 pixels, {IMAGE_STEPS} steps each")
+    train([Run("camera", camera, image), Run("camera-siren", camera, image + plain)], output)
+    print(f"3/3 the Stanford bunny, {SHAPE_STEPS} steps")
+    train([Run("bunny", bunny, shape)], output)
+
+    results: Dict[str, Dict[str, float]] = {}
+    for folder in sorted((output / "runs").iterdir()):
+        finished = Run(folder.name, folder).folder(output) / "results"
+        results[folder.name] = json.loads((finished / "figures.json").read_text())["figures"]
+        for path in finished.iterdir():
+            if path.name == "comparison.png":
+                shutil.copy(path, output / f"{folder.name}-comparison.png")
+            elif not folder.name.endswith("-siren") and path.suffix in (".png", ".wav", ".ply"):
+                shutil.copy(path, output / path.name)
+    plateau_picture(
+        output / "plateau.png",
+        {
+            name: Run(run, CHIPTUNE).folder(output)
+            for name, run in (("WINNER", "chiptune"), ("plain SIREN", "chiptune-siren"))
+        },
+        CHIPTUNE,
+    )
+    table = figures_table(results)
+    (output / "figures.md").write_text(table + "\n")
+    print(f"\n{table}\n\n{time.monotonic() - start:.0f} s in all. Look at, listen to, open:")
+    for path in sorted(p for p in output.iterdir() if p.is_file()):
+        print(f"  {path}")
+    print(
+        f"and look around in the viewer:\n  .venv/bin/ns-viewer --load-config {output}/runs/bunny/winner-siren/demo/config.yml"
+    )
+
+
+def figures_table(results: Dict[str, Dict[str, float]]) -> str:
+    """Markdown of every run's figures."""
+    lines: List[str] = ["| run | figures |", "|---|---|"]
+    for name, figures in results.items():
+        lines.append(f"| {name} | " + ", ".join(f"{key} {value:.4g}" for key, value in figures.items()) + " |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
