@@ -178,7 +178,7 @@ def test_reference_code_law_on_images_divides_by_channels_twice_and_looks_at_the
     assert (gray.s0, gray.s1) == (pytest.approx(39.50, abs=0.01), pytest.approx(0.1248, abs=1e-4))
     color = ReferenceCodeLaw()(spectrum("image", 2, 3, psi=0.24, raster=0.3290), SineNetwork(2))
     assert (color.s0, color.s1) == (pytest.approx(8.36, abs=0.01), pytest.approx(0.0146, abs=1e-4))
-    assert ReferenceCodeLaw()(spectrum(), SineNetwork(1, omega_0=30, first_omega_0=3000)).first_layer_divisor == 30
+    assert ReferenceCodeLaw()(spectrum(), SineNetwork(1, omega_0=30.0, first_omega_0=3000.0)).first_layer_divisor == 30
 
 
 @given(psi=st.floats(0, 1), channels=st.integers(1, 4))

@@ -62,9 +62,8 @@ def main() -> None:
     print(f"\n{table}\n\n{time.monotonic() - start:.0f} s in all. Look at, listen to, open:")
     for path in sorted(p for p in output.iterdir() if p.is_file()):
         print(f"  {path}")
-    print(
-        f"and look around in the viewer:\n  .venv/bin/ns-viewer --load-config {output}/runs/bunny/winner-siren/demo/config.yml"
-    )
+    config = Run("bunny", bunny).folder(output) / "config.yml"
+    print(f"and look around in the viewer:\n  .venv/bin/ns-viewer --load-config {config}")
 
 
 def figures_table(results: Dict[str, Dict[str, float]]) -> str:

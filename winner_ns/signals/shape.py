@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Literal, Optional, Tuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt16
 
 from winner_ns.errors import SignalError
 
@@ -213,7 +213,7 @@ class ShapeSignal:
         return np.where(beside <= 2 * self._spacing[nearest], height, np.copysign(distance, height))
 
 
-def _cell(points: Float[np.ndarray, "n 3"]) -> Int[np.ndarray, " n"]:
+def _cell(points: Float[np.ndarray, "n 3"]) -> UInt16[np.ndarray, " n"]:
     """The cell of a grid of 32 x 32 x 32 over the unit cube that each point lies in."""
     x, y, z = np.clip((points.T + 1.0) * 16, 0, 31).astype(np.uint16)
     return (x * 32 + y) * 32 + z
