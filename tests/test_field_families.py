@@ -92,7 +92,14 @@ def test_without_generator_the_global_seed_counts(family, settings):
 ROUND_TRIPS = FAMILIES + [
     (
         Finer,
-        {"width": 9, "depth": 1, "omega_0": 12.0, "first_omega_0": 45.5, "first_bias_scale": 2.0, "scale_gradient": True},
+        {
+            "width": 9,
+            "depth": 1,
+            "omega_0": 12.0,
+            "first_omega_0": 45.5,
+            "first_bias_scale": 2.0,
+            "scale_gradient": True,
+        },
     ),
     (Wire, {"width": 9, "depth": 3, "omega_0": 7.5, "first_omega_0": 3.0, "scale": 4.5}),
     (Gauss, {"width": 9, "depth": 1, "scale": 7.5}),

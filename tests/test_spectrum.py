@@ -258,3 +258,14 @@ def test_centroid_of_eight_bit_samples_is_that_of_the_values_in_minus_one_to_one
     # As values [-1, 1, -1, 1]: all at Nyquist. As raw numbers half of it would be in the DC bin.
     assert spectral_centroid(raw, offset=127.5) == pytest.approx(1.0, abs=1e-6)
     assert grid_spectrum("audio", raw, (100.0,), value_offset=127.5).psi == pytest.approx(1.0, abs=1e-6)
+
+
+def test_interpolation_by_name_gives_up_noise_where_the_spectrum_is_too_bright():
+    network = SineNetwork(1)
+    dark, bright = spectrum(psi=0.2, omega=9000.0), spectrum(psi=0.6, omega=30000.0)
+    assert choose_noise(dark, network, purpose="interpolate").kappa == 0.5
+    by_name = choose_noise(bright, network, purpose="interpolate")
+    assert (by_name.s0, by_name.s1, by_name.bright) == (0.0, 0.0, True)
+    # Left out, or as a number, it stays what makes the field fit.
+    assert choose_noise(bright, network).kappa == choose_noise(bright, network, purpose=0.5).kappa == 0.5
+    assert choose_noise(bright, network, purpose="fit").s0 > 0

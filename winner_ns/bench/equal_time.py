@@ -78,7 +78,7 @@ def run_cell(
     if how["family"] == "winner":
         winner_init(field, report.s0, report.s1, generator, report.first_layer_divisor)
     batch_size = 0 if how["recipe"] else how.get("batch_size", SETTINGS[kind].batch_size)
-    rate = how["rate"] or learning_rate(kind, how["family"], report.band)
+    rate = how["rate"] or learning_rate(kind, how["family"], report)
     network = reference_network(field) if how["recipe"] else field
     optimizer = torch.optim.Adam(network.parameters(), lr=rate)
     whole = target.batch(0, 0, 0, 1) if how["recipe"] else None

@@ -90,13 +90,10 @@ def report_lines(description: Dict[str, Any], report: Optional[NoiseReport], war
     size = " x ".join(str(n) for n in signal["shape"]) if "shape" in signal else signal["source"]
     lines = [f"{description['kind']}   {description['name']}: {size}, {network['out_dim']} channel(s)"]
     if report is not None:
-        kappa = "" if report.kappa is None else f", kappa {report.kappa:g}"
-        lines += [
-            f"spectrum  psi {report.psi:.4f} of Nyquist, Omega {report.omega:.5g} rad/unit",
-            f"law       {report.law}{kappa}: s0 {report.s0:.5g}, s1 {report.s1:.4g}",
-            f"band      {report.band:.5g} rad/unit at the start (plain SIREN {report.plain_band:.4g})",
-        ]
-        if report.bottleneck and network["family"] == "siren":
+        lines += report.lines()
+        if report.bright and description["holdout"] != "none":
+            lines.append("NOTE      the spectrum is too bright to tell what lies between the samples, by any method")
+        if report.bottleneck and report.band < 2 * report.plain_band:
             lines.append(
                 f"WARNING   the target's energy lies {report.omega / report.plain_band:.0f} times above the band of a "
                 "plain SIREN: expect it to collapse to about zero; the family winner avoids that"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict
+from typing import Dict, Optional
 
 from winner_ns.fields import family_class
+from winner_ns.spectrum.target import NoiseReport
 
 
 @dataclass(frozen=True)
@@ -32,17 +33,23 @@ WIDEST_BAND_AT_FULL_RATE = 180.0
 """Initial band (rad/unit) of a two- or more-dimensional field above which Adam at 1e-3 was measured to diverge."""
 
 
-def learning_rate(kind: str, family: str, band: float) -> float:
+RATE_WITHOUT_INTERPOLATION = 5e-4
+"""For fields that give up on fitting because the spectrum is too bright to interpolate."""
+
+
+def learning_rate(kind: str, family: str, report: Optional[NoiseReport]) -> float:
     """Adam's learning rate for a family on a kind of signal.
 
     Args:
         kind: image, audio, shape, volume or video.
         family: name of the field's family.
-        band: the initial band of a sine field, rad/unit.
+        report: what the law said, for a sine field.
     """
-    if family not in ("winner", "siren"):
+    if report is None:
         return family_class(family).learning_rate
+    if report.bright and report.kappa == 0.0:
+        return RATE_WITHOUT_INTERPOLATION
     rate = SETTINGS[kind].learning_rate
-    if kind != "audio" and band > WIDEST_BAND_AT_FULL_RATE:
+    if kind != "audio" and report.band > WIDEST_BAND_AT_FULL_RATE:
         rate /= 2
     return rate

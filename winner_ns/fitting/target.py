@@ -16,8 +16,9 @@ from torch import Tensor
 from winner_ns.errors import SignalError
 from winner_ns.fitting.sample_split import SampleSplit, parse_holdout
 from winner_ns.signals import GridSignal, ReadOptions, ShapeSignal, load_signal
-from winner_ns.spectrum import TargetSpectrum, scattered_interpolant
-from winner_ns.spectrum.target import DISTANCE_SCALE, grid_spectrum, shape_spectrum
+from winner_ns.spectrum import TargetSpectrum
+from winner_ns.spectrum.inspection import target_spectrum
+from winner_ns.spectrum.target import DISTANCE_SCALE, grid_spectrum
 
 QUIET_BELOW = 0.05
 """Standard deviation of the normalised training samples below which they are scaled up for training."""
@@ -165,13 +166,12 @@ def _gaps_filled(samples: np.ndarray, heldout: np.ndarray) -> np.ndarray:
 def _shape_target(signal: ShapeSignal, count: int, seed: int) -> ShapeTarget:
     points, distances = signal.sample(count, seed)
     values = np.tanh(distances / DISTANCE_SCALE)[:, None].astype(np.float32)
-    at = scattered_interpolant(points, distances) if signal.source == "distances" else signal.signed_distance
     return ShapeTarget(
         signal=signal,
         points=np.ascontiguousarray(points, dtype=np.float32),
         values=values,
         order=SampleSplit((len(points),), None, seed),
-        spectrum=shape_spectrum(lambda p: np.tanh(at(p) / DISTANCE_SCALE)),
+        spectrum=target_spectrum(signal),
         variance=float(values.var()),
         warnings=list(signal.warnings),
     )

@@ -157,7 +157,7 @@ class SignalTrainerConfig(TrainerConfig):
             self.experiment_name = target.signal.path.stem
         optimizer, scheduler = self.optimizers["field"]["optimizer"], self.optimizers["field"]["scheduler"]
         if optimizer.lr is None:
-            optimizer.lr = learning_rate(kind, made_of.family, report.band if report else 0.0)
+            optimizer.lr = learning_rate(kind, made_of.family, report)
         if scheduler.max_steps is None:
             scheduler.max_steps = self.max_num_iterations
         self._lines = report_lines(data.description, report, target.warnings)

@@ -62,6 +62,8 @@ class Inspection:
                 f"the target's energy lies {self.report.omega / self.report.plain_band:.0f} times above the band of a "
                 "plain SIREN: expect a plain one to collapse to about zero"
             )
+        if self.report.bright:
+            lines.append("the spectrum is too bright to tell what lies between the samples; the purpose fit suits it")
         return lines
 
     def lines(self) -> List[str]:
@@ -75,15 +77,12 @@ class Inspection:
         else:
             size = f"{' x '.join(str(n) for n in self.signal.shape)}, {self.signal.channels} channel(s)"
             where = ""
-        kappa = "" if report.kappa is None else f", kappa {report.kappa:g}"
         return [
             f"{self.signal.kind:9} {self.signal.path}: {size}",
             f"network   {network.dimensions} -> {network.depth} x {network.width}, omega_0 {network.omega_0:g}"
             f" (first layer {network.first_omega_0:g})",
             f"Nyquist   {' / '.join(f'{n:.5g}' for n in dict.fromkeys(self.nyquist))} rad/unit{where}",
-            f"spectrum  psi {report.psi:.4f} of Nyquist, Omega {report.omega:.5g} rad/unit",
-            f"law       {report.law}{kappa}: s0 {report.s0:.5g}, s1 {report.s1:.4g}",
-            f"band      {report.band:.5g} rad/unit at the start (plain SIREN {report.plain_band:.4g})",
+            *report.lines(),
             *(f"warning   {warning}" for warning in self.warnings()),
         ]
 

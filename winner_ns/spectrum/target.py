@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Callable, Dict, Optional, Sequence, Union
+from typing import Any, Callable, Dict, List, Optional, Sequence, Union
 
 import numpy as np
 from jaxtyping import Float, Shaped
@@ -12,6 +12,7 @@ from winner_ns.spectrum.band import SineNetwork, initial_band
 from winner_ns.spectrum.centroid import centroid_of_function, spectral_centroid
 from winner_ns.spectrum.laws import (
     LAWS,
+    PURPOSES,
     ExplicitLaw,
     MatchingLaw,
     NoiseScales,
@@ -24,6 +25,10 @@ DISTANCE_SCALE = 0.02
 
 SHAPE_KAPPA = 1.4
 """kappa for shapes, whose training points are drawn without end, so that there is nothing to interpolate between."""
+
+BRIGHT: Dict[int, float] = {1: 0.5, 2: 0.33}
+"""psi, by the number of coordinates (0.33 from three on), above which the samples do not tell what lies between them: at
+withheld samples a plain SIREN, whose band is low, was measured to be ahead of every noise."""
 
 BOTTLENECK_RATIO = 400.0
 """Centroid frequency over plain SIREN's initial band above which plain SIREN was measured to stay on its plateau."""
@@ -75,10 +80,22 @@ class NoiseReport:
     plain_band: float
     """The same for a plain SIREN."""
 
+    bright: bool
+    """Whether the spectrum is so bright that what lies between the samples cannot be told (`BRIGHT`)."""
+
     @property
     def bottleneck(self) -> bool:
         """Whether a plain SIREN is expected to collapse on this target."""
         return self.omega > BOTTLENECK_RATIO * self.plain_band
+
+    def lines(self) -> List[str]:
+        """What a user reads of it."""
+        kappa = "" if self.kappa is None else f", kappa {self.kappa:g}"
+        return [
+            f"spectrum  psi {self.psi:.4f} of Nyquist, Omega {self.omega:.5g} rad/unit",
+            f"law       {self.law}{kappa}: s0 {self.s0:.5g}, s1 {self.s1:.4g}",
+            f"band      {self.band:.5g} rad/unit at the start (plain SIREN {self.plain_band:.4g})",
+        ]
 
     def as_dict(self) -> Dict[str, Any]:
         return asdict(self)
@@ -98,7 +115,9 @@ def choose_noise(
         target: what was measured.
         network: the sine network that is to be initialised.
         law: a name of LAWS.
-        purpose: kappa of the matching law by name or number; None is "interpolate" (0.5), for shapes SHAPE_KAPPA.
+        purpose: kappa of the matching law by name or number; None is 0.5, for shapes SHAPE_KAPPA. "interpolate", asked
+            for by name, means no noise where the spectrum is too bright to interpolate (`BRIGHT`): that is best at
+            withheld samples, and useless at the fitted ones.
         s0, s1: for the explicit law; given with another law they are an error.
 
     Raises:
@@ -110,12 +129,15 @@ def choose_noise(
         raise ValueError(f"s0 and s1 are computed by the law {law!r}; use the law explicit to give them")
     if law != "matching" and purpose is not None:
         raise ValueError(f"the law {law!r} knows no purpose; only matching does")
+    bright = target.kind != "shape" and target.psi > BRIGHT.get(target.dimensions, 0.33)
     kappa: Optional[float] = None
     if law == "explicit":
         scales: NoiseScales = ExplicitLaw(s0 or 0.0, s1 or 0.0)(target, network)
     elif law == "matching":
-        default = SHAPE_KAPPA if target.kind == "shape" else "interpolate"
-        kappa = kappa_of(default if purpose is None else purpose)
+        if purpose is None:
+            kappa = SHAPE_KAPPA if target.kind == "shape" else PURPOSES["interpolate"]
+        else:
+            kappa = 0.0 if bright and purpose == "interpolate" else kappa_of(purpose)
         scales = MatchingLaw(kappa)(target, network)
     else:
         scales = LAWS[law]()(target, network)
@@ -129,4 +151,5 @@ def choose_noise(
         first_layer_divisor=scales.first_layer_divisor,
         band=initial_band(network, scales.s0, scales.s1),
         plain_band=initial_band(network),
+        bright=bright,
     )
