@@ -12,7 +12,6 @@ from torch import Tensor
 from winner_ns.errors import SignalError
 from winner_ns.export.mesh import extract_unit_mesh
 from winner_ns.fields.files import LoadedField
-from winner_ns.fitting.interpolation import interpolation_error
 from winner_ns.fitting.metrics import (
     Surface,
     intersection_over_union,
@@ -57,9 +56,8 @@ def _evaluate_grid(field: LoadedField, target: GridTarget) -> Dict[str, float]:
     figures = {"psnr": psnr(error_at(split.train_samples(fitted)))}
     if split.heldout_size:
         figures["psnr_heldout"] = psnr(error_at(split.heldout_samples(MOST_SAMPLES)))
-        interpolation = interpolation_error(signal, split)
-        if interpolation is not None:
-            figures["psnr_interpolation"] = psnr(interpolation[1])
+        if target.interpolation is not None:
+            figures["psnr_interpolation"] = psnr(target.interpolation[1])
     if signal.kind == "image":
         original, fitted_values = _central_part(field, target, 2**20)
         similarity = structural_similarity(original, fitted_values)

@@ -29,14 +29,9 @@ def interpolation_error(signal: GridSignal, split: SampleSplit) -> Optional[Tupl
         return None
     crop = _central_crop(signal.shape)
     values = (signal.samples[crop].astype(np.float64) - signal.value_offset) / signal.value_scale
-    if split.holdout == "every-second":
-        heldout = np.zeros(values.shape[:-1], dtype=bool)
-        for axis, n in enumerate(heldout.shape):
-            heldout |= (np.arange(n) % 2 == 1).reshape([-1 if a == axis else 1 for a in range(heldout.ndim)])
-        name, estimate = _from_every_second(values)
-    else:
-        heldout = split.is_heldout()[crop]
-        name, estimate = _from_scattered(values, heldout)
+    heldout = split.is_heldout()[crop]
+    regular = split.holdout == "every-second"
+    name, estimate = _from_every_second(values) if regular else _from_scattered(values, heldout)
     error = estimate[heldout] - values[heldout]
     return name, float(np.mean(error**2))
 

@@ -55,8 +55,9 @@ class SignalModelConfig(ModelConfig):
     """How s0 and s1 follow from the target's spectrum: matching (initial band = kappa times the centroid frequency),
     paper (arXiv 2509.12980), reference-code (its authors' code), explicit (s0 and s1 as given)."""
     purpose: Optional[str] = None
-    """kappa of the law matching: interpolate (0.5: best between the samples; plain SIREN where the spectrum is too
-    bright for that), fit (1: best at the samples), memorise (2: small signals), or a number. None: 0.5; for shapes 1.4."""
+    """kappa of the law matching: interpolate (0.5, best between the samples; plain SIREN where the spectrum is too
+    bright for that), fit (1, best at the samples), memorise (2, for small signals) or a number. None: 0.5; for shapes
+    1.4."""
     s0: Optional[float] = None
     """Noise scale of layer 1, for the law explicit."""
     s1: Optional[float] = None

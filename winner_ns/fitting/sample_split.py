@@ -11,6 +11,7 @@ from winner_ns.errors import SignalError
 from winner_ns.fitting.permutation import permute
 
 Holdout = Union[str, float, None]
+BLOCK = 2**20
 
 
 def parse_holdout(holdout: str) -> Holdout:
@@ -90,9 +91,16 @@ class SampleSplit:
 
     def is_heldout(self) -> np.ndarray:
         """Mask over the whole grid, [*shape] bool."""
-        mask = np.zeros(self.size, dtype=bool)
-        mask[self.heldout_samples(self.size)] = True
-        return mask.reshape(self.shape)
+        mask = np.zeros(self.shape, dtype=bool)
+        if self.holdout == "every-second":
+            mask[...] = True
+            mask[(slice(None, None, 2),) * len(self.shape)] = False
+        elif self.holdout is not None:
+            flat = mask.reshape(-1)
+            for start in range(self.train_size, self.size, BLOCK):
+                numbers = np.arange(start, min(start + BLOCK, self.size))
+                flat[permute(numbers, self.size, self._key(0))] = True
+        return mask
 
     def batch(self, step: int, batch_size: int, rank: int = 0, world_size: int = 1) -> Int[np.ndarray, " n"]:
         """Flat indices of the samples of one step, without replacement within an epoch.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Dict, List, Tuple, Union
+from typing import Any, Dict, List, Optional, Tuple, Union
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from winner_ns.errors import SignalError
+from winner_ns.fitting.interpolation import interpolation_error
 from winner_ns.fitting.sample_split import SampleSplit, parse_holdout
 from winner_ns.signals import GridSignal, ReadOptions, ShapeSignal, load_signal
 from winner_ns.spectrum import TargetSpectrum
@@ -48,6 +49,11 @@ class GridTarget:
         indices = torch.from_numpy(samples)
         values = (self.signal.values(indices) - torch.tensor(self.offset)) * self.gain
         return self.signal.coordinates(indices), values
+
+    @cached_property
+    def interpolation(self) -> Optional[Tuple[str, float]]:
+        """Name and mean squared error of the best classical interpolation at the withheld samples, if there are any."""
+        return interpolation_error(self.signal, self.split)
 
     def describe(self) -> Dict[str, Any]:
         return {"gain": self.gain, "offset": self.offset}

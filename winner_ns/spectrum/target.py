@@ -27,8 +27,8 @@ SHAPE_KAPPA = 1.4
 """kappa for shapes, whose training points are drawn without end, so that there is nothing to interpolate between."""
 
 BRIGHT: Dict[int, float] = {1: 0.5, 2: 0.33}
-"""psi, by the number of coordinates (0.33 from three on), above which the samples do not tell what lies between them: at
-withheld samples a plain SIREN, whose band is low, was measured to be ahead of every noise."""
+"""psi, by the number of coordinates (0.33 from three on), above which the samples do not tell what lies between them:
+at withheld samples a plain SIREN, whose band is low, was measured to be ahead of every noise."""
 
 BOTTLENECK_RATIO = 400.0
 """Centroid frequency over plain SIREN's initial band above which plain SIREN was measured to stay on its plateau."""

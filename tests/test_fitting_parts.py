@@ -1,0 +1,167 @@
+"""What training is made of: sample order, withheld samples, classical interpolation, figures of merit."""
+
+import math
+
+import numpy as np
+import pytest
+import trimesh
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from winner_ns.errors import SignalError
+from winner_ns.fitting.interpolation import interpolation_error
+from winner_ns.fitting.metrics import (
+    Surface,
+    intersection_over_union,
+    log_spectral_distance,
+    mean_squared_error,
+    psnr,
+    signal_to_noise_ratio,
+    structural_similarity,
+    surface_distances,
+)
+from winner_ns.fitting.permutation import permute
+from winner_ns.fitting.sample_split import SampleSplit, parse_holdout
+from winner_ns.fitting.target import load_target
+from winner_ns.signals import GridSignal
+from winner_ns.signals.grid import square_half_extent
+
+
+@settings(deadline=None)
+@given(size=st.integers(1, 3000), key=st.integers(0, 2**40))
+def test_permutation_is_a_bijection(size, key):
+    assert sorted(permute(np.arange(size), size, key)) == list(range(size))
+
+
+def test_permutation_looks_random_and_needs_no_neighbours():
+    order = permute(np.arange(100_000), 100_000, key=3)
+    assert np.array_equal(permute(np.array([77, 5]), 100_000, key=3), order[[77, 5]])
+    assert abs(np.corrcoef(order[:-1], order[1:])[0, 1]) < 0.02
+    assert not np.array_equal(order, permute(np.arange(100_000), 100_000, key=4))
+    # Far more elements than could be listed.
+    assert 0 <= permute(np.array([10**15]), 10**16, key=1)[0] < 10**16
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    shape=st.lists(st.integers(2, 12), min_size=1, max_size=3).map(tuple),
+    holdout=st.sampled_from([None, "every-second", 0.1, 0.5]),
+    batch_size=st.integers(1, 50),
+    seed=st.integers(0, 100),
+)
+def test_each_epoch_sees_every_training_sample_once_and_no_withheld_one(shape, holdout, batch_size, seed):
+    try:
+        split = SampleSplit(shape, holdout, seed)
+    except SignalError:
+        return  # Too few samples are left to train on.
+    heldout = set(np.flatnonzero(split.is_heldout()))
+    assert len(heldout) == split.heldout_size
+    assert set(split.heldout_samples(split.size)) == heldout
+    steps = -(-3 * split.train_size // batch_size)
+    seen = np.concatenate([split.batch(step, batch_size) for step in range(steps)])
+    assert not heldout & set(seen)
+    if batch_size < split.train_size:
+        for epoch in range(2):
+            part = seen[epoch * split.train_size : (epoch + 1) * split.train_size]
+            assert len(set(part)) == split.train_size
+    else:
+        assert len(set(split.batch(0, batch_size))) == split.train_size
+
+
+def test_distributed_shares_do_not_overlap():
+    split = SampleSplit((40, 40), None, 0)
+    shares = [split.batch(2, 100, rank, 4) for rank in range(4)]
+    assert len(set(np.concatenate(shares))) == 400
+    assert len(set(np.concatenate([split.batch(0, 0, rank, 3) for rank in range(3)]))) == 1600
+
+
+def test_every_second_sample_is_the_even_ones():
+    split = SampleSplit((5, 4), "every-second", 0)
+    trained = np.zeros((5, 4), dtype=bool)
+    trained.reshape(-1)[split.batch(0, 0)] = True
+    assert trained[::2, ::2].all() and trained.sum() == 6
+
+
+@pytest.mark.parametrize("wrong", ["1.0", "-0.1", "half", "every-third"])
+def test_holdouts_that_make_no_sense(wrong):
+    with pytest.raises(SignalError, match="holdout"):
+        parse_holdout(wrong)
+
+
+def grid_signal(values, tmp_path, kind="image"):
+    return GridSignal(kind, tmp_path / "x", values.astype(np.float32), 0.0, 1.0, square_half_extent(values.shape[:-1]))
+
+
+@pytest.mark.parametrize("holdout", ["every-second", 0.2])
+@pytest.mark.parametrize("dimensions", [1, 2, 3])
+def test_classical_interpolation_is_nearly_exact_on_smooth_signals(dimensions, holdout, tmp_path):
+    n = {1: 200, 2: 41, 3: 15}[dimensions]
+    grid = np.stack(np.meshgrid(*[np.linspace(0, 1, n)] * dimensions, indexing="ij"))
+    signal = grid_signal(np.cos(2 * grid.sum(axis=0))[..., None], tmp_path)
+    split = SampleSplit(signal.shape, holdout, 0)
+    _, error = interpolation_error(signal, split)
+    assert psnr(error) > (45 if dimensions == 3 else 55)
+    assert interpolation_error(signal, SampleSplit(signal.shape, None, 0)) is None
+
+
+def test_withheld_samples_do_not_leak_into_the_spectrum(tmp_path):
+    """The samples that are withheld are noise, those that are trained on are not: only the latter count."""
+    generator = np.random.default_rng(0)
+    image = np.zeros((64, 64))
+    image[...] = 0.5 + 0.4 * np.sin(np.linspace(0, 6, 64))[:, None]
+    split = SampleSplit((64, 64), 0.3, 7)
+    noisy = image.copy()
+    noisy[split.is_heldout()] = generator.uniform(0, 1, int(split.is_heldout().sum()))
+    measured = []
+    for name, array in (("clean", image), ("noisy", noisy)):
+        np.save(tmp_path / f"{name}.npy", (255 * array).astype(np.uint8))
+        target = load_target(tmp_path / f"{name}.npy", "image", "0.3", (), 0, 7)
+        measured.append(target.spectrum.omega)
+    assert measured[0] == pytest.approx(measured[1], rel=1e-3)
+
+
+def test_psnr_convention():
+    assert psnr(4.0) == pytest.approx(0.0)
+    assert psnr(0.04) == pytest.approx(20.0)
+    assert psnr(0.0) == math.inf
+    assert mean_squared_error(np.zeros((3, 2)), np.full((3, 2), 0.5)) == pytest.approx(0.25)
+
+
+def test_sound_figures_by_hand():
+    sound = np.sin(np.arange(6000.0))[:, None]
+    assert signal_to_noise_ratio(sound, 1.1 * sound) == pytest.approx(20.0, abs=1e-6)
+    # Twice as loud is 6.02 dB at every frequency (that lies above the floor).
+    noise = np.random.default_rng(0).normal(size=(6000, 2)) * 0.2
+    assert log_spectral_distance(noise, 2 * noise) == pytest.approx(20 * math.log10(2), rel=1e-3)
+    assert log_spectral_distance(noise, noise) == 0.0
+
+
+def test_ssim_is_one_for_equals_and_falls_with_noise():
+    image = np.random.default_rng(0).uniform(-1, 1, (32, 32, 3)).astype(np.float32)
+    assert structural_similarity(image, image) == pytest.approx(1.0)
+    assert structural_similarity(image, image[::-1]) < 0.2
+    assert structural_similarity(image[:8], image[:8]) is None
+
+
+def sphere(radius):
+    mesh = trimesh.creation.icosphere(subdivisions=5, radius=radius)
+    points, face = trimesh.sample.sample_surface(mesh, 4000, seed=0)
+    return Surface(np.asarray(points), np.asarray(mesh.face_normals)[face], mesh.vertices, mesh.faces)
+
+
+def test_shape_figures_on_spheres():
+    figures = surface_distances(sphere(0.5), sphere(0.6))
+    assert figures["chamfer"] == pytest.approx(0.1, rel=0.01)
+    assert figures["normal_consistency"] == pytest.approx(1.0, abs=2e-3)
+    points = np.random.default_rng(0).uniform(-0.6, 0.6, (400_000, 3))
+    radius = np.linalg.norm(points, axis=1)
+    # Inner over outer volume; four standard errors of the sampling.
+    assert intersection_over_union(radius - 0.5, radius - 0.6) == pytest.approx((5 / 6) ** 3, abs=0.005)
+    assert intersection_over_union(np.ones(3), np.ones(3)) == 1.0
+
+
+def test_surfaces_known_by_points_alone_are_compared_by_nearest_samples():
+    a, b = sphere(0.5), sphere(0.6)
+    figures = surface_distances(Surface(a.points, a.normals), Surface(b.points, b.normals))
+    # The flat faces lie a little inside of their spheres; the samples' spacing adds a little.
+    assert 0.099 < figures["chamfer"] < 0.11
