@@ -156,6 +156,11 @@ def test_a_run_whose_data_is_gone_still_opens(photo, ns_train, runs, tmp_path):
     assert step == 19
     x = torch.rand(50, 2) * 2 - 1
     assert torch.allclose(pipeline.model.loaded_field(x), field(x), atol=1e-3)
+    # Only what needs the data says so.
+    finished = run_program("ns-eval", "--load-config", run / "config.yml", "--output-path", tmp_path / "eval.json")
+    assert finished.status == 1
+    assert "photo.png" in finished.errors and "Traceback" not in finished.errors
+    assert not (tmp_path / "eval.json").exists()
 
 
 @pytest.mark.parametrize("family", ["siren", "finer", "wire", "gauss", "relu-pe", "rff", "hash-grid"])
@@ -284,3 +289,18 @@ def test_the_viewers_picture_shows_the_signal(kind, request, ns_train, runs):
     assert 0.05 < inside.float().mean() < 1
     assert picture[~inside].min() > 0.99  # white beside the signal
     assert picture[inside].std() > 0.05
+
+
+def test_the_bottleneck_is_said_before_and_after_and_winner_has_none(ns_train, runs):
+    """The demo's sound, 100 steps: plain SIREN stays on its plateau, WINNER is at least 20 dB ahead."""
+    from winner_ns.demo.sound import CHIPTUNE
+
+    flags = ("--data", CHIPTUNE, "--max-num-iterations", 100)
+    plain = ns_train(*flags, "--pipeline.model.field.family", "siren")
+    assert plain.status == 0
+    assert "expect it to collapse" in plain.output and "hardly left its plateau" in plain.output
+    winner = ns_train(*flags)
+    assert winner.status == 0
+    assert "collapse" not in winner.output and "plateau" not in winner.output
+    results = [figures(run)["figures"]["psnr"] for run in runs()]
+    assert results[1] - results[0] > 20

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import Union
+import sys
+from contextlib import contextmanager
+from typing import Iterator, Union
 
 
 class SignalError(ValueError):
@@ -21,3 +23,12 @@ class SignalError(ValueError):
 
     def __reduce__(self) -> tuple:
         return type(self), (self.source, self.problem, self.advice)
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Ends the program with one line on stderr and status 1 where the input cannot be used."""
+    try:
+        yield
+    except SignalError as error:
+        sys.exit(f"winner-ns: error: {error}")

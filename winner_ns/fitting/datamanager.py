@@ -129,7 +129,7 @@ class SignalDataManager(DataManager):
             raise SignalError(
                 str(self.config.data),
                 "the run's data is not there any more",
-                "put it back, or give another place with --data",
+                "put it back",
             )
         return self.target
 

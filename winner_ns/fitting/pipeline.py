@@ -15,10 +15,13 @@ from nerfstudio.utils import writer
 from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
+from winner_ns.errors import one_line_errors
 from winner_ns.export.output import replacing
 from winner_ns.fitting.datamanager import SignalDataManager, SignalDataManagerConfig
 from winner_ns.fitting.evaluation import evaluate_field, pictures
+from winner_ns.fitting.metrics import psnr
 from winner_ns.fitting.model import SignalModel, SignalModelConfig
+from winner_ns.fitting.target import GridTarget
 
 
 @dataclass
@@ -60,11 +63,12 @@ class SignalPipeline(VanillaPipeline):
         self, step: Optional[int] = None, output_path: Optional[Path] = None, get_std: bool = False
     ) -> Dict[str, float]:
         """Figures of the whole signal; with an output path also the results as files (`ns-eval`)."""
-        figures = self.figures()
-        if output_path is not None:
-            from winner_ns.export.comparison import write_results
+        with one_line_errors():
+            figures = self.figures()
+            if output_path is not None:
+                from winner_ns.export.comparison import write_results
 
-            write_results(self.model.loaded_field, output_path, self.datamanager.need_target().signal)
+                write_results(self.model.loaded_field, output_path, self.datamanager.need_target().signal)
         return figures
 
     def get_training_callbacks(self, attributes: TrainingCallbackAttributes) -> List[TrainingCallback]:
@@ -98,6 +102,13 @@ class SignalPipeline(VanillaPipeline):
         writer.write_out_storage()
         for name, value in figures.items():
             CONSOLE.print(f"{name:>28}  {value:.4f}")
+        if isinstance(target, GridTarget) and figures["psnr"] < psnr(target.variance) + 1.0:
+            CONSOLE.print(
+                f"[bold yellow]the field has hardly left its plateau[/bold yellow]: its mean alone gives "
+                f"{psnr(target.variance):.2f} dB; train longer, lower --optimizers.field.optimizer.lr, or use the "
+                "family winner with the purpose fit",
+                soft_wrap=True,
+            )
         for path in paths:
             CONSOLE.print(f"[bold green]wrote[/bold green] {path}", soft_wrap=True)
 

@@ -37,7 +37,7 @@ class GridTarget:
     gain: float
     offset: List[float]
     variance: float
-    """Of the training samples, on the field's scale: the error of a field that knows nothing but the mean."""
+    """Of the normalised training samples: the squared error of a field that knows nothing but their mean."""
     warnings: List[str] = field(default_factory=list)
 
     def batch(self, step: int, batch_size: int, rank: int, world_size: int) -> Tuple[Tensor, Tensor]:
@@ -68,7 +68,6 @@ class ShapeTarget:
     values: Float[np.ndarray, "n 1"]
     order: SampleSplit
     spectrum: TargetSpectrum
-    variance: float
     warnings: List[str] = field(default_factory=list)
 
     def batch(self, step: int, batch_size: int, rank: int, world_size: int) -> Tuple[Tensor, Tensor]:
@@ -121,7 +120,7 @@ def _grid_target(signal: GridSignal, split: SampleSplit) -> GridTarget:
         spectrum=_training_spectrum(signal, split),
         gain=gain,
         offset=[float(m) for m in mean] if quiet else [0.0] * signal.channels,
-        variance=(deviation * gain) ** 2,
+        variance=deviation**2,
         warnings=list(signal.warnings),
     )
     if quiet:
@@ -178,7 +177,6 @@ def _shape_target(signal: ShapeSignal, count: int, seed: int) -> ShapeTarget:
         values=values,
         order=SampleSplit((len(points),), None, seed),
         spectrum=target_spectrum(signal),
-        variance=float(values.var()),
         warnings=list(signal.warnings),
     )
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sys
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, Iterator, Literal, Optional, Type
+from typing import Any, Dict, Literal, Optional, Type
 
 import numpy as np
 import torch
@@ -20,7 +18,7 @@ from nerfstudio.engine.trainer import Trainer, TrainerConfig
 from nerfstudio.utils.rich_utils import CONSOLE
 from torch.optim import Optimizer, lr_scheduler
 
-from winner_ns.errors import SignalError
+from winner_ns.errors import SignalError, one_line_errors
 from winner_ns.export.run import read_description
 from winner_ns.fitting.description import describe_run, field_settings, noise_report, report_lines
 from winner_ns.fitting.pipeline import SignalPipelineConfig
@@ -33,15 +31,6 @@ def best_device() -> Literal["cpu", "cuda", "mps"]:
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-@contextmanager
-def one_line_errors() -> Iterator[None]:
-    """Ends the program with one line and status 1 where the input cannot be used."""
-    try:
-        yield
-    except SignalError as error:
-        sys.exit(f"winner-ns: error: {error}")
 
 
 @dataclass
