@@ -36,6 +36,9 @@ def run_program(program: str, *arguments: object, cwd: Optional[Path] = None) ->
 
 def in_process(entrypoint, program: str, arguments: List[object], monkeypatch, capfd) -> Finished:
     """Runs a console script's function in this process: nerfstudio takes ten seconds to import."""
+    from nerfstudio.utils import writer
+
+    writer.EVENT_WRITERS.clear()  # which nerfstudio keeps for the life of a process
     monkeypatch.setattr(sys, "argv", [program, *map(str, arguments)])
     capfd.readouterr()
     status, message = 0, ""

@@ -21,12 +21,13 @@ from PIL import Image
 
 from winner_ns.cli import main
 from winner_ns.errors import SignalError
+from winner_ns.export.audio import export_audio
 from winner_ns.export.comparison import write_comparison, write_results
 from winner_ns.export.mesh import extract_mesh, extract_unit_mesh
 from winner_ns.export.rendering import render_surface, sample_mesh, three_quarter_view
 from winner_ns.export.run import load_run
 from winner_ns.fields import Siren
-from winner_ns.fields.files import describe_field, load_field
+from winner_ns.fields.files import LoadedField, describe_field, load_field
 from winner_ns.signals import load_signal
 
 
@@ -685,3 +686,17 @@ def test_rendered_sphere_is_a_filled_disc_seen_from_the_front() -> None:
     assert (picture_[outside] == 1.0).all()
     # Lit from above.
     assert light[30:50][inside[30:50]].mean() > 1.5 * light[80:100][inside[80:100]].mean()
+
+
+def test_a_sound_that_was_an_mp3_is_written_as_wav(tmp_path: Path) -> None:
+    """libsndfile lists MP3's codec under WAV but cannot encode it there."""
+    sound = np.sin(np.arange(22050) * 0.3)[:, None] * [0.5, 0.4]
+    soundfile.write(tmp_path / "s.mp3", sound, 22050)
+    signal = load_signal(tmp_path / "s.mp3")
+    network = Siren(1, 2, width=4)
+    target = {"gain": 1.0, "offset": [0.0, 0.0]}
+    described = {"kind": "audio", "name": "s.mp3", "target": target, "signal": signal.describe(), "spectrum": None}
+    loaded = LoadedField(network, described | {"network": describe_field(network, "siren")})
+    export_audio(loaded, tmp_path / "out.wav")
+    written, rate = soundfile.read(tmp_path / "out.wav")
+    assert rate == 22050 and written.shape == (signal.shape[0], 2)

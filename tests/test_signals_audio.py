@@ -111,7 +111,7 @@ def test_slices_cross_the_borders_of_blocks(tmp_path, monkeypatch):
 
 def test_more_than_there_is_loads_the_rest_with_a_warning(tmp_path):
     path = write(tmp_path / "a.wav", tone())
-    signal = load_signal(path, options=ReadOptions(start=0.25, duration=10))
+    signal = load_signal(path, options=ReadOptions(start=0.25, duration=10.0))
     assert signal.shape == (2000,)
     assert len(signal.warnings) == 1 and "10 s were asked for, 0.25 s are there" in signal.warnings[0]
 
@@ -240,11 +240,11 @@ def test_samples_that_are_not_finite_are_counted(tmp_path):
     ("options", "problem"),
     [
         (ReadOptions(start=0.6), "before the start at 0.6 s"),
-        (ReadOptions(start=-1), "start is -1"),
-        (ReadOptions(duration=0), "duration is 0"),
+        (ReadOptions(start=-1.0), "start is -1"),
+        (ReadOptions(duration=0.0), "duration is 0"),
         (ReadOptions(duration_samples=-5), "duration samples is -5"),
         (ReadOptions(sample_rate=0), "sample rate is 0"),
-        (ReadOptions(duration=1, duration_samples=5), "both a duration and a number of samples"),
+        (ReadOptions(duration=1.0, duration_samples=5), "both a duration and a number of samples"),
         (ReadOptions(duration=0.001), "too short .8 samples"),
     ],
 )

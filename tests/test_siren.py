@@ -180,6 +180,7 @@ def test_evaluate_is_the_field_in_pieces():
     field = Siren(2, 3, width=16)
     x = torch.rand(100, 2)
     assert torch.allclose(evaluate(field, x, chunk=7), field(x), atol=1e-6)
+    assert evaluate(field, x[:0]).shape == (0, 3)
     assert field(x.reshape(4, 25, 2)).shape == (4, 25, 3)
 
 
@@ -187,3 +188,30 @@ def test_evaluate_is_the_field_in_pieces():
 def test_impossible_networks_are_refused(wrong):
     with pytest.raises(ValueError):
         Siren(2, 1, **wrong)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_shares_of_threads_add_up_and_leave_torchs_threads_alone(threads):
+    """Any number of threads, whatever is left over: the loss and gradient of the plain expression."""
+    import threading
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        field = Siren(2, 1, width=16, depth=2, generator=seeded()).double()
+        x = torch.rand(101, 2, generator=seeded(1), dtype=torch.float64)
+        y = torch.rand(101, 1, generator=seeded(2), dtype=torch.float64)
+        loss = mean_squared_error(field, x, y, chunk=10)
+        loss.backward()
+        plain = (field(x) - y).square().mean()
+        expected = torch.autograd.grad(plain, list(field.parameters()))
+        assert loss.item() == pytest.approx(plain.item(), rel=1e-10)
+        assert all(torch.allclose(p.grad, e, rtol=1e-8) for p, e in zip(field.parameters(), expected))
+        assert torch.get_num_threads() == threads
+        seen = []
+        later = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+        later.start()
+        later.join()
+        assert seen == [threads]
+    finally:
+        torch.set_num_threads(before)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -267,7 +266,6 @@ def test_network_is_never_touched(photo, ns_train, monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     assert ns_train("--data", photo, "--max-num-iterations", 3, "--pipeline.model.field.width", 16).status == 0
-    shutil.rmtree(photo.parent / "outputs")
 
 
 @pytest.mark.parametrize("kind", ["photo", "tone", "torus"])
@@ -304,3 +302,52 @@ def test_the_bottleneck_is_said_before_and_after_and_winner_has_none(ns_train, r
     assert "collapse" not in winner.output and "plateau" not in winner.output
     results = [figures(run)["figures"]["psnr"] for run in runs()]
     assert results[1] - results[0] > 20
+
+
+def test_resuming_with_other_withheld_samples_or_another_order_is_refused(photo, ns_train, runs):
+    small = ("--data", photo, "--pipeline.model.field.width", 16)
+    assert ns_train(*small, "--max-num-iterations", 3, "--pipeline.datamanager.holdout", 0.3).status == 0
+    resume = (*small, "--max-num-iterations", 6, "--load-dir", runs()[0] / "nerfstudio_models")
+    forgotten = ns_train(*resume)
+    assert forgotten.status == 1 and "holdout" in forgotten.errors
+    reordered = ns_train(*resume, "--pipeline.datamanager.holdout", 0.3, "--machine.seed", 7)
+    assert reordered.status == 1 and "seed" in reordered.errors
+    assert ns_train(*resume, "--pipeline.datamanager.holdout", 0.3).status == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--pipeline.model.field.width", 0], "width"),
+        (["--max-num-iterations", 0], "max-num-iterations"),
+        (["--machine.seed", -1], "seed"),
+        (["--pipeline.model.law", "paper", "--pipeline.model.field.depth", 1], "two sine layers"),
+        (["--pipeline.model.field.family", "finer", "--pipeline.model.purpose", "fit"], "takes no noise"),
+        (["--pipeline.datamanager.read.mono", True], "is for sounds"),
+        (["--pipeline.datamanager.holdout", "most"], "every-second"),
+        (["--pipeline.model.field.family", "rff", "--pipeline.model.field.options", "nonsense", 3], "nonsense"),
+    ],
+)
+def test_flags_that_cannot_be_are_one_line_and_leave_nothing(photo, ns_train, tmp_path, flags, says):
+    finished = ns_train("--data", photo, *flags)
+    assert finished.status == 1
+    assert says in finished.errors and "Traceback" not in finished.errors, finished.errors
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_integer_options_reach_a_family(photo, ns_train, runs):
+    flags = ("--pipeline.model.field.family", "rff", "--pipeline.model.field.options", "features", 64)
+    assert ns_train("--data", photo, "--max-num-iterations", 3, *flags).status == 0
+    assert figures(runs()[0])["description"]["network"]["settings"]["features"] == 64
+
+
+def test_data_that_was_replaced_is_noticed(photo, ns_train, runs, tmp_path):
+    assert ns_train("--data", photo, "--max-num-iterations", 3, "--pipeline.model.field.width", 16).status == 0
+    config = runs()[0] / "config.yml"
+    Image.fromarray(np.arange(12 * 9, dtype=np.uint8).reshape(12, 9)).save(photo)
+    for content in (None, b"cut"):
+        if content:
+            photo.write_bytes(content)
+        finished = run_program("ns-eval", "--load-config", config, "--output-path", tmp_path / "eval.json")
+        assert finished.status == 1
+        assert "photo.png" in finished.errors and "Traceback" not in finished.errors

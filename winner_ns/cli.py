@@ -67,7 +67,8 @@ def _add_inspect(commands: Any) -> None:
     )
     parser.add_argument("--law", default="matching", help="matching (default), paper, reference-code or explicit")
     parser.add_argument(
-        "--purpose", help="of the law matching: interpolate (default), fit, memorise, or kappa as a number"
+        "--purpose",
+        help="of the law matching: interpolate, fit, memorise, or kappa as a number (default 0.5, shapes 1.4)",
     )
     parser.add_argument("--s0", type=float, help="noise scale of layer 1, for the law explicit")
     parser.add_argument("--s1", type=float, help="noise scale of layer 2, for the law explicit")

@@ -63,7 +63,8 @@ def main() -> None:
     for path in sorted(p for p in output.iterdir() if p.is_file()):
         print(f"  {path}")
     config = Run("bunny", bunny).folder(output) / "config.yml"
-    print(f"and look around in the viewer:\n  .venv/bin/ns-viewer --load-config {config}")
+    viewer = Path(sys.executable).parent / "ns-viewer"
+    print(f"and look around in the viewer:\n  {viewer} --load-config {config}")
 
 
 def figures_table(results: Dict[str, Dict[str, float]]) -> str:

@@ -108,7 +108,9 @@ def _subtype(loaded: LoadedField, output: Path, file_format: str, wanted: Option
         return wanted.upper()
     original = str(loaded.signal.get("subtype", ""))
     original = _OF_ARRAYS.get(original, original)
-    if original in available:
+    # libsndfile lists codecs under formats for which it cannot encode them (MPEG_LAYER_III in WAV).
+    linear = original.startswith("PCM_") or original in ("FLOAT", "DOUBLE", "ULAW", "ALAW")
+    if original in available and (linear or original == soundfile.default_subtype(file_format)):
         return original
     # What has more than 16 bits keeps 24 of them.
     deep = original in ("PCM_24", "PCM_32", "FLOAT", "DOUBLE") and "PCM_24" in available

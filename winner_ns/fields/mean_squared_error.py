@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from winner_ns.fields.shares import in_shares
+
 
 def default_chunk(device: torch.device) -> int:
     """Points per piece: on a CPU what keeps a 256-wide field's layers in a core's cache (measured), else a lot."""
@@ -17,16 +19,16 @@ def default_chunk(device: torch.device) -> int:
 def autograd_gradient(
     field: nn.Module, coordinates: Float[Tensor, "n d"], values: Float[Tensor, "n c"], chunk: int
 ) -> Tuple[Float[Tensor, ""], List[Tensor]]:
-    """The mean squared error and its gradient by `field.parameters()`, for any field, `chunk` points at a time."""
+    """The summed squared error and its gradient by `field.parameters()`, for any field, `chunk` points at a time."""
     parameters = list(field.parameters())
     gradients = [torch.zeros_like(p) for p in parameters]
     total = coordinates.new_zeros(())
     for x, y in zip(coordinates.split(chunk), values.split(chunk)):
         with torch.enable_grad():
-            loss = (field(x) - y).square().sum() / values.numel()
-        for so_far, gradient in zip(gradients, torch.autograd.grad(loss, parameters)):
+            error = (field(x) - y).square().sum()
+        for so_far, gradient in zip(gradients, torch.autograd.grad(error, parameters)):
             so_far.add_(gradient)
-        total += loss.detach()
+        total += error.detach()
     return total, gradients
 
 
@@ -41,9 +43,14 @@ class _ChunkedError(torch.autograd.Function):
         from winner_ns.fields.siren_gradient import siren_gradient
 
         gradient_of = siren_gradient if isinstance(field, Siren) else autograd_gradient
-        loss, gradients = gradient_of(field, coordinates, values, chunk)
+        shares = in_shares(lambda x, y: gradient_of(field, x, y, chunk), chunk, coordinates, values)
+        total, gradients = shares[0]
+        for more, more_gradients in shares[1:]:
+            total += more
+            torch._foreach_add_(gradients, more_gradients)
+        torch._foreach_div_(gradients, float(values.numel()))
         ctx.save_for_backward(*gradients)
-        return loss
+        return total / values.numel()
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -81,9 +88,14 @@ def mean_squared_error(
     return _ChunkedError.apply(field, coordinates, values, chunk, *field.parameters())
 
 
-@torch.no_grad()
 def evaluate(field: nn.Module, coordinates: Float[Tensor, "n d"], chunk: Optional[int] = None) -> Float[Tensor, "n c"]:
     """field(coordinates) without a graph, in chunks; the result is on the coordinates' device."""
     device = next(field.parameters()).device
-    chunk = 4 * default_chunk(device) * torch.get_num_threads() if chunk is None else chunk
-    return torch.cat([field(x.to(device)).to(coordinates.device) for x in coordinates.split(chunk)])
+    size = 4 * default_chunk(device) if chunk is None else chunk
+
+    @torch.no_grad()
+    def share(points: Tensor) -> Tensor:
+        return torch.cat([field(x.to(device)).to(points.device) for x in points.split(size)])
+
+    # On another device the coordinates' own device says nothing about the work.
+    return share(coordinates) if device.type != "cpu" else torch.cat(in_shares(share, size, coordinates))

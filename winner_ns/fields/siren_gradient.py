@@ -7,8 +7,6 @@ the matrix products, gradients accumulated by the product that computes them.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from typing import List, Tuple
 
 import torch
@@ -18,51 +16,21 @@ from torch import Tensor
 from winner_ns.fields.siren import Siren
 
 
+@torch.no_grad()
 def siren_gradient(
     field: Siren, coordinates: Float[Tensor, "n d"], values: Float[Tensor, "n c"], chunk: int
 ) -> Tuple[Float[Tensor, ""], List[Tensor]]:
-    """The mean squared error and its gradient by `field.parameters()`, `chunk` points at a time.
-
-    On a CPU each of torch's threads takes its own share of the points: unlike threads that share every matrix product
-    they need not wait for each other, which matters most where the machine has other work as well.
+    """The summed squared error and its gradient by `field.parameters()`, `chunk` points at a time.
 
     Args:
         field: a sine network.
         coordinates: points.
         values: targets.
-        chunk: points at a time; the workspace takes 2 x depth arrays of chunk x width for each thread.
+        chunk: points at a time; the workspace takes 2 x depth arrays of chunk x width.
 
     Returns:
-        The loss, and one gradient for each of `field.parameters()`, in their order.
+        The sum, and one gradient for each of `field.parameters()`, in their order.
     """
-    threads = torch.get_num_threads() if coordinates.device.type == "cpu" else 1
-    share = max(-(-len(coordinates) // threads), chunk)
-    parts = list(zip(coordinates.split(share), values.split(share)))
-    if len(parts) == 1:
-        totals = [_summed_gradient(field, coordinates, values, chunk)]
-    else:
-        totals = list(_one_thread_each(threads).map(lambda part: _summed_gradient(field, *part, chunk), parts))
-    loss, gradients = totals[0]
-    for more_loss, more_gradients in totals[1:]:
-        loss += more_loss
-        torch._foreach_add_(gradients, more_gradients)
-    torch._foreach_div_(gradients, float(values.numel()))
-    return loss / values.numel(), gradients
-
-
-@lru_cache(maxsize=1)
-def _one_thread_each(threads: int) -> ThreadPoolExecutor:
-    def set_up() -> None:
-        # Both are settings of the calling thread alone.
-        torch.set_num_threads(1)
-        torch.set_flush_denormal(True)
-
-    return ThreadPoolExecutor(threads, "siren-gradient", initializer=set_up)
-
-
-@torch.no_grad()
-def _summed_gradient(field: Siren, coordinates: Tensor, values: Tensor, chunk: int) -> Tuple[Tensor, List[Tensor]]:
-    """The summed squared error and its gradient."""
     omegas = [layer.omega_0 for layer in field.layers]
     weights = [layer.weight for layer in field.layers]
     transposed = [weight.t() for weight in weights]

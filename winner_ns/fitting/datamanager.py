@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any, Dict, List, Literal, Optional, Tuple, Type, Union
@@ -113,24 +114,33 @@ class SignalDataManager(DataManager):
         self.test_mode = test_mode
         self.includes_time = False
         self.target: Optional[Target] = None
-        if test_mode == "val" or (config.data is not None and config.data.exists()):
-            self.target = config.load()
+        self.problem: Optional[SignalError] = None
+        try:
+            self.target = self._load()
+        except SignalError as error:
+            if test_mode == "val":
+                raise
+            self.problem = error
         dataset = SignalDataset(config.description, self.thumbnail())
         self.train_dataset = self.eval_dataset = dataset
         super().__init__()
+
+    def _load(self) -> Target:
+        target = self.config.load()
+        described = self.config.description.get("signal")
+        if described is not None and json.loads(json.dumps(target.signal.describe())) != described:
+            raise SignalError(str(self.config.data), "is not what the run was trained on any more", "put that back")
+        return target
 
     def need_target(self) -> Target:
         """The target.
 
         Raises:
-            SignalError: the data is not where it was when the run was trained.
+            SignalError: the data is not where or what it was when the run was trained.
         """
         if self.target is None:
-            raise SignalError(
-                str(self.config.data),
-                "the run's data is not there any more",
-                "put it back",
-            )
+            assert self.problem is not None
+            raise self.problem
         return self.target
 
     def thumbnail(self) -> Tensor:

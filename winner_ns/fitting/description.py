@@ -60,9 +60,14 @@ def noise_report(target: Target, settings: Dict[str, Any], family: str, **law: A
 
 
 def describe_run(
-    target: Target, family: str, settings: Dict[str, Any], report: Optional[NoiseReport], holdout: str
+    target: Target,
+    family: str,
+    settings: Dict[str, Any],
+    report: Optional[NoiseReport],
+    holdout: str,
+    order: Optional[Dict[str, int]] = None,
 ) -> Dict[str, Any]:
-    """Puts the pieces together.
+    """Puts the pieces together; `order` is what decides on the order of samples (seed, batch_size).
 
     Raises:
         SignalError: settings that the family refuses.
@@ -81,6 +86,7 @@ def describe_run(
         "signal": target.signal.describe(),
         "spectrum": report.as_dict() if report else None,
         "holdout": holdout,
+        "order": order,
     }
 
 

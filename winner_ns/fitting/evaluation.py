@@ -12,6 +12,7 @@ from torch import Tensor
 from winner_ns.errors import SignalError
 from winner_ns.export.mesh import extract_unit_mesh
 from winner_ns.fields.files import LoadedField
+from winner_ns.fitting.interpolation import judged_samples
 from winner_ns.fitting.metrics import (
     Surface,
     intersection_over_union,
@@ -55,7 +56,7 @@ def _evaluate_grid(field: LoadedField, target: GridTarget) -> Dict[str, float]:
         fitted = permute(fitted[:MOST_SAMPLES], split.train_size, key=0)
     figures = {"psnr": psnr(error_at(split.train_samples(fitted)))}
     if split.heldout_size:
-        figures["psnr_heldout"] = psnr(error_at(split.heldout_samples(MOST_SAMPLES)))
+        figures["psnr_heldout"] = psnr(error_at(judged_samples(signal, split)))
         if target.interpolation is not None:
             figures["psnr_interpolation"] = psnr(target.interpolation[1])
     if signal.kind == "image":

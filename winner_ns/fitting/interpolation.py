@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Optional, Tuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from winner_ns.fitting.sample_split import SampleSplit
 from winner_ns.signals import GridSignal
@@ -34,6 +34,14 @@ def interpolation_error(signal: GridSignal, split: SampleSplit) -> Optional[Tupl
     name, estimate = _from_every_second(values) if regular else _from_scattered(values, heldout)
     error = estimate[heldout] - values[heldout]
     return name, float(np.mean(error**2))
+
+
+def judged_samples(signal: GridSignal, split: SampleSplit) -> Int[np.ndarray, " n"]:
+    """Flat indices of the withheld samples that fields and interpolation are judged by: all; of signals of more than
+    MOST_SAMPLES those in a central crop."""
+    crop = _central_crop(signal.shape)
+    inside = np.argwhere(split.is_heldout()[crop]) + [part.start for part in crop]
+    return np.ravel_multi_index(tuple(inside.T), signal.shape)
 
 
 def _central_crop(shape: Tuple[int, ...]) -> Tuple[slice, ...]:

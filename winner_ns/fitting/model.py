@@ -37,8 +37,8 @@ class FieldConfig:
     """Frequency factor of sine layers (winner, siren)."""
     first_omega_0: Optional[float] = None
     """Frequency factor of the first sine layer; None: omega_0."""
-    options: Dict[str, float] = field(default_factory=dict)
-    """Further settings of the family's class by name, e.g. "sigma 20" for rff."""
+    options: Dict[str, Union[int, float, str]] = field(default_factory=dict)
+    """Further settings of the family's class by name, e.g. "features 64" for rff."""
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import time
@@ -13,6 +14,7 @@ from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttrib
 from nerfstudio.pipelines.base_pipeline import VanillaPipeline, VanillaPipelineConfig
 from nerfstudio.utils import writer
 from nerfstudio.utils.rich_utils import CONSOLE
+from rich.markup import escape
 from torch import Tensor
 
 from winner_ns.errors import one_line_errors
@@ -22,6 +24,9 @@ from winner_ns.fitting.evaluation import evaluate_field, pictures
 from winner_ns.fitting.metrics import psnr
 from winner_ns.fitting.model import SignalModel, SignalModelConfig
 from winner_ns.fitting.target import GridTarget
+
+MOST_EXPORTED = 2**24
+"""Samples up to which the fitted signal is written when training ends; of larger ones the field alone."""
 
 
 @dataclass
@@ -85,32 +90,38 @@ class SignalPipeline(VanillaPipeline):
     def finish(self, run: Path, step: int, seconds: float) -> None:
         """Writes what a user came for into the run's folder and says where it is."""
         from winner_ns.export.comparison import write_results  # Imports matplotlib, which is slow.
+        from winner_ns.export.field import export_field
 
-        target = self.datamanager.need_target()
-        figures = self.figures()
-        results = run / "results"
-        paths = write_results(self.model.loaded_field, results, target.signal)
+        target, field = self.datamanager.need_target(), self.model.loaded_field
+        figures, results = self.figures(), run / "results"
+        writer.put_dict(name="Results", scalar_dict=figures, step=step)
+        writer.write_out_storage()
         table = {
-            "figures": figures,
+            "figures": {name: value if math.isfinite(value) else None for name, value in figures.items()},
             "steps": step + 1,
             "training_seconds": round(seconds, 2),
             "parameters": sum(p.numel() for p in self.model.field.parameters()),
             "description": self.model.description,
         }
-        paths.append(write_json(results / "figures.json", table))
-        writer.put_dict(name="Results", scalar_dict=figures, step=step)
-        writer.write_out_storage()
+        paths = [write_json(results / "figures.json", table)]
         for name, value in figures.items():
             CONSOLE.print(f"{name:>28}  {value:.4f}")
-        if isinstance(target, GridTarget) and figures["psnr"] < psnr(target.variance) + 1.0:
+        if isinstance(target, GridTarget) and not figures["psnr"] >= psnr(target.variance) + 1.0:
             CONSOLE.print(
-                f"[bold yellow]the field has hardly left its plateau[/bold yellow]: its mean alone gives "
+                f"[bold yellow]the field has hardly left its plateau[/bold yellow]: the mean alone gives "
                 f"{psnr(target.variance):.2f} dB; train longer, lower --optimizers.field.optimizer.lr, or use the "
                 "family winner with the purpose fit",
                 soft_wrap=True,
             )
+        if isinstance(target, GridTarget) and len(target.signal) > MOST_EXPORTED:
+            paths.append(results / "field.safetensors")
+            export_field(field, paths[-1])
+            command = {"image": "image", "audio": "audio"}.get(target.signal.kind, "volume")
+            CONSOLE.print(f"{len(target.signal)} samples take a while: winner-ns export {command} {run}", markup=False)
+        else:
+            paths += write_results(field, results, target.signal)
         for path in paths:
-            CONSOLE.print(f"[bold green]wrote[/bold green] {path}", soft_wrap=True)
+            CONSOLE.print(f"[bold green]wrote[/bold green] {escape(str(path))}", soft_wrap=True)
 
 
 def write_json(path: Path, content: Any) -> Path:

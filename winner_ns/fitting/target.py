@@ -98,13 +98,15 @@ def load_target(data: Path, kind: str, holdout: str, read: Tuple[Any, ...], shap
         SignalError: the file or a flag cannot be used.
     """
     signal = load_signal(data, kind, ReadOptions(*read))
+    if signal.kind != "audio" and ReadOptions(*read) != ReadOptions():
+        raise SignalError("--pipeline.datamanager.read", f"is for sounds, {data} is a {signal.kind}", "leave it out")
     withheld = parse_holdout(holdout)
     if isinstance(signal, ShapeSignal):
         if withheld is not None:
             raise SignalError(
                 "--pipeline.datamanager.holdout",
                 "shapes have no grid of samples to withhold from",
-                "leave it out; shapes are always judged at points that training has not seen",
+                "leave it out",
             )
         return _shape_target(signal, shape_samples, seed)
     return _grid_target(signal, SampleSplit(signal.shape, withheld, seed))

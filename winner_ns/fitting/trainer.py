@@ -118,6 +118,7 @@ class SignalTrainerConfig(TrainerConfig):
         if self.data is not None:
             self.pipeline.datamanager.data = self.data
         data, model = self.pipeline.datamanager, self.pipeline.model
+        self._check_numbers()
         data.seed = self.machine.seed
         if data.data is not None:
             data.data = Path(data.data).expanduser().resolve()
@@ -137,9 +138,10 @@ class SignalTrainerConfig(TrainerConfig):
         report = noise_report(
             target, settings, made_of.family, law=model.law, purpose=model.purpose, s0=model.s0, s1=model.s1
         )
-        data.description = describe_run(target, made_of.family, settings, report, data.holdout)
         if data.batch_size is None:
             data.batch_size = SETTINGS[kind].batch_size
+        order = {"seed": data.seed, "batch_size": data.batch_size}
+        data.description = describe_run(target, made_of.family, settings, report, data.holdout, order)
         if self.max_num_iterations is None:
             self.max_num_iterations = SETTINGS[kind].steps
         if self.experiment_name is None:
@@ -154,6 +156,27 @@ class SignalTrainerConfig(TrainerConfig):
             f"training  {self.max_num_iterations} steps of {data.batch_size or 'all'} samples, "
             f"Adam at {optimizer.lr:g}, on {self.machine.device_type}"
         )
+
+    def _check_numbers(self) -> None:
+        """Raises SignalError for flags that are out of range or would be ignored."""
+        data, model = self.pipeline.datamanager, self.pipeline.model
+        least = {
+            "--max-num-iterations": (self.max_num_iterations, 1),
+            "--machine.seed": (self.machine.seed, 0),
+            "--pipeline.datamanager.batch-size": (data.batch_size, 0),
+            "--pipeline.datamanager.shape-samples": (data.shape_samples, 1000),
+            "--pipeline.model.field.width": (model.field.width, 1),
+            "--pipeline.model.field.depth": (model.field.depth, 1),
+        }
+        for flag, (value, minimum) in least.items():
+            if value is not None and value < minimum:
+                raise SignalError(flag, f"{value} is too small", f"give at least {minimum}")
+        noise = {"law": model.law != "matching", "purpose": model.purpose, "s0": model.s0, "s1": model.s1}
+        given = [name for name, value in noise.items() if value]
+        if given and model.field.family != "winner":
+            raise SignalError(
+                f"--pipeline.model.{given[0]}", f"the family {model.field.family} takes no noise", "leave it out"
+            )
 
     def print_to_terminal(self) -> None:
         """What matters of the config; all of it is in the run's config.yml."""
@@ -195,12 +218,11 @@ class SignalTrainer(Trainer):
             return
         before = read_description(source)
         now = json.loads(json.dumps(self.config.pipeline.datamanager.description))
-        for what in ("network", "signal", "target"):
-            if before[what] != now[what]:
-                changed = [k for k in {**before[what], **now[what]} if before[what].get(k) != now[what].get(k)]
+        for what in ("network", "signal", "target", "holdout", "order"):
+            if before.get(what) != now[what]:
                 raise SignalError(
                     str(source),
-                    f"the checkpoint's {what} differs in {', '.join(changed)} from what was asked for",
+                    f"the checkpoint's {what} is {before.get(what)}, what was asked for is {now[what]}",
                     "give the flags and the data of the first run",
                 )
 

@@ -76,16 +76,17 @@ def _centroid_along(samples: np.ndarray, axis: int, zero: np.ndarray) -> float:
         lines = lines[::stride]
     total, count = 0.0, 0
     for block in _blocks(lines):
-        weighted, magnitude = np.zeros(block.shape[:-1]), np.zeros(block.shape[:-1])
+        weighted, magnitude, peak = np.zeros(block.shape[:-1]), np.zeros(block.shape[:-1]), 0.0
         for start in range(0, n, LONGEST_TRANSFORM):
             piece = block[..., start : start + LONGEST_TRANSFORM]
             if piece.shape[-1] < min(n, LONGEST_TRANSFORM):
                 break  # A shorter rest would count with other frequencies; the pieces before it speak for it.
+            peak = max(peak, abs(float(piece.max())), abs(float(piece.min())))
             spectrum = np.abs(scipy.fft.rfft((piece - zero[:, None]).astype(np.float32), workers=-1))
             weighted += spectrum @ scipy.fft.rfftfreq(piece.shape[-1]) * 2.0
             magnitude += spectrum.sum(axis=-1, dtype=np.float64)
         # What rounding leaves of a line that equals the mean is not a spectrum.
-        audible = magnitude > 1e-6 * n * max(float(np.abs(block).max()), 1e-300)
+        audible = magnitude > 1e-6 * n * max(peak, 1e-300)
         total += float((weighted[audible] / magnitude[audible]).sum())
         count += int(audible.sum())
     return total / count if count else 0.0

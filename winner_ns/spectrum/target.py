@@ -141,6 +141,8 @@ def choose_noise(
         scales = MatchingLaw(kappa)(target, network)
     else:
         scales = LAWS[law]()(target, network)
+    if scales.s1 > 0 and network.depth < 2:
+        raise ValueError("s1 > 0 needs a network of at least two sine layers")
     return NoiseReport(
         psi=target.psi_raster if law == "reference-code" and target.psi_raster is not None else target.psi,
         omega=target.omega,

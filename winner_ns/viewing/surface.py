@@ -12,22 +12,22 @@ from winner_ns.viewing.background import background_depth
 
 Distance = Callable[[Float[Tensor, "m 3"]], Float[Tensor, "m 1"]]
 
-STEP_SHARE, LONGEST_STEP = 0.8, 0.1
-"""A step is this share of the distance, as a fitted distance may be too large, and never longer than this, as it may
-level off."""
+STEP_SHARE, SHORTEST_STEP, LONGEST_STEP = 0.8, 3e-3, 0.1
+"""A step is this share of the distance, as a fitted distance may be too large; never longer, as it may level off; and
+never shorter, so that rays that graze the surface get past it."""
 CLOSE = 1e-3
 """Distance at which a ray has arrived."""
 BISECTIONS = 6
 NORMAL_STEP = 2e-3
 """Half the distance between the points of a central difference."""
 
-CLAY = 0.86
+CLAY = 0.92
 UP = (0.0, 1.0, 0.0)
 
 
 @torch.no_grad()
 def surface_outputs(
-    distance: Distance, origins: Float[Tensor, "n 3"], directions: Float[Tensor, "n 3"], max_steps: int = 64
+    distance: Distance, origins: Float[Tensor, "n 3"], directions: Float[Tensor, "n 3"], max_steps: int = 128
 ) -> Dict[str, Tensor]:
     """The surface distance = 0 within the cube [-1, 1]^3, lit from the camera and from the sky.
 
@@ -38,7 +38,8 @@ def surface_outputs(
         distance: signed distance, negative inside, in units of the cube; it may level off away from the surface.
         origins: of the rays.
         directions: unit vectors.
-        max_steps: evaluations along a ray before it is given up as passing by.
+        max_steps: evaluations along a ray before it is given up as passing by; those that graze the surface
+            need many.
 
     Returns:
         "shaded" [n, 3], matte light gray on white, and "normals" [n, 3], outward normals as (n + 1)/2 on white, both
@@ -76,7 +77,7 @@ def _trace(
         arrived = value < CLOSE
         if arrived.any():
             found.append([a[arrived] for a in (active, before, value_before, at, value, side)])
-        following = at + (STEP_SHARE * value).clamp(max=LONGEST_STEP)
+        following = at + (STEP_SHARE * value).clamp(SHORTEST_STEP, LONGEST_STEP)
         goes_on = ~arrived & (following < leave[active])
         before, value_before = at[goes_on], value[goes_on]
         active, at, side = active[goes_on], following[goes_on], side[goes_on]
