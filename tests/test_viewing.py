@@ -65,7 +65,7 @@ def test_plane_points_by_hand():
     assert torch.isfinite(points).all() and torch.isfinite(depth).all() and (depth > 0).all()
 
 
-inner = st.floats(-0.99, 0.99, width=32)
+inner = st.floats(-0.99, 0.99)
 
 
 @given(x=inner, y=inner, eye=st.tuples(inner, inner, st.sampled_from([-3.0, 0.5, 2.0])))
@@ -168,9 +168,9 @@ def test_slice_outside_is_refused():
 # Waveforms
 
 
-def ink(network, size=160, eye=(0.0, 0.0, 1.0), target=(0.0, 0.0, 0.0), roll=0.0):
+def ink(network, size=160, eye=(0.0, 0.0, 1.0), target=(0.0, 0.0, 0.0), roll=0.0, focal=1.2):
     """Darkness of the curve (which is blue; all else is gray) [size, size], and x and y of the pixels."""
-    origins, directions, area = pinhole(size, eye, target, roll)
+    origins, directions, area = pinhole(size, eye, target, roll, focal)
     outputs = waveform_outputs(network, origins, directions, area)
     check_outputs(outputs, size * size)
     colour = outputs["field"].reshape(size, size, 3)
@@ -178,7 +178,7 @@ def ink(network, size=160, eye=(0.0, 0.0, 1.0), target=(0.0, 0.0, 0.0), roll=0.0
     return (colour[..., 2] - colour[..., 0]) / 0.53, points[..., 0], points[..., 1]
 
 
-@given(value=st.floats(-0.9, 0.9, width=32))
+@given(value=st.floats(-0.8, 0.8))
 @settings(max_examples=20)
 def test_constant_sound_is_a_thin_line_at_its_height(value):
     dark, _, y = ink(lambda t: torch.full_like(t, value))
@@ -198,7 +198,7 @@ def test_slow_wave_is_drawn_as_its_curve():
     assert (heights - wave(x[0]) / 2).abs().max() < pixel
 
 
-@pytest.mark.parametrize("period_in_pixels", [2.0, 1.0, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 100, 0.37, 0.0123])
+@pytest.mark.parametrize("period_in_pixels", [1.0, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 100, 0.37, 0.0123])
 def test_fast_wave_fills_its_height_whatever_its_frequency(period_in_pixels):
     """Also where the frequency is a multiple of the pixels', or of the times' at which the sound is asked for."""
     for width in (1.0, 2.0 ** math.floor(math.log2(1 / 160 / 1.2)) / (1 / 160 / 1.2)):
@@ -211,12 +211,13 @@ def test_fast_wave_fills_its_height_whatever_its_frequency(period_in_pixels):
         assert not inked[y.abs() > 0.4 + 1.5 * pixel].any()
 
 
-@pytest.mark.parametrize("eye", [(0.0, 0.0, 1.0), (0.7, 0.1, 0.6), (-0.4, -0.9, 0.5), (0.0, 0.0, 0.05)])
-def test_steep_curve_stays_connected(eye):
+@pytest.mark.parametrize("eye", [(0.0, 0.0, 1.8), (0.9, 0.2, 1.6), (-0.6, -1.0, 1.4), (-1.0, -0.9, 1.4)])
+@pytest.mark.parametrize("roll", [0.0, 0.5])
+def test_steep_curve_stays_connected(eye, roll):
     from scipy.ndimage import label
 
-    target = (0.0, 0.0, 0.0)
-    dark, x, y = ink(lambda t: 0.8 * torch.tanh(300 * torch.sin(20 * t)), eye=eye, target=target)
+    dark, _, _ = ink(lambda t: 0.8 * torch.tanh(300 * torch.sin(20 * t)), eye=eye, roll=roll, focal=0.5)
+    assert not torch.cat([dark[0], dark[-1], dark[:, 0], dark[:, -1]]).any()  # All of it is in the picture.
     _, pieces = label((dark > 0.25).numpy(), structure=torch.ones(3, 3).numpy())
     assert pieces == 1
 
@@ -253,7 +254,7 @@ def test_rolled_camera_turns_the_waveform():
 
 
 def test_frame_surrounds_the_sound_and_white_the_frame():
-    origins, directions, area = pinhole(200, (0.0, 0.0, 2.0))
+    origins, directions, area = pinhole(200, (0.0, 0.0, 2.8))
     outputs = waveform_outputs(lambda t: 0 * t, origins, directions, area)
     x, y = plane_points(origins, directions)[0].unbind(-1)
     beside = (x.abs() > 1.02) | (y.abs() > 0.52)
@@ -262,7 +263,7 @@ def test_frame_surrounds_the_sound_and_white_the_frame():
     assert (outputs["accumulation"][within] == 1).all()
     darkness = 1 - outputs["field"].mean(-1)
     for border in ((y - 0.5).abs(), (y + 0.5).abs(), (x - 1).abs(), (x + 1).abs()):
-        assert darkness[(border < 0.003) & (x.abs() <= 1) & (y.abs() <= 0.5)].min() > 0.2
+        assert darkness[(border < 0.0055) & (x.abs() <= 1) & (y.abs() <= 0.5)].min() > 0.2
     outputs = waveform_outputs(lambda t: 0 * t, origins, -directions, area)
     assert (outputs["field"] == 1).all()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Callable, Dict, Tuple
 
 import torch
@@ -12,9 +13,12 @@ from winner_ns.viewing.background import background_depth
 
 Distance = Callable[[Float[Tensor, "m 3"]], Float[Tensor, "m 1"]]
 
-STEP_SHARE, SHORTEST_STEP, LONGEST_STEP = 0.8, 3e-3, 0.1
-"""A step is this share of the distance, as a fitted distance may be too large; never longer, as it may level off; and
-never shorter, so that rays that graze the surface get past it."""
+STEP_SHARE, LONGEST_STEP = 0.8, 0.1
+"""A step is this share of the distance, as a fitted distance may be too large; never longer, as it may level off."""
+SHORTEST_STEP = 3e-3
+"""Rays that graze the surface get past it in steps of this length …"""
+STEPS_OUT = 60
+"""… and those that still do near the end in so many equal ones, which take them across the cube."""
 CLOSE = 1e-3
 """Distance at which a ray has arrived."""
 BISECTIONS = 6
@@ -38,8 +42,7 @@ def surface_outputs(
         distance: signed distance, negative inside, in units of the cube; it may level off away from the surface.
         origins: of the rays.
         directions: unit vectors.
-        max_steps: evaluations along a ray before it is given up as passing by; those that graze the surface
-            need many.
+        max_steps: most evaluations along a ray, more than STEPS_OUT; few rays need more than 50.
 
     Returns:
         "shaded" [n, 3], matte light gray on white, and "normals" [n, 3], outward normals as (n + 1)/2 on white, both
@@ -67,9 +70,10 @@ def _trace(
     at = entry[active]
     before, value_before, side = at, torch.zeros_like(at), torch.zeros_like(at)
     found = []
-    for _ in range(max_steps):
+    for step in range(max_steps):
         if not len(active):
             break
+        shortest = SHORTEST_STEP if step < max_steps - STEPS_OUT else math.sqrt(12.0) / STEPS_OUT
         value = distance(origins[active] + at[:, None] * directions[active])[:, 0].to(at)
         # Each ray counts distances as positive on the side where it starts.
         side = torch.where(side == 0, torch.where(value < 0, -1.0, 1.0).to(at), side)
@@ -77,7 +81,7 @@ def _trace(
         arrived = value < CLOSE
         if arrived.any():
             found.append([a[arrived] for a in (active, before, value_before, at, value, side)])
-        following = at + (STEP_SHARE * value).clamp(SHORTEST_STEP, LONGEST_STEP)
+        following = at + (STEP_SHARE * value).clamp(shortest, LONGEST_STEP)
         goes_on = ~arrived & (following < leave[active])
         before, value_before = at[goes_on], value[goes_on]
         active, at, side = active[goes_on], following[goes_on], side[goes_on]

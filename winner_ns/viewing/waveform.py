@@ -111,26 +111,29 @@ def _extent_during_pixel(
     smallest = exponent.min()
     asked = ((exponent - smallest) * span + (cell - first)) * (CELLS + 1) + reach
     asked, pixel_index = torch.unique(asked, return_inverse=True)
-    neighbours = torch.arange(-CELLS, CELLS + 1, device=x.device)
+    reach = (asked % (CELLS + 1))[:, None]
+    neighbours = torch.arange(-CELLS, CELLS + 2, device=x.device)
     keys, window = torch.unique((asked // (CELLS + 1))[:, None] + neighbours, return_inverse=True)
 
     cells = keys % span + first
     width = torch.exp2((keys // span + smallest).double())
     times = (cells[:, None] + _times_in_cell(cells)) * width[:, None]
     values = network(times.clamp(-1.0, 1.0).to(x.dtype).reshape(-1, 1)).to(x).reshape(*times.shape, -1)
-    beyond = (neighbours.abs() > (asked % (CELLS + 1))[:, None])[:, :, None]
-    lowest = values.amin(1)[window].masked_fill(beyond, torch.inf).amin(1)
-    highest = values.amax(1)[window].masked_fill(beyond, -torch.inf).amax(1)
+    # The far border of the last cell is the start of the next one.
+    before, after = neighbours < -reach, neighbours > reach
+    beyond = torch.stack([before | (neighbours > reach + 1), before | after], dim=-1)[..., None]
+    lowest = values[window].masked_fill(beyond, torch.inf).amin((1, 2))
+    highest = values[window].masked_fill(beyond, -torch.inf).amax((1, 2))
     return lowest[pixel_index], highest[pixel_index]
 
 
 def _times_in_cell(cells: Int[Tensor, " m"]) -> Float[Tensor, "m 2"]:
-    """Two moments of each cell, one in either half, in 0 … 1.
+    """The start of each cell, where widths of different pixels meet, and a moment within it, in 0 … 1.
 
-    Scattered, as even times would show the beats between them and a tone; always the same for the same cell, so that
-    nothing flickers.
+    The latter is scattered, as even times would show the beats between them and a tone; it is always the same for the
+    same cell, so that nothing flickers.
     """
     mixed = (cells * 0x45D9F3B) % 2**32
     mixed = ((mixed ^ (mixed >> 16)) * 0x45D9F3B) % 2**32
-    mixed = mixed ^ (mixed >> 16)
-    return torch.stack([(mixed & 0xFFFF) * 2.0**-17, 0.5 + (mixed >> 16) * 2.0**-17], dim=-1).double()
+    within = (mixed ^ (mixed >> 16)).double() * 2.0**-32
+    return torch.stack([torch.zeros_like(within), within], dim=-1)
