@@ -45,16 +45,18 @@ def test_is_loud_but_not_clipped(signal):
 
 
 def test_spectrum_is_bright(signal):
-    assert 0.52 < spectral_centroid(signal.samples) < 0.62
+    assert 0.44 < spectral_centroid(signal.samples) < 0.5
     energy = np.abs(np.fft.rfft(signal.samples[:, 0].astype(float))) ** 2
     hertz = np.fft.rfftfreq(len(signal), 1 / signal.metadata["sample_rate"])
-    assert energy[hertz < 750].sum() < 0.01 * energy.sum()
+    assert energy[hertz < 600].sum() < 0.01 * energy.sum()
 
 
 def test_plain_siren_is_expected_to_collapse_on_it(signal):
-    report = choose_noise(grid_spectrum("audio", signal.samples, signal.nyquist), SineNetwork(dimensions=1))
-    assert report.bottleneck
-    assert report.s0 > 0
+    spectrum = grid_spectrum("audio", signal.samples, signal.nyquist)
+    for purpose in (None, "interpolate", "fit"):
+        report = choose_noise(spectrum, SineNetwork(dimensions=1), purpose=purpose)
+        assert report.bottleneck
+        assert report.band > 100 * report.plain_band  # Whatever the purpose, there is noise to lift it out.
 
 
 def test_melody_moves_from_note_to_note(signal):

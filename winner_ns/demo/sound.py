@@ -1,9 +1,9 @@
 """The demo's sound: a melody of our own that a plain SIREN cannot begin to fit.
 
-An arpeggio of narrow, high-passed pulse waves, much as game consoles of the 1980s played them. Its spectral centroid is
-that of tetris.wav in the SIREN² paper (arXiv 2509.12980), psi = 0.57, and hardly any of its energy lies below 750 Hz:
-200 times the frequencies that a fresh SIREN has, which therefore stays where it starts, at silence, while with noise
-that matches the spectrum the melody is there within a hundred steps.
+An arpeggio of high-passed pulse waves, much as game consoles of the 1980s played them. Its spectral centroid lies nearly
+half way up to the Nyquist frequency, and hardly any of its energy below 600 Hz: 150 times the
+frequencies that a fresh SIREN has, which therefore stays where it starts, at silence, while with noise that matches the
+spectrum the melody is there within a hundred steps.
 
 `python -m winner_ns.demo.sound OUT.wav` writes the packaged file again, bit for bit.
 """
@@ -29,9 +29,9 @@ STEP = 800
 """Samples of a sixteenth note: 150 beats per minute."""
 SCORE = "C5 E5 G5 C6 G5 C6 E5 G5 A4 C5 E5 A5 F5 A5 C6 A5 B4 D5 G5 B5 C6 C6 C6 C6"
 """One note a step; a repeated one is held."""
-DUTY = 1 / 8
+DUTY = 1 / 4
 """Share of its period for which the pulse is high."""
-HIGH_PASS = 2000.0
+HIGH_PASS = 1500.0
 """Corner of the second-order high-pass, hertz."""
 HIGHEST = 3700.0
 """Partials above are left out (hertz), so that nothing folds back at half the sample rate."""
