@@ -35,7 +35,7 @@ from winner_ns.fitting.description import describe_run, field_settings, noise_re
 from winner_ns.fitting.evaluation import evaluate_field
 from winner_ns.fitting.settings import SETTINGS, learning_rate
 from winner_ns.fitting.target import load_target, target_kind
-from winner_ns.signals import ReadOptions
+from winner_ns.signals import ReadOptions, detect_kind
 
 READ = ReadOptions(duration_samples=150_000, mono=True)
 PLAIN_RATES = (3e-4, 5e-4, 1e-3)
@@ -65,7 +65,8 @@ def run_cell(
         **METHODS.get(method, {}),
         **(overrides or {}),
     }
-    target = load_target(path, "auto", how["holdout"], astuple(READ), 2**19, seed)
+    read = READ if detect_kind(path) == "audio" else ReadOptions()
+    target = load_target(path, "auto", how["holdout"], astuple(read), 2**19, seed)
     kind = target_kind(target)
     settings = field_settings(
         target, how["family"], 222 if how["recipe"] else how.get("width"), None, omega_0=30.0, first_omega_0=30.0
