@@ -1,9 +1,9 @@
 """The demo's sound: a melody of our own that a plain SIREN cannot begin to fit.
 
-An arpeggio of high-passed pulse waves, much as game consoles of the 1980s played them. Its spectral centroid lies nearly
-half way up to the Nyquist frequency, and hardly any of its energy below 600 Hz: 150 times the
-frequencies that a fresh SIREN has, which therefore stays where it starts, at silence, while with noise that matches the
-spectrum the melody is there within a hundred steps.
+An arpeggio of high-passed pulse waves, much as game consoles of the 1980s played them. Its spectral centroid is near
+half the Nyquist frequency, and hardly any of its energy lies below 600 Hz: 150 times the frequencies that a fresh SIREN
+has, which therefore stays where it starts, at silence, while with noise that matches the spectrum the melody is there
+within a hundred steps.
 
 `python -m winner_ns.demo.sound OUT.wav` writes the packaged file again, bit for bit.
 """
