@@ -11,11 +11,16 @@ from winner_ns.spectrum.band import SineNetwork, band_gain, initial_band
 PURPOSES: Dict[str, float] = {"interpolate": 0.5, "fit": 1.0, "memorise": 2.0}
 """Purpose -> kappa, the initial band over the target's centroid frequency."""
 
-LAYER_TWO_VARIANCE: Dict[int, float] = {1: 16.0, 2: 3.0, 3: 1.2}
-"""V: variance of the second layer's pre-activation (plain SIREN: 1), by the number of coordinates; 1.2 from 3 on."""
+MOST_S0_OF_SHAPES = 12.0
+"""Cap on s0 for shapes, which more noise was measured to destroy."""
 
-MOST_S0_IN_SPACE = 12.0
-"""Cap on s0 from three coordinates on, where more noise was measured to destroy shapes."""
+
+def layer_two_variance(kind: str, dimensions: int) -> float:
+    """V, the variance of the second layer's pre-activation that matching takes (plain SIREN: 1).
+
+    Measured: 16 for one coordinate and 3 for more; shapes, whose target is smooth almost everywhere, take 1.2.
+    """
+    return 1.2 if kind == "shape" else 16.0 if dimensions == 1 else 3.0
 
 
 @dataclass(frozen=True)
@@ -106,20 +111,21 @@ class ExplicitLaw:
 class MatchingLaw:
     """Spectral matching: the fresh field's band is kappa times the target's centroid frequency, whatever the kind.
 
-    The layer-2 variance V = 1 + H s1²/2 is fixed by the number of coordinates, so s1 = sqrt(2 (V - 1)/H), and
+    The layer-2 variance V = 1 + H s1²/2 is fixed (`layer_two_variance`), so s1 = sqrt(2 (V - 1)/H), and
     s0 = sqrt((kappa Omega/G)² - (omega_0/d)²/3) makes sigma_out = kappa Omega (`initial_band`). Where that has no
     root, s0 = 0 and s1 shrinks, down to plain SIREN where its own band already reaches kappa Omega.
     """
 
     kappa: float = PURPOSES["interpolate"]
     variance: Optional[float] = None
-    """V; None is LAYER_TWO_VARIANCE."""
+    """V; None is `layer_two_variance`."""
     source: ClassVar[str] = "winner_ns: initial band = kappa x centroid frequency (docs/spectrum.md)"
 
     def __call__(self, target: TargetSpectrum, network: SineNetwork) -> NoiseScales:
         if not (self.kappa >= 0 and math.isfinite(self.kappa)):
             raise ValueError(f"kappa must be finite and not negative, got {self.kappa}")
-        variance = LAYER_TWO_VARIANCE.get(target.dimensions, 1.2) if self.variance is None else self.variance
+        default = layer_two_variance(target.kind, target.dimensions)
+        variance = default if self.variance is None else self.variance
         if not variance >= 1:
             raise ValueError(f"the layer-2 variance must be at least 1 (plain SIREN), got {variance}")
         wanted = self.kappa * target.omega
@@ -128,7 +134,7 @@ class MatchingLaw:
         squared = (wanted / band_gain(network, s1)) ** 2 - own
         if squared > 0:
             s0 = math.sqrt(squared)
-            return NoiseScales(min(s0, MOST_S0_IN_SPACE) if target.dimensions >= 3 else s0, s1)
+            return NoiseScales(min(s0, MOST_S0_OF_SHAPES) if target.kind == "shape" else s0, s1)
         if initial_band(network) >= wanted:
             return NoiseScales(0.0, 0.0)
         low, high = 0.0, s1
