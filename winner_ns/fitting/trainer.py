@@ -199,8 +199,6 @@ class SignalTrainer(Trainer):
     config: SignalTrainerConfig
 
     def setup(self, test_mode: Literal["test", "val", "inference"] = "val") -> None:
-        # Numbers too small to matter, in Adam's moments above all, slow a CPU down by a factor.
-        torch.set_flush_denormal(True)
         with one_line_errors():
             self._check_checkpoint()
             super().setup(test_mode)
@@ -230,8 +228,14 @@ class SignalTrainer(Trainer):
         # nerfstudio counts max_num_iterations from the resumed step on; here it is the whole run.
         total = self.config.max_num_iterations
         self.config.max_num_iterations = total - self._start_step
-        with one_line_errors():
-            super().train()
+        # Numbers too small to matter, in Adam's moments above all, slow a CPU down by a factor. The setting is the
+        # thread's, and other code there may want them.
+        torch.set_flush_denormal(True)
+        try:
+            with one_line_errors():
+                super().train()
+        finally:
+            torch.set_flush_denormal(False)
 
     def save_checkpoint(self, step: int) -> None:
         """Saves beside the folder of checkpoints and moves the file in when it is complete."""
