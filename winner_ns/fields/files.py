@@ -44,7 +44,7 @@ class LoadedField:
     """
 
     def __init__(self, network: nn.Module, description: Dict[str, Any]) -> None:
-        self.network = network.eval().requires_grad_(False)
+        self.network = network
         self.description = description
 
     @property
@@ -195,7 +195,7 @@ def rebuild_field(description: Dict[str, Any], tensors: Mapping[str, Tensor]) ->
         raise ValueError(f"the weights do not fit the description: {str(error) or type(error).__name__}") from error
     if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
         raise ValueError("the weights are not finite, the training diverged")
-    return LoadedField(network, description)
+    return LoadedField(network.eval().requires_grad_(False), description)
 
 
 def _check_description(description: Dict[str, Any]) -> None:

@@ -91,9 +91,7 @@ class SignalModel(Model):
     @property
     def loaded_field(self) -> LoadedField:
         """The field as it is now, with the way back to the original's units; shares the weights."""
-        view = LoadedField.__new__(LoadedField)
-        view.network, view.description = self.field, self.description
-        return view
+        return LoadedField(self.field, self.description)
 
     def get_extra_state(self) -> Dict[str, str]:
         """The description travels inside the checkpoint, which is thereby complete."""

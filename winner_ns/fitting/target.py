@@ -99,7 +99,9 @@ def load_target(data: Path, kind: str, holdout: str, read: Tuple[Any, ...], shap
     """
     signal = load_signal(data, kind, ReadOptions(*read))
     if signal.kind != "audio" and ReadOptions(*read) != ReadOptions():
-        raise SignalError("--pipeline.datamanager.read", f"is for sounds, {data} is a {signal.kind}", "leave it out")
+        raise SignalError(
+            "--pipeline.datamanager.read", f"is for sounds, {data} is of the kind {signal.kind}", "leave it out"
+        )
     withheld = parse_holdout(holdout)
     if isinstance(signal, ShapeSignal):
         if withheld is not None:

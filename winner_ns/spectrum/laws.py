@@ -18,7 +18,8 @@ MOST_S0_OF_SHAPES = 12.0
 def layer_two_variance(kind: str, dimensions: int) -> float:
     """V, the variance of the second layer's pre-activation that matching takes (plain SIREN: 1).
 
-    Measured: 16 for one coordinate and 3 for more; shapes, whose target is smooth almost everywhere, take 1.2.
+    16 for one coordinate and 3 for more; shapes, whose target is smooth almost everywhere, take 1.2. (3 in place of 1.2
+    was 0.6 dB ahead at withheld samples of a volume.)
     """
     return 1.2 if kind == "shape" else 16.0 if dimensions == 1 else 3.0
 
