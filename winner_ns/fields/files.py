@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from winner_ns.errors import SignalError
 from winner_ns.fields.families import build_field
+from winner_ns.fields.input_gradient import value_and_gradient
 from winner_ns.fields.mean_squared_error import evaluate
 
 FORMAT_VERSION = 1
@@ -95,6 +96,12 @@ class LoadedField:
         """Signed distance in units of the unit cube [-1, 1]^3; [n, 3] to [n, 1]. Only for shapes."""
         delta = self.description["target"]["distance_scale"]
         return delta * torch.atanh(evaluate(self.network, coordinates).clamp(-1 + 1e-6, 1 - 1e-6))
+
+    def unit_normals(self, coordinates: Tensor) -> Tensor:
+        """Unit vectors along which the distance grows fastest, at points of the unit cube: outward normals on the
+        surface; [n, 3] to [n, 3]. Only for shapes."""
+        # The squashed distance, which the network gives, has the same direction.
+        return torch.nn.functional.normalize(value_and_gradient(self.network, coordinates)[1], dim=-1)
 
     def grid(self, shape: Sequence[int]) -> np.ndarray:
         """The field's values on a regular grid over the original's extent, float32 [*shape, c], in original units.

@@ -17,7 +17,7 @@ from torch.nn import Parameter
 from torch.utils.data import Dataset
 
 from winner_ns.errors import SignalError
-from winner_ns.fitting.target import GridTarget, ShapeTarget, Target, load_target
+from winner_ns.fitting.target import GridTarget, Target, load_target
 from winner_ns.signals import ReadOptions
 
 SampleBatch = Dict[str, Tensor]
@@ -28,8 +28,8 @@ SampleBatch = Dict[str, Tensor]
 class SignalDataManagerConfig(DataManagerConfig):
     """Which signal is fitted, and which of its samples each step sees."""
 
-    _target: Type = field(default_factory=lambda: GridDataManager)
-    """The class is chosen by the kind of signal."""
+    _target: Type = field(default_factory=lambda: SignalDataManager)
+    """The data manager's class."""
     data: Optional[Path] = None
     """The signal's file: an image, a sound, a mesh or point samples, a volume or a video."""
     kind: Literal["auto", "image", "audio", "shape", "volume", "video"] = "auto"
@@ -58,36 +58,34 @@ class SignalDataManagerConfig(DataManagerConfig):
             raise SignalError("--data", "no file is given", "give an image, a sound, a mesh, a volume or a video")
         return load_target(self.data, self.kind, self.holdout, astuple(self.read), self.shape_samples, self.seed)
 
-    def setup(self, **kwargs: Any) -> "SignalDataManager":
-        manager = ShapeDataManager if self.description.get("kind") == "shape" else GridDataManager
-        return manager(self, **kwargs)
-
 
 class SignalDataset(Dataset):
-    """The one "view" that nerfstudio's viewer and models want to know of: a camera that looks at the signal."""
+    """What nerfstudio's viewer and models want to know of a dataset: where the signal lies, and one camera that looks
+    at it. There are no photographs that the viewer could draw into the scene, so its length is 0."""
 
-    def __init__(self, description: Dict[str, Any], thumbnail: Tensor) -> None:
+    def __init__(self, description: Dict[str, Any]) -> None:
         self.metadata = {"description": description}
         self.scene_box = SceneBox(aabb=torch.tensor([[-1.0, -1.0, -1.0], [1.0, 1.0, 1.0]]))
-        height, width = thumbnail.shape[:2]
         pose = torch.tensor([[1.0, 0, 0, 0], [0, 1.0, 0, 0], [0, 0, 1.0, 2.5]])
         self.cameras = Cameras(
             camera_to_worlds=pose[None],
-            fx=1.2 * max(height, width),
-            fy=1.2 * max(height, width),
-            cx=width / 2,
-            cy=height / 2,
-            width=width,
-            height=height,
+            fx=600.0,
+            fy=600.0,
+            cx=256.0,
+            cy=256.0,
+            width=512,
+            height=512,
             camera_type=CameraType.PERSPECTIVE,
         )
-        self.thumbnail = thumbnail
 
     def __len__(self) -> int:
-        return 1
+        return 0
+
+    def __bool__(self) -> bool:
+        return True  # As nerfstudio asks whether there is a dataset at all.
 
     def __getitem__(self, index: int) -> Dict[str, Any]:
-        return {"image_idx": index, "image": self.thumbnail}
+        raise IndexError(index)
 
 
 class SignalDataManager(DataManager):
@@ -121,7 +119,7 @@ class SignalDataManager(DataManager):
             if test_mode == "val":
                 raise
             self.problem = error
-        dataset = SignalDataset(config.description, self.thumbnail())
+        dataset = SignalDataset(config.description)
         self.train_dataset = self.eval_dataset = dataset
         super().__init__()
 
@@ -142,10 +140,6 @@ class SignalDataManager(DataManager):
             assert self.problem is not None
             raise self.problem
         return self.target
-
-    def thumbnail(self) -> Tensor:
-        """A small picture of the original, [h, w, 3] in [0, 1], for the viewer."""
-        return torch.full((64, 64, 3), 0.8)
 
     def setup_train(self) -> None:
         """Nothing is set up beside the target."""
@@ -172,7 +166,7 @@ class SignalDataManager(DataManager):
         return self.next_train(step)
 
     def next_eval_image(self, step: int) -> Tuple[Cameras, Dict[str, Any]]:
-        return self.eval_dataset.cameras, self.eval_dataset[0]
+        return self.eval_dataset.cameras, {}
 
     def get_train_rays_per_batch(self) -> int:
         """Samples per step, which the trainer reports as rays."""
@@ -190,25 +184,3 @@ class SignalDataManager(DataManager):
 
     def get_param_groups(self) -> Dict[str, List[Parameter]]:
         return {}
-
-
-class GridDataManager(SignalDataManager):
-    """Feeds samples of an image, a sound, a volume or a video."""
-
-    target: Optional[GridTarget]
-
-    def thumbnail(self) -> Tensor:
-        if self.target is None or self.target.signal.kind != "image":
-            return super().thumbnail()
-        signal = self.target.signal
-        steps = [max(1, n // 100) for n in signal.shape]
-        rows, columns = (torch.arange(0, n, s) for n, s in zip(signal.shape, steps))
-        flat = (rows[:, None] * signal.shape[1] + columns).reshape(-1)
-        values = signal.values(flat).reshape(len(rows), len(columns), -1) * 0.5 + 0.5
-        return (values[..., :3] if values.shape[-1] >= 3 else values[..., :1].expand(-1, -1, 3)).contiguous()
-
-
-class ShapeDataManager(SignalDataManager):
-    """Feeds points of the unit cube with their squashed signed distance."""
-
-    target: Optional[ShapeTarget]

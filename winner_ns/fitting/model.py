@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import json
-from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Literal, Optional, Tuple, Type, Union
 
 import torch
-from nerfstudio.cameras.cameras import Cameras
-from nerfstudio.cameras.rays import RayBundle
-from nerfstudio.models.base_model import Model, ModelConfig
+from nerfstudio.models.base_model import ModelConfig
 from torch import Tensor
 from torch.nn import Parameter
 
 from winner_ns.fields import build_field, mean_squared_error, winner_init
 from winner_ns.fields.files import LoadedField
-from winner_ns.viewing.plane import image_outputs, slice_outputs
-from winner_ns.viewing.surface import surface_outputs
-from winner_ns.viewing.waveform import waveform_outputs
+from winner_ns.viewing.viewed_model import ViewedModel
 
 Family = Literal["winner", "siren", "finer", "wire", "gauss", "relu-pe", "rff", "hash-grid"]
 
@@ -46,7 +41,7 @@ class SignalModelConfig(ModelConfig):
     """The field and the law that its initial noise follows."""
 
     _target: Type = field(default_factory=lambda: SignalModel)
-    """The class is chosen by the kind of signal."""
+    """The model's class."""
     enable_collider: bool = False
     """Not used: there are no rays."""
     field: FieldConfig = field(default_factory=FieldConfig)
@@ -64,16 +59,11 @@ class SignalModelConfig(ModelConfig):
     """Noise scale of layer 2, for the law explicit."""
 
     def setup(self, **kwargs: Any) -> "SignalModel":
-        kind = kwargs["metadata"]["description"]["kind"]
-        return MODELS[kind](self, **kwargs)
+        return SignalModel(self, **kwargs)
 
 
-class SignalModel(Model):
-    """A field that is fitted to samples.
-
-    Training takes a batch of coordinates and values in place of a RayBundle; the viewer's rays are turned into
-    coordinates by the kind's picture of itself.
-    """
+class SignalModel(ViewedModel):
+    """A field that is fitted to samples: training takes a batch of coordinates and values in place of a RayBundle."""
 
     config: SignalModelConfig
 
@@ -103,15 +93,9 @@ class SignalModel(Model):
     def get_param_groups(self) -> Dict[str, List[Parameter]]:
         return {"field": list(self.field.parameters())}
 
-    def get_outputs(self, ray_bundle: Union[RayBundle, Dict[str, Tensor]]) -> Dict[str, Tensor]:
-        if isinstance(ray_bundle, RayBundle):
-            return self.get_ray_outputs(ray_bundle)
-        # The loss is computed here and not from outputs, so that it goes through the batch in pieces.
-        return {"mean_squared_error": mean_squared_error(self.field, ray_bundle["coordinates"], ray_bundle["values"])}
-
-    @abstractmethod
-    def get_ray_outputs(self, ray_bundle: RayBundle) -> Dict[str, Tensor]:
-        """What the viewer shows along these rays, by name; each kind has its own picture."""
+    def get_outputs(self, batch: Dict[str, Tensor]) -> Dict[str, Tensor]:  # type: ignore[override]
+        """The mean squared error of a batch: computed here and not from outputs, so that it goes through in pieces."""
+        return {"mean_squared_error": mean_squared_error(self.field, batch["coordinates"], batch["values"])}
 
     def get_loss_dict(
         self, outputs: Dict[str, Tensor], batch: Any, metrics_dict: Optional[Dict[str, Tensor]] = None
@@ -127,57 +111,5 @@ class SignalModel(Model):
     def get_image_metrics_and_images(
         self, outputs: Dict[str, Tensor], batch: Dict[str, Tensor]
     ) -> Tuple[Dict[str, float], Dict[str, Tensor]]:
-        """Pictures of the viewer's outputs; the figures come from the pipeline, which knows the signal."""
-        return {}, {
-            name: value.expand(*value.shape[:-1], 3) for name, value in outputs.items() if value.shape[-1] in (1, 3)
-        }
-
-    @torch.no_grad()
-    def get_outputs_for_camera(self, camera: Cameras, obb_box: Any = None) -> Dict[str, Tensor]:
-        """A whole picture at a time, the network itself in pieces; there is no scene to crop."""
-        rays = camera.generate_rays(camera_indices=0, keep_shape=True).to(self.device)
-        outputs = self.get_outputs(rays.flatten())
-        return {name: value.reshape(*rays.shape, -1) for name, value in outputs.items()}
-
-
-class ImageModel(SignalModel):
-    """An image lies in the plane z = 0, x to the right and y up."""
-
-    def get_ray_outputs(self, ray_bundle: RayBundle) -> Dict[str, Tensor]:
-        extent = self.description["signal"]["half_extent"]
-        return image_outputs(self.loaded_field.normalised, extent, ray_bundle.origins, ray_bundle.directions)
-
-
-class AudioModel(SignalModel):
-    """A sound's waveform lies in the plane z = 0, time to the right."""
-
-    def get_ray_outputs(self, ray_bundle: RayBundle) -> Dict[str, Tensor]:
-        assert ray_bundle.pixel_area is not None
-        return waveform_outputs(
-            self.loaded_field.normalised, ray_bundle.origins, ray_bundle.directions, ray_bundle.pixel_area
-        )
-
-
-class VolumeModel(SignalModel):
-    """The middle slice (frame) of a volume or video lies in the plane z = 0."""
-
-    def get_ray_outputs(self, ray_bundle: RayBundle) -> Dict[str, Tensor]:
-        extent = self.description["signal"]["half_extent"]
-        return slice_outputs(self.loaded_field.normalised, extent, ray_bundle.origins, ray_bundle.directions)
-
-
-class ShapeModel(SignalModel):
-    """A shape's surface, in its unit cube."""
-
-    def get_ray_outputs(self, ray_bundle: RayBundle) -> Dict[str, Tensor]:
-        return surface_outputs(self.loaded_field.unit_distance, ray_bundle.origins, ray_bundle.directions)
-
-
-MODELS: Dict[str, Type[SignalModel]] = {
-    "image": ImageModel,
-    "audio": AudioModel,
-    "shape": ShapeModel,
-    "volume": VolumeModel,
-    "video": VolumeModel,
-}
-"""Kind -> its model."""
+        """Nothing: figures and pictures come from the pipeline, which knows the signal."""
+        return {}, {}

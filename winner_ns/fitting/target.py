@@ -75,6 +75,19 @@ class ShapeTarget:
         chosen = self.order.batch(step, batch_size, rank, world_size)
         return torch.from_numpy(self.points[chosen]), torch.from_numpy(self.values[chosen])
 
+    @property
+    def bounds(self) -> Tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"]]:
+        """The surface's bounding box, a little widened: volume points elsewhere say nothing."""
+        surface = self.signal.vertices if self.signal.vertices is not None else self.signal.points
+        assert surface is not None
+        return surface.min(axis=0) - 0.05, surface.max(axis=0) + 0.05
+
+    @cached_property
+    def volume_points(self) -> Tuple[Float[Tensor, "n 3"], Float[np.ndarray, " n"]]:
+        """A few points in `bounds` and their signed distances, not training's; not for source "distances"."""
+        points = np.random.default_rng(1_000_007).uniform(*self.bounds, (16384, 3)).astype(np.float32)
+        return torch.from_numpy(points), self.signal.signed_distance(points)
+
     def describe(self) -> Dict[str, Any]:
         return {"distance_scale": DISTANCE_SCALE}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional
 
@@ -33,7 +34,7 @@ def read_audio(path: Path, options: Optional[ReadOptions] = None) -> GridSignal:
     also where only a slice is loaded, so that slices of one file are on one scale. Up to 16 bits are kept as int16,
     24 and 32 as int32, floats as they are; averaging and resampling give float32. metadata: "sample_rate" (Hz) of
     what is loaded, "subtype" and "format" of the file, "start" (s), "full_scale" (the raw value of digital full
-    scale).
+    scale), "read_options" (where any were given).
 
     Raises:
         SignalError: the file is no sound, has NaN or infinite samples, or what is asked for is outside of it, shorter
@@ -106,6 +107,7 @@ def _load(path: Path, options: ReadOptions, source: "_ArraySource | _FileSource"
             **source.metadata,
             "start": start / source.rate,
             "full_scale": source.full_scale,
+            **({} if options == ReadOptions() else {"read_options": asdict(options)}),
         },
         warnings=warnings,
     )

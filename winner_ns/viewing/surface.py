@@ -1,80 +1,147 @@
-"""Shapes: the surface where a fitted signed distance is zero, found along rays."""
+"""Where rays meet the zero level set of a signed distance, and what it looks like there."""
 
 from __future__ import annotations
 
 import math
-from typing import Callable, Dict, Tuple
+from typing import Callable, Optional, Tuple
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from winner_ns.viewing.background import background_depth
+from winner_ns.viewing.pieces import in_pieces
 
 Distance = Callable[[Float[Tensor, "m 3"]], Float[Tensor, "m 1"]]
+"""Signed distance at points of the cube [-1, 1]^3, negative inside, in the cube's units. It need not be exact, and may
+level off away from the surface."""
+
+CELLS, PARTS = 64, 2
+"""Cells of empty space along each axis of the cube, and parts along each side of those that may hold a surface."""
+STEEPEST = 1.25
+"""A cell is empty where the distance at its centre is so many times its half diagonal. (No more: there, at 1.7 times
+the scale of a fitted tanh(distance / 0.02), the distance begins to drown in what the fit leaves.)"""
 
 STEP_SHARE, LONGEST_STEP = 0.8, 0.1
-"""A step is this share of the distance, as a fitted distance may be too large; never longer, as it may level off."""
+"""Near the surface a step is this share of the distance, as a fitted one may be too large; and never longer."""
 SHORTEST_STEP = 3e-3
 """Rays that graze the surface get past it in steps of this length …"""
 STEPS_OUT = 60
 """… and those that still do near the end in so many equal ones, which take them across the cube."""
 CLOSE = 1e-3
 """Distance at which a ray has arrived."""
-BISECTIONS = 6
-NORMAL_STEP = 2e-3
-"""Half the distance between the points of a central difference."""
+REFINEMENTS = 4
 
 CLAY = 0.92
 UP = (0.0, 1.0, 0.0)
+OCCLUSION_REACH = ((0.04, 0.5), (0.07, 0.3), (0.11, 0.2))
+"""Heights above the surface at which neighbouring parts are looked for, and their weights."""
+OCCLUSION = 0.55
+
+
+class EmptySpace:
+    """Which parts of the cube hold no surface: rays cross them without asking for the distance.
+
+    Args:
+        distance: measured once at the centre of each of CELLS^3 cells, and in PARTS^3 parts of those that may hold a
+            surface.
+        device: where the rays are.
+    """
+
+    def __init__(self, distance: Distance, device: torch.device) -> None:
+        from scipy.ndimage import distance_transform_edt
+
+        size, fine = 2 / CELLS, CELLS * PARTS
+        line = (torch.arange(CELLS, device=device) + 0.5) * size - 1.0
+        centres = torch.stack(torch.meshgrid(line, line, line, indexing="ij"), dim=-1).reshape(-1, 3)
+        values = in_pieces(distance, centres).float().reshape(CELLS, CELLS, CELLS)
+        self.values = values[None, None]
+        near = torch.nonzero(values.abs() < STEEPEST * math.sqrt(0.75) * size)
+
+        line = ((torch.arange(PARTS, device=device) + 0.5) / PARTS - 0.5) * size
+        parts = torch.stack(torch.meshgrid(line, line, line, indexing="ij"), dim=-1).reshape(1, -1, 3)
+        within = (((near + 0.5) * size - 1.0)[:, None] + parts).reshape(-1, 3)
+        fine_values = in_pieces(distance, within).float() if len(within) else values.new_zeros(0, 1)
+        held = fine_values.abs() < STEEPEST * math.sqrt(0.75) * size / PARTS
+
+        # From anywhere in a cell to anywhere in the nearest one that may hold a surface.
+        occupied = torch.zeros_like(values, dtype=torch.bool)
+        occupied[tuple(near[held.reshape(len(near), -1).any(-1)].t())] = True
+        apart = np.full(occupied.shape, 4.0)
+        if occupied.any():
+            apart = distance_transform_edt(~occupied.cpu().numpy()) * size - math.sqrt(3.0) * size
+        skip = torch.from_numpy(np.maximum(apart, 1e-6).astype(np.float32)).to(device)
+        self._side = values.sign().reshape(-1)
+        for axis in range(3):
+            skip = skip.repeat_interleave(PARTS, dim=axis)
+        holding = ((within[held[:, 0]] + 1.0) * (fine / 2)).long()
+        skip[tuple(holding.t())] = 0.0
+        self._skip = skip.reshape(-1)
+
+    def skip(self, points: Float[Tensor, "m 3"], directions: Float[Tensor, "m 3"]) -> Float[Tensor, " m"]:
+        """How far one may go from points without meeting a surface; 0 where there may be one."""
+        fine = CELLS * PARTS
+        position = (points + 1.0) * (fine / 2)
+        cell = position.long().clamp_(0, fine - 1)
+        skip = self._skip[(cell[:, 0] * fine + cell[:, 1]) * fine + cell[:, 2]]
+        # At least out of the cell.
+        ahead = torch.where(directions > 0, cell + 1.0 - position, position - cell)
+        leaving = (ahead / directions.abs().clamp(min=1e-6)).amin(-1) * (2 / fine) + 1e-5
+        return torch.where(skip > 0, torch.maximum(skip, leaving), skip)
+
+    def side(self, points: Float[Tensor, "m 3"]) -> Float[Tensor, " m"]:
+        """1 outside, -1 inside, 0 where only the distance itself can tell."""
+        fine = CELLS * PARTS
+        x, y, z = ((points + 1.0) * (fine / 2)).long().clamp_(0, fine - 1).unbind(-1)
+        skip = self._skip[(x * fine + y) * fine + z]
+        return self._side[(x // PARTS * CELLS + y // PARTS) * CELLS + z // PARTS] * (skip > 1e-6)
+
+    def rough_distance(self, points: Float[Tensor, "m 3"]) -> Float[Tensor, " m"]:
+        """The distance, interpolated between the cells' centres."""
+        where = points.flip(-1).reshape(1, 1, 1, -1, 3)
+        return torch.nn.functional.grid_sample(
+            self.values, where.to(self.values), padding_mode="border", align_corners=False
+        ).reshape(-1)
 
 
 @torch.no_grad()
-def surface_outputs(
-    distance: Distance, origins: Float[Tensor, "n 3"], directions: Float[Tensor, "n 3"], max_steps: int = 128
-) -> Dict[str, Tensor]:
-    """The surface distance = 0 within the cube [-1, 1]^3, lit from the camera and from the sky.
+def trace(
+    distance: Distance,
+    space: EmptySpace,
+    origins: Float[Tensor, "n 3"],
+    directions: Float[Tensor, "n 3"],
+    max_steps: int = 128,
+) -> Tuple[Int[Tensor, " m"], Float[Tensor, " m"]]:
+    """The rays that meet the surface distance = 0 within the cube, and how far along each of them.
 
-    Found by sphere tracing (Hart 1996) with shortened steps, only the rays still under way being evaluated; from
-    inside the shape, its inner side is seen.
+    Sphere tracing (Hart 1996) with shortened steps, only the rays still under way being evaluated, and only where
+    there may be a surface. From inside the shape, its inner side is met.
 
     Args:
-        distance: signed distance, negative inside, in units of the cube; it may level off away from the surface.
+        distance: as it says.
+        space: of the same distance.
         origins: of the rays.
         directions: unit vectors.
-        max_steps: most evaluations along a ray, more than STEPS_OUT; few rays need more than 50.
-
-    Returns:
-        "shaded" [n, 3], matte light gray on white, and "normals" [n, 3], outward normals as (n + 1)/2 on white, both
-        in 0 … 1; "depth" [n, 1]; "accumulation" [n, 1], 1 on the surface and 0 beside it.
+        max_steps: most evaluations along a ray, more than STEPS_OUT; few rays need more than 20.
     """
-    hits, reached = _trace(distance, origins, directions, max_steps)
-    depth = background_depth(origins, directions)
-    shaded, normals = torch.ones_like(origins), torch.ones_like(origins)
-    accumulation = torch.zeros_like(depth)
-    if len(hits):
-        depth[hits] = reached[:, None]
-        accumulation[hits] = 1.0
-        normal = _normals(distance, origins[hits] + reached[:, None] * directions[hits])
-        normals[hits] = normal * 0.5 + 0.5
-        shaded[hits] = _shade(normal, directions[hits])
-    return {"shaded": shaded, "normals": normals, "depth": depth, "accumulation": accumulation}
-
-
-def _trace(
-    distance: Distance, origins: Float[Tensor, "n 3"], directions: Float[Tensor, "n 3"], max_steps: int
-) -> Tuple[Int[Tensor, " m"], Float[Tensor, " m"]]:
-    """The rays that meet the surface, and the distances at which they do."""
-    entry, leave = _cube_interval(origins, directions)
+    entry, leave = cube_interval(origins, directions)
     active = torch.nonzero(entry < leave)[:, 0]
     at = entry[active]
-    before, value_before, side = at, torch.zeros_like(at), torch.zeros_like(at)
+    side = space.side(origins[active] + at[:, None] * directions[active]).to(at)
+    # As if each ray had come from a little outside: one that is first measured beyond the surface has crossed it.
+    margin = 2 / CELLS
+    before, value_before = at - margin, torch.full_like(at, margin)
     found = []
     for step in range(max_steps):
+        there, within = _across_empty_space(space, origins[active], directions[active], at, leave[active])
+        skipped = there > at
+        before = torch.where(skipped, there - margin, before)
+        value_before = torch.where(skipped, margin, value_before)
+        active, at, before, value_before, side = (a[within] for a in (active, there, before, value_before, side))
         if not len(active):
             break
         shortest = SHORTEST_STEP if step < max_steps - STEPS_OUT else math.sqrt(12.0) / STEPS_OUT
-        value = distance(origins[active] + at[:, None] * directions[active])[:, 0].to(at)
+        value = in_pieces(distance, origins[active] + at[:, None] * directions[active])[:, 0].to(at)
         # Each ray counts distances as positive on the side where it starts.
         side = torch.where(side == 0, torch.where(value < 0, -1.0, 1.0).to(at), side)
         value = value * side
@@ -91,6 +158,25 @@ def _trace(
     return rays, _refine(distance, origins[rays], directions[rays], low, value_low, high, value_high, side)
 
 
+def _across_empty_space(
+    space: EmptySpace, origins: Tensor, directions: Tensor, at: Float[Tensor, " m"], leave: Float[Tensor, " m"]
+) -> Tuple[Float[Tensor, " m"], Tensor]:
+    """Where each ray comes to what may hold a surface, and which rays do before they leave."""
+    at = at.clone()
+    under_way = torch.arange(len(at), device=at.device)
+    for _ in range(4 * CELLS):
+        here = at[under_way]
+        towards = directions[under_way]
+        step = space.skip(origins[under_way] + here[:, None] * towards, towards)
+        moved = step > 0
+        under_way = under_way[moved]
+        at[under_way] = here[moved] + step[moved]
+        under_way = under_way[at[under_way] < leave[under_way]]
+        if not len(under_way):
+            break
+    return at, at < leave
+
+
 def _refine(
     distance: Distance,
     origins: Tensor,
@@ -101,47 +187,57 @@ def _refine(
     value_high: Float[Tensor, " m"],
     side: Float[Tensor, " m"],
 ) -> Float[Tensor, " m"]:
-    """Where the line through the last two values crosses zero, after bisection where the sign has changed between
-    them; where it has not, not far beyond the last one."""
+    """Where the line through the last two values crosses zero, after some steps of the Illinois method where the sign
+    has changed between them; where it has not, not far beyond the last one."""
     crossed = torch.nonzero(value_high < 0)[:, 0]
     origins, directions, side = origins[crossed], directions[crossed], side[crossed]
-    for _ in range(BISECTIONS if len(crossed) else 0):
-        middle = (low[crossed] + high[crossed]) / 2
-        value = distance(origins + middle[:, None] * directions)[:, 0].to(side) * side
+    a, fa, b, fb = low[crossed], value_low[crossed], high[crossed], value_high[crossed]
+    for _ in range(REFINEMENTS if len(crossed) else 0):
+        # Never quite at an end, so that both close in.
+        share = (fa / (fa - fb).clamp(min=1e-9)).clamp(0.05, 0.95)
+        middle = a + (b - a) * share
+        value = in_pieces(distance, origins + middle[:, None] * directions)[:, 0].to(side) * side
         beyond = value < 0
-        high[crossed], value_high[crossed] = (
-            torch.where(beyond, middle, high[crossed]),
-            torch.where(beyond, value, value_high[crossed]),
-        )
-        low[crossed], value_low[crossed] = (
-            torch.where(beyond, low[crossed], middle),
-            torch.where(beyond, value_low[crossed], value),
-        )
+        fa, fb = torch.where(beyond, fa / 2, value), torch.where(beyond, value, fb / 2)
+        a, b = torch.where(beyond, a, middle), torch.where(beyond, middle, b)
+    low, value_low, high, value_high = (x.clone() for x in (low, value_low, high, value_high))
+    low[crossed], value_low[crossed], high[crossed], value_high[crossed] = a, fa, b, fb
     slope = (value_low - value_high).clamp(min=1e-9)
     return torch.minimum(low + (high - low) * value_low / slope, high + 10 * CLOSE)
 
 
-def _normals(distance: Distance, points: Float[Tensor, "m 3"]) -> Float[Tensor, "m 3"]:
-    """Unit normals, outward, by central differences."""
-    offsets = NORMAL_STEP * torch.eye(3, device=points.device, dtype=points.dtype)
-    gradient = torch.cat([distance(points + offset) - distance(points - offset) for offset in offsets], dim=-1)
-    return torch.nn.functional.normalize(gradient.to(points), dim=-1)
+def shade(
+    normals: Float[Tensor, "m 3"],
+    points: Float[Tensor, "m 3"],
+    directions: Float[Tensor, "m 3"],
+    space: Optional[EmptySpace] = None,
+) -> Float[Tensor, " m"]:
+    """Light on a matte surface, 0 … 1: from the camera, and from a sky that neighbouring parts hide.
 
-
-def _shade(normal: Float[Tensor, "m 3"], directions: Float[Tensor, "m 3"]) -> Float[Tensor, "m 3"]:
-    """Matte gray under a light at the camera and a sky above."""
-    facing = -(normal * directions).sum(-1, keepdim=True)
-    towards_viewer = normal * torch.where(facing < 0, -1.0, 1.0)  # Inner sides are lit like outer ones.
-    sky = 0.5 + 0.5 * (towards_viewer @ normal.new_tensor(UP))[:, None]
+    Args:
+        normals: unit, outward; inner sides are lit like outer ones.
+        points: on the surface.
+        directions: of the rays that meet it.
+        space: of the same surface; None: nothing is hidden.
+    """
+    facing = -(normals * directions).sum(-1)
+    towards_viewer = normals * torch.where(facing < 0, -1.0, 1.0)[:, None]
+    sky = 0.5 + 0.5 * towards_viewer @ normals.new_tensor(UP)
     light = 0.2 + 0.6 * facing.abs() + 0.2 * sky
-    return (CLAY * light).clamp(0.0, 1.0).expand(-1, 3)
+    if space is not None:
+        hidden = torch.zeros_like(light)
+        for height, weight in OCCLUSION_REACH:
+            clear = space.rough_distance(points + height * towards_viewer).abs()
+            hidden += weight * (1.0 - clear / height).clamp(0.0, 1.0)
+        light = light * (1.0 - OCCLUSION * hidden)
+    return (CLAY * light).clamp(0.0, 1.0)
 
 
-def _cube_interval(
+def cube_interval(
     origins: Float[Tensor, "n 3"], directions: Float[Tensor, "n 3"]
 ) -> Tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
-    """Distances at which rays enter and leave the cube; the first is 0 from within, and not smaller than the second
-    where a ray misses it."""
+    """Distances at which rays enter and leave the cube [-1, 1]^3; the first is 0 from within, and not smaller than the
+    second where a ray misses it."""
     # An infinite slope stands for a direction along a face; 0 times it would be NaN.
     slope = 1.0 / torch.where(directions == 0, torch.full_like(directions, 1e-12), directions)
     one, other = (-1.0 - origins) * slope, (1.0 - origins) * slope

@@ -1,0 +1,36 @@
+"""The original of a shape, drawn by the browser over what the field looks like."""
+
+from __future__ import annotations
+
+import numpy as np
+import viser
+from nerfstudio.viewer.viewer import VISER_NERFSTUDIO_SCALE_RATIO
+
+from winner_ns.viewing.signal_view import SignalView
+
+NAME = "/original"
+COLOUR = (90, 170, 110)
+MOST_FACES = 300_000
+POINTS = 100_000
+"""Of larger meshes, and where there is no mesh, so many points are drawn."""
+
+
+def show_original_surface(server: viser.ViserServer, view: SignalView, visible: bool) -> None:
+    """Adds the original's mesh (wireframe) or points to the viewer's scene, or takes them away."""
+    if not visible:
+        server.scene.remove_by_name(NAME)
+        return
+    original, scale = view.original, VISER_NERFSTUDIO_SCALE_RATIO
+    if original.faces is not None and len(original.faces) <= MOST_FACES:
+        server.scene.add_mesh_simple(
+            NAME,
+            vertices=(original.vertices * scale).astype(np.float32),
+            faces=original.faces.astype(np.uint32),
+            color=COLOUR,
+            wireframe=True,
+        )
+        return
+    points, _ = original.sample_surface(POINTS, 0)
+    server.scene.add_point_cloud(
+        NAME, points=points * scale, colors=COLOUR, point_size=0.004 * scale, point_shape="circle"
+    )

@@ -1,0 +1,218 @@
+"""Shapes: the level set of a fitted distance in its unit cube, slices through it, and the original's surface."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from typing import Callable, Dict, Mapping, Optional, Tuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from winner_ns.fields.files import LoadedField
+from winner_ns.signals import ShapeSignal
+from winner_ns.viewing.background import background_depth
+from winner_ns.viewing.colours import signed_colours
+from winner_ns.viewing.pieces import in_pieces
+from winner_ns.viewing.signal_view import Draw, Framing, SignalView, ViewSettings
+from winner_ns.viewing.surface import Distance, EmptySpace, cube_interval, shade, trace
+from winner_ns.viewing.view import View
+
+WHOLE_ERROR = 0.05
+"""Distance between two surfaces that has the strongest colour at error_gain 1, in units of the unit cube."""
+ISO_SPACING, LAST_LINE = 0.01, 0.05
+"""Distance between two iso-lines of a slice, and how far from the surface they go, as a fitted distance levels off and
+says nothing there; in units of the unit cube."""
+INSIDE, OUTSIDE, LINE = (0.42, 0.62, 0.87), (0.98, 0.82, 0.55), (0.12, 0.12, 0.14)
+FACING = (math.sin(0.6) * math.cos(0.3), math.sin(0.3), math.cos(0.6) * math.cos(0.3))
+"""From the shape to the camera at first: from the front, the right and a little above, y up."""
+
+
+class ShapeView(SignalView[ShapeSignal]):
+    """A surface in its unit cube, white beside it.
+
+    Outputs of each field: shaded (matte, lit by the camera and a sky); normals (as colours); error (how far the
+    surface lies outside, red, or inside, blue, of the original; the strongest colour is at WHOLE_ERROR / error_gain);
+    slice (a plane of the cube with the distance's iso-lines every ISO_SPACING, inside blue, the part before it cut
+    away); depth; accumulation. Of the original: original, original_normals.
+    """
+
+    def __init__(self, fields: Mapping[str, LoadedField], original: Optional[ShapeSignal] = None) -> None:
+        super().__init__(fields, original)
+        self._spaces: Dict[str, Tuple[object, EmptySpace]] = {}
+
+    def framing(self) -> Framing:
+        half = 0.9
+        if self.original is not None:
+            surface = self.original.vertices if self.original.vertices is not None else self.original.points
+            half = float(np.linalg.norm(surface, axis=1).max())
+        return Framing(FACING, half, half)
+
+    def draws(self, view: View, settings: ViewSettings) -> Dict[str, Draw]:
+        surfaces = {name: self._surface_of_field(name, view, settings) for name in self.fields}
+        original = self._surface_of_original(view)
+        draws: Dict[str, Draw] = {}
+        for name, surface in surfaces.items():
+            draws[self.named(name, "shaded")] = surface.shaded
+            draws[self.named(name, "normals")] = surface.normals
+        if original is not None:
+            for name, surface in surfaces.items():
+                draws[self.named(name, "error")] = self._apart(surface, self._distance_of_original, settings)
+        compared = self.compared(settings)
+        if compared is not None:
+            one, other = ((settings.difference or tuple(self.fields))[i] for i in (0, 1))
+            draws["difference"] = self._apart(surfaces[one], surfaces[other].distance, settings)
+        for name, surface in surfaces.items():
+            draws[self.named(name, "slice")] = lambda surface=surface: _slice(surface, view, settings)
+        for name, surface in surfaces.items():
+            draws[self.named(name, "accumulation")] = surface.accumulation
+        # The first field's, which nerfstudio needs by this name.
+        draws["depth"] = next(iter(surfaces.values())).depth
+        if original is not None:
+            draws["original_normals"] = original.normals
+            draws["original"] = original.shaded
+        return self.with_the_last_field_last(draws, "shaded")
+
+    def _surface_of_field(self, name: str, view: View, settings: ViewSettings) -> Surface:
+        field, level = self.fields[name], settings.iso_level
+
+        def distance(points: Float[Tensor, "m 3"]) -> Float[Tensor, "m 1"]:
+            return field.unit_distance(points) - level
+
+        def space() -> EmptySpace:
+            state = (level, *((p.data_ptr(), p._version) for p in field.network.parameters()))
+            return self._space(name, state, distance, view)
+
+        return Surface(distance, space, field.unit_normals, view.origins, view.directions)
+
+    def _surface_of_original(self, view: View) -> Optional[Surface]:
+        if self.original is None or self.original.source == "distances":
+            return None
+
+        def normals(points: Float[Tensor, "m 3"]) -> Float[Tensor, "m 3"]:
+            return torch.from_numpy(self.original.surface_normals(points.cpu().numpy())).to(points)
+
+        return Surface(
+            self._distance_of_original,
+            lambda: self._space("", None, self._distance_of_original, view),
+            normals,
+            view.origins,
+            view.directions,
+        )
+
+    def _distance_of_original(self, points: Float[Tensor, "m 3"]) -> Float[Tensor, "m 1"]:
+        return torch.from_numpy(self.original.signed_distance(points.cpu().numpy())).to(points)[:, None]
+
+    def _space(self, name: str, state: object, distance: Distance, view: View) -> EmptySpace:
+        """Measured anew when the field has changed."""
+        if name not in self._spaces or self._spaces[name][0] != state:
+            self._spaces[name] = (state, EmptySpace(distance, view.origins.device))
+        return self._spaces[name][1]
+
+    def _apart(self, surface: Surface, distance: Distance, settings: ViewSettings) -> Draw:
+        """A surface in the colours of another one's distance."""
+
+        def draw() -> Tensor:
+            hits, points, _ = surface.hits()
+            apart = in_pieces(distance, points)[:, :1].float() - settings.iso_level
+            colours = signed_colours(apart * (settings.error_gain / WHOLE_ERROR))
+            # Light, so that the form stays visible, but not so strong that colours change.
+            return surface.painted(colours * (0.35 + 0.65 * surface.light()[:, None]))
+
+        return draw
+
+
+class Surface:
+    """A surface as some rays see it; everything is computed when it is first asked for, and once."""
+
+    def __init__(
+        self,
+        distance: Distance,
+        space: Callable[[], EmptySpace],
+        normals_at: Callable[[Float[Tensor, "m 3"]], Float[Tensor, "m 3"]],
+        origins: Float[Tensor, "n 3"],
+        directions: Float[Tensor, "n 3"],
+    ) -> None:
+        self.distance, self.normals_at = distance, normals_at
+        self.origins, self.directions = origins, directions
+        self.space = cache(space)
+        self.hits = cache(self._hits)
+        self.hit_normals = cache(lambda: in_pieces(normals_at, self.hits()[1]))
+        self.light = cache(self._light)
+
+    def seen_from(self, origins: Float[Tensor, "m 3"], directions: Float[Tensor, "m 3"]) -> Surface:
+        """The same surface along other rays."""
+        return Surface(self.distance, self.space, self.normals_at, origins, directions)
+
+    def _hits(self) -> Tuple[Tensor, Tensor, Tensor]:
+        """Which rays meet the surface, where, and how far along them."""
+        hits, reached = trace(self.distance, self.space(), self.origins, self.directions)
+        return hits, self.origins[hits] + reached[:, None] * self.directions[hits], reached
+
+    def _light(self) -> Float[Tensor, " m"]:
+        hits, points, _ = self.hits()
+        return shade(self.hit_normals(), points, self.directions[hits], self.space())
+
+    def painted(self, colours: Float[Tensor, "m 3"]) -> Float[Tensor, "n 3"]:
+        """A picture with these colours on the surface and white beside it."""
+        picture = torch.ones_like(self.origins)
+        picture[self.hits()[0]] = colours.to(picture)
+        return picture
+
+    def shaded(self) -> Float[Tensor, "n 3"]:
+        return self.painted(self.light()[:, None].expand(-1, 3))
+
+    def normals(self) -> Float[Tensor, "n 3"]:
+        return self.painted(self.hit_normals() * 0.5 + 0.5)
+
+    def depth(self) -> Float[Tensor, "n 1"]:
+        depth = background_depth(self.origins, self.directions)
+        hits, _, reached = self.hits()
+        depth[hits] = reached[:, None]
+        return depth
+
+    def accumulation(self) -> Float[Tensor, "n 1"]:
+        accumulation = torch.zeros_like(self.origins[:, :1])
+        accumulation[self.hits()[0]] = 1.0
+        return accumulation
+
+
+def _slice(surface: Surface, view: View, settings: ViewSettings) -> Float[Tensor, "n 3"]:
+    """A plane of the cube, opaque within the shape and translucent outside, and what of the surface lies behind it."""
+    axis, position = settings.slice_axis, settings.slice_position
+    along = view.directions[:, axis]
+    reach = (position - view.origins[:, axis]) / torch.where(along == 0, torch.full_like(along, 1e-12), along)
+    entry, leave = cube_interval(view.origins, view.directions)
+    beyond = torch.nonzero((reach > 0) & (reach < leave))[:, 0]  # These rays get to the plane's far side.
+    directions = view.directions[beyond]
+    behind = surface.seen_from(view.origins[beyond] + reach[beyond, None] * directions, directions)
+    picture = torch.ones_like(view.origins)
+    picture[beyond] = behind.shaded()
+
+    on_plane = beyond[reach[beyond] >= entry[beyond]]
+    if len(on_plane):
+        points = view.origins[on_plane] + reach[on_plane, None] * view.directions[on_plane]
+        slant = along[on_plane].abs().clamp(min=0.05)
+        pixel = reach[on_plane] * view.pixel_area[on_plane, 0].sqrt() / slant
+        colours, opacity = _iso_lines(in_pieces(surface.distance, points)[:, 0].float(), pixel)
+        picture[on_plane] = torch.lerp(picture[on_plane], colours.to(picture), opacity[:, None].to(picture))
+    return picture
+
+
+def _iso_lines(
+    distance: Float[Tensor, " m"], pixel: Float[Tensor, " m"]
+) -> Tuple[Float[Tensor, "m 3"], Float[Tensor, " m"]]:
+    """Colours and opacity of a slice: lines about one pixel wide at multiples of ISO_SPACING, a thick one at zero."""
+    inside, apart = distance < 0, distance.abs()
+    colour = torch.where(inside[:, None], distance.new_tensor(INSIDE), distance.new_tensor(OUTSIDE))
+    colour = colour * (1.0 - 0.3 * (apart / LAST_LINE).clamp(max=1.0))[:, None]
+    to_line = (apart / ISO_SPACING - (apart / ISO_SPACING).round()).abs() * ISO_SPACING
+    # Lines closer than some pixels would be mush.
+    visible = (ISO_SPACING / pixel / 3 - 0.5).clamp(0.0, 1.0) * (apart < LAST_LINE + pixel)
+    thin = 0.55 * (1.2 - to_line / pixel).clamp(0.0, 1.0) * visible
+    thick = (2.2 - apart / pixel).clamp(0.0, 1.0)
+    line = torch.maximum(thin, thick)
+    opacity = torch.maximum(torch.where(inside, 1.0, 0.7), line)
+    return torch.lerp(colour, distance.new_tensor(LINE), line[:, None]), opacity

@@ -1,0 +1,133 @@
+"""What every kind of signal has in common when it is looked at: named pictures, drawn when they are asked for."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+from typing import Callable, Dict, Generic, Iterator, List, Mapping, Optional, Sequence, Tuple, TypeVar, Union
+
+from torch import Tensor
+
+from winner_ns.fields.files import LoadedField
+from winner_ns.signals import GridSignal, ShapeSignal
+from winner_ns.viewing.view import View
+
+Signal = TypeVar("Signal", bound=Union[GridSignal, ShapeSignal])
+Draw = Callable[[], Tensor]
+"""Draws a picture: [n, 3] colours in 0 … 1, or [n, 1] numbers that the viewer colours, a row for each ray."""
+
+
+@dataclass(frozen=True)
+class ViewSettings:
+    """What the viewer's panel sets."""
+
+    error_gain: float = 10.0
+    """Errors and differences are shown so many times larger; 1 shows the signal's whole range."""
+    time_center: float = 0.0
+    """Sounds: the time in the middle of the frame, in -1 … 1 (first to last sample)."""
+    time_zoom: float = 1.0
+    """Sounds: the frame shows one part in so many of the sound, at least 1."""
+    slice_axis: int = 0
+    """Volumes, videos, shapes: the axis across the slice."""
+    slice_position: float = 0.0
+    """Where along it, -1 its first and 1 its last sample; shapes: coordinate in the unit cube."""
+    iso_level: float = 0.0
+    """Shapes: the distance whose level set is the surface, in units of the unit cube."""
+    difference: Optional[Tuple[str, str]] = None
+    """Names of the two fields whose difference is shown."""
+
+
+@dataclass(frozen=True)
+class Framing:
+    """Where the signal lies, for a camera that shall see all of it."""
+
+    towards_camera: Tuple[float, float, float]
+    """Unit vector from the signal to the camera."""
+    half_width: float
+    half_height: float
+    """Half the sides of what is seen, as a rectangle that faces the camera."""
+
+
+class Pictures(MutableMapping):
+    """Outputs by name, [height, width, channels], each drawn when it is first asked for.
+
+    nerfstudio takes any mapping for a model's outputs but shows few of them at a time. `rgb`, which its render command
+    asks for by default, stands for the first one; what nerfstudio itself puts in is kept but not listed.
+    """
+
+    def __init__(self, draws: Mapping[str, Draw], height: int, width: int) -> None:
+        self._draws = dict(draws)
+        self._size = (height, width)
+        self._drawn: Dict[str, Tensor] = {}
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name == "rgb" and name not in self._draws and name not in self._drawn:
+            name = next(iter(self._draws))
+        if name not in self._drawn:
+            self._drawn[name] = self._draws[name]().reshape(*self._size, -1)
+        return self._drawn[name]
+
+    def __setitem__(self, name: str, picture: Tensor) -> None:
+        self._drawn[name] = picture
+
+    def __delitem__(self, name: str) -> None:
+        self._draws.pop(name, None)
+        self._drawn.pop(name, None)
+
+    def __contains__(self, name: object) -> bool:
+        return name == "rgb" or name in self._draws or name in self._drawn
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._draws)
+
+    def __len__(self) -> int:
+        return len(self._draws)
+
+
+class SignalView(ABC, Generic[Signal]):
+    """Draws one or more fields of the same signal, and the signal itself where it is at hand.
+
+    Args:
+        fields: by name; with more than one, each output carries its field's name ("winner/error").
+        original: what they were fitted to; None where the data is not there.
+    """
+
+    def __init__(self, fields: Mapping[str, LoadedField], original: Optional[Signal] = None) -> None:
+        self.fields = dict(fields)
+        self.original = original
+
+    @property
+    def kind(self) -> str:
+        """image, audio, shape, volume or video."""
+        return next(iter(self.fields.values())).kind
+
+    @abstractmethod
+    def draws(self, view: View, settings: ViewSettings) -> Dict[str, Draw]:
+        """All outputs by name; the first one is shown at first, the last one in the split screen's other half."""
+
+    @abstractmethod
+    def framing(self) -> Framing:
+        """Where the viewer's camera shall be when a browser connects."""
+
+    def pictures(self, view: View, settings: ViewSettings = ViewSettings()) -> Pictures:
+        """The outputs of one camera's view."""
+        return Pictures(self.draws(view, settings), view.height, view.width)
+
+    def named(self, field: str, output: str) -> str:
+        """The name of a field's output."""
+        return f"{field}/{output}" if len(self.fields) > 1 else output
+
+    def compared(self, settings: ViewSettings) -> Optional[Sequence[LoadedField]]:
+        """The two fields whose difference is to be shown; None with a single field."""
+        if len(self.fields) < 2:
+            return None
+        names: List[str] = list(settings.difference or self.fields)[:2]
+        return [self.fields[name] for name in names]
+
+    def with_the_last_field_last(self, draws: Dict[str, Draw], output: str) -> Dict[str, Draw]:
+        """With several fields, puts this output of the last one to the end: the split screen's other half at first."""
+        if len(self.fields) > 1:
+            name = self.named(list(self.fields)[-1], output)
+            draws[name] = draws.pop(name)
+        return draws
