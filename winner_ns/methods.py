@@ -2,6 +2,7 @@
 
 from nerfstudio.plugins.types import MethodSpecification
 
+from winner_ns.fitting.comparison import CompareTrainerConfig
 from winner_ns.fitting.trainer import SignalTrainerConfig
 
 winner_siren = MethodSpecification(
@@ -14,4 +15,16 @@ winner_siren = MethodSpecification(
         vis="viewer+tensorboard",
     ),
     description="Fit an image, a sound, a 3D shape, a volume or a video with a sine network adapted to its spectrum.",
+)
+
+winner_compare = MethodSpecification(
+    config=CompareTrainerConfig(
+        method_name="winner-compare",
+        steps_per_save=500,
+        steps_per_eval_batch=100,
+        steps_per_eval_image=500,
+        steps_per_eval_all_images=10**9,
+        vis="viewer+tensorboard",
+    ),
+    description="Fit several fields to one signal side by side, on the same batches, and compare them.",
 )

@@ -17,8 +17,19 @@ from winner_ns.fields.files import LoadedField, read_field_file, rebuild_field
 
 _ADVICE = "give the folder of a run (with config.yml in it), a checkpoint (.ckpt) or a field file (.safetensors)"
 _CHECKPOINT = re.compile(r"step-(\d+)\.ckpt")
-# Distributed training wraps the model.
-_MODEL = re.compile(r"_model\.(?:module\.)?(field\.|_extra_state$)")
+# Distributed training wraps the model; a comparison holds one model for each field.
+_MODEL = re.compile(r"_model\.(?:module\.)?(?:models\.([^.]+)\.)?(field\.|_extra_state$)")
+
+FIELD_NAME = re.compile(r"[\w=,+-][\w=,.+-]*", re.ASCII)
+"""What a field of a comparison may be called: its results are in a folder of this name."""
+
+Described = Dict[str, Tuple[Dict[str, Any], Dict[str, Tensor]]]
+"""Description and weights of each field of a checkpoint, by name."""
+
+
+def field_key(name: str) -> str:
+    """A field's name as it stands in a checkpoint, where a dot would separate two modules."""
+    return name.replace(".", "%2E")
 
 
 class LoadedRun(LoadedField):
@@ -27,11 +38,12 @@ class LoadedRun(LoadedField):
     Attributes:
         folder: the run's folder, or that of the field file.
         step: training steps that the checkpoint had seen; None for a field file.
+        field_file: the field file, or where training writes it when it ends.
     """
 
-    def __init__(self, loaded: LoadedField, folder: Path, step: Optional[int]) -> None:
+    def __init__(self, loaded: LoadedField, folder: Path, step: Optional[int], field_file: Path) -> None:
         super().__init__(loaded.network, loaded.description)
-        self.folder, self.step = folder, step
+        self.folder, self.step, self.field_file = folder, step, field_file
 
 
 def load_run(path: Union[str, os.PathLike]) -> LoadedRun:
@@ -42,39 +54,95 @@ def load_run(path: Union[str, os.PathLike]) -> LoadedRun:
             (step-….ckpt), or a .safetensors field file.
 
     Raises:
+        SignalError: no run or no checkpoint there, of another method, of several fields, or damaged.
+    """
+    return _open(path, several=False).popitem()[1]
+
+
+def load_runs(path: Union[str, os.PathLike]) -> Dict[str, LoadedRun]:
+    """Opens all fields of a run, by name: one, named by its family, or those of a `ns-train winner-compare`.
+
+    Args:
+        path: as for `load_run`.
+
+    Raises:
         SignalError: no run or no checkpoint there, of another method, or damaged.
     """
+    return _open(path, several=True)
+
+
+def _open(path: Union[str, os.PathLike], several: bool) -> Dict[str, LoadedRun]:
     path = Path(path)
     if not path.exists():
         raise SignalError(path, "no such run", _ADVICE)
+    described: Described
     if path.is_file() and path.suffix == ".safetensors":
-        description, tensors = read_field_file(path)
-        folder, step, advice = path.parent, None, "export the field again"
+        described, files = {"": read_field_file(path)}, {"": path}
+        source, folder, step, advice = path, path.parent, None, "export the field again"
     else:
-        folder, checkpoint = _find_checkpoint(path)
-        description, tensors, step = _read_checkpoint(checkpoint)
-        path, advice = checkpoint, "use another checkpoint of the run, or train again"
+        folder, source = _find_checkpoint(path)
+        described, step = _read_checkpoint(source)
+        files = {name: folder / "results" / name / "field.safetensors" for name in described}
+        advice = "use another checkpoint of the run, or train again"
+        if len(described) > 1:
+            advice = f"the other fields have their own files in {folder / 'results'}"
+    if len(described) > 1 and not several:
+        raise SignalError(path, f"holds the fields {', '.join(described)}", _one_field_advice(files))
+    runs = {}
+    for name, (description, tensors) in described.items():
+        try:
+            loaded = rebuild_field(description, tensors)
+        except ValueError as error:
+            raise SignalError(source, f"{name} cannot be used ({error})", advice) from error
+        if torch.cuda.is_available():
+            loaded.network.cuda()
+        runs[name or description["network"]["family"]] = LoadedRun(loaded, folder, step, files[name])
+    return runs
+
+
+def _one_field_advice(files: Dict[str, Path]) -> str:
+    written = [str(file) for file in files.values() if file.is_file()]
+    if written:
+        return f"give one of {', '.join(written)}"
+    return f"let its training end, which writes a file for each, such as {next(iter(files.values()))}, and give one"
+
+
+def run_figures(run: LoadedRun) -> Dict[str, Any]:
+    """What is known of a run's field, for a table.
+
+    Returns:
+        parameters, the number of trained weights; file_bytes, the size of its field file, if there is one; and, if
+        training has ended at this step and left its figures beside the field file: figures (by name, None where one is
+        not finite), steps and training_seconds.
+    """
+    known: Dict[str, Any] = {}
     try:
-        loaded = rebuild_field(description, tensors)
-    except ValueError as error:
-        raise SignalError(path, f"cannot be used ({error})", advice) from error
-    if torch.cuda.is_available():
-        loaded.network.cuda()
-    return LoadedRun(loaded, folder, step)
+        table = json.loads((run.field_file.parent / "figures.json").read_text(encoding="utf-8"))
+        # A copied or exported file may lie beside the figures of another field.
+        same = all(run.description[key] == table["description"][key] for key in ("network", "signal", "spectrum"))
+        if same and run.step in (None, table["steps"] - 1):
+            known = {key: table[key] for key in ("figures", "steps", "training_seconds")}
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # No figures, or not of ours.
+    known["parameters"] = sum(parameter.numel() for parameter in run.network.parameters())
+    if run.field_file.is_file():
+        known["file_bytes"] = run.field_file.stat().st_size
+    return known
 
 
-def read_description(path: Union[str, os.PathLike]) -> Dict[str, Any]:
-    """The description of a run that nerfstudio saved, as plain JSON, without building its field.
+def read_descriptions(path: Union[str, os.PathLike]) -> Dict[str, Dict[str, Any]]:
+    """The descriptions of a run's fields by name, as plain JSON, without building the fields.
 
     Args:
         path: as for `load_run`, but no field file.
 
     Raises:
-        SignalError: as `load_run`.
+        SignalError: as `load_runs`.
     """
     if not Path(path).exists():
         raise SignalError(path, "no such run", _ADVICE)
-    return _read_checkpoint(_find_checkpoint(Path(path))[1])[0]
+    described, _ = _read_checkpoint(_find_checkpoint(Path(path))[1])
+    return {name or description["network"]["family"]: description for name, (description, _) in described.items()}
 
 
 def _find_checkpoint(path: Path) -> Tuple[Path, Path]:
@@ -98,8 +166,8 @@ def _find_checkpoint(path: Path) -> Tuple[Path, Path]:
     raise SignalError(path, "is no run", f"give a run in it, the newest is {newest}" if newest else _ADVICE)
 
 
-def _read_checkpoint(path: Path) -> Tuple[Dict[str, Any], Dict[str, Tensor], Optional[int]]:
-    """A checkpoint's description, weights of the field, and step."""
+def _read_checkpoint(path: Path) -> Tuple[Described, Optional[int]]:
+    """A checkpoint's fields by name ("" for a single one), and its step."""
     try:
         # Mapped: the optimiser's state, twice as large as the weights, is never read.
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
@@ -109,20 +177,28 @@ def _read_checkpoint(path: Path) -> Tuple[Dict[str, Any], Dict[str, Tensor], Opt
         ) from error
     except Exception as error:  # Any type: zip, pickle and system errors.
         raise SignalError(path, "is cut or no checkpoint", "get a whole copy, or train again") from error
+    described: Described = {}
     try:
         if not isinstance(checkpoint, dict):
             raise TypeError
-        state = {match: value for name, value in checkpoint["pipeline"].items() if (match := _MODEL.match(name))}
-        described = [value for match, value in state.items() if match[1] == "_extra_state"]
-        description = json.loads(described[0]["description"])
+        for key, value in checkpoint["pipeline"].items():
+            match = _MODEL.match(key)
+            if match and (match[2] != "field." or torch.is_tensor(value)):
+                name = (match[1] or "").replace("%2E", ".")
+                if name and not FIELD_NAME.fullmatch(name):
+                    raise ValueError(name)
+                description, tensors = described.setdefault(name, ({}, {}))
+                if match[2] == "field.":
+                    tensors[key[match.end() :]] = value
+                else:
+                    description.update(json.loads(value["description"]))
+        if not all(str(description["network"]["family"]) for description, _ in described.values()) or not described:
+            raise KeyError
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         raise SignalError(
-            path, "is no checkpoint of winner-siren", "give a run of `ns-train winner-siren`; others have `ns-export`"
+            path,
+            "is no checkpoint of winner-siren or winner-compare",
+            "give a run of `ns-train winner-siren`; others have `ns-export`",
         ) from error
-    tensors = {
-        match.string[match.end() :]: value
-        for match, value in state.items()
-        if match[1] == "field." and torch.is_tensor(value)
-    }
     step = checkpoint.get("step")
-    return description, tensors, step if isinstance(step, int) else None
+    return described, step if isinstance(step, int) else None

@@ -19,12 +19,16 @@ from torch import Tensor
 
 from winner_ns.errors import one_line_errors
 from winner_ns.export.output import replacing
+from winner_ns.fields.files import LoadedField
 from winner_ns.fitting.datamanager import SignalDataManager, SignalDataManagerConfig
-from winner_ns.fitting.evaluation import evaluate_field, pictures
+from winner_ns.fitting.evaluation import evaluate_field, pictures, quick_figures
 from winner_ns.fitting.metrics import psnr
 from winner_ns.fitting.model import SignalModel, SignalModelConfig
-from winner_ns.fitting.target import GridTarget
+from winner_ns.fitting.target import GridTarget, Target
+from winner_ns.viewing.panel import SignalPanel
 
+FIGURES_EVERY = 1.0
+"""Seconds between two updates of the figures in the viewer's panel."""
 MOST_EXPORTED = 2**24
 """Samples up to which the fitted signal is written when training ends; of larger ones the field alone."""
 
@@ -51,6 +55,36 @@ class SignalPipeline(VanillaPipeline):
     datamanager: SignalDataManager
     model: SignalModel
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._figures_shown = 0.0
+        target = self.datamanager.target
+        self.model.show(self.fields, target and target.signal)
+
+    @property
+    def fields(self) -> Dict[str, LoadedField]:
+        """What is trained, as it is now, by name; a field alone is called by its family."""
+        return {self.model.description["network"]["family"]: self.model.loaded_field}
+
+    @property
+    def panel(self) -> SignalPanel:
+        """The viewer's panel: nerfstudio looks for such elements in a pipeline's attributes."""
+        assert self.model.panel is not None
+        return self.model.panel
+
+    @torch.no_grad()
+    def show_figures(self) -> None:
+        """Brings the figures in the viewer's panel up to date."""
+        target = self.datamanager.target
+        if target is not None:
+            self.panel.update_figures(
+                {name: quick_figures(field, target) for name, field in self.panel.view.fields.items()}
+            )
+
+    def load_pipeline(self, loaded_state: Dict[str, Any], step: int) -> None:
+        super().load_pipeline(loaded_state, step)
+        self.show_figures()
+
     @torch.no_grad()
     def figures(self) -> Dict[str, float]:
         """The fitted field's figures against the whole signal (`evaluate_field`)."""
@@ -59,10 +93,20 @@ class SignalPipeline(VanillaPipeline):
         self.train()
         return figures
 
+    def pictures(self) -> Dict[str, Tensor]:
+        """Small pictures of the fit for tensorboard."""
+        return pictures(self.model.loaded_field, self.datamanager.target)
+
+    def export(self, folder: Path) -> List[Path]:
+        """Writes the results as files (`write_results`)."""
+        from winner_ns.export.comparison import write_results
+
+        return write_results(self.model.loaded_field, folder, self.datamanager.need_target().signal)
+
     def get_eval_image_metrics_and_images(self, step: int) -> Tuple[Dict[str, Any], Dict[str, Tensor]]:
         metrics: Dict[str, Any] = dict(self.figures())
         metrics["num_rays"] = self.datamanager.get_train_rays_per_batch()
-        return metrics, pictures(self.model.loaded_field, self.datamanager.target)
+        return metrics, self.pictures()
 
     def get_average_eval_image_metrics(
         self, step: Optional[int] = None, output_path: Optional[Path] = None, get_std: bool = False
@@ -71,13 +115,14 @@ class SignalPipeline(VanillaPipeline):
         with one_line_errors():
             figures = self.figures()
             if output_path is not None:
-                from winner_ns.export.comparison import write_results
-
-                write_results(self.model.loaded_field, output_path, self.datamanager.need_target().signal)
+                self.export(output_path)
         return figures
 
     def get_training_callbacks(self, attributes: TrainingCallbackAttributes) -> List[TrainingCallback]:
         callbacks = super().get_training_callbacks(attributes)
+        callbacks.append(
+            TrainingCallback([TrainingCallbackLocation.AFTER_TRAIN_ITERATION], self._show_figures_at_times)
+        )
         if self.config.write_results and attributes.trainer is not None and attributes.trainer.local_rank == 0:
             started = time()
 
@@ -87,41 +132,65 @@ class SignalPipeline(VanillaPipeline):
             callbacks.append(TrainingCallback([TrainingCallbackLocation.AFTER_TRAIN], finish))
         return callbacks
 
+    def _show_figures_at_times(self, step: int) -> None:
+        if self.panel.viewer is not None and time() - self._figures_shown > FIGURES_EVERY:
+            self.show_figures()
+            self._figures_shown = time()
+
     def finish(self, run: Path, step: int, seconds: float) -> None:
         """Writes what a user came for into the run's folder and says where it is."""
-        from winner_ns.export.comparison import write_results  # Imports matplotlib, which is slow.
-        from winner_ns.export.field import export_field
-
         target, field = self.datamanager.need_target(), self.model.loaded_field
         figures, results = self.figures(), run / "results"
         writer.put_dict(name="Results", scalar_dict=figures, step=step)
         writer.write_out_storage()
-        table = {
-            "figures": {name: value if math.isfinite(value) else None for name, value in figures.items()},
-            "steps": step + 1,
-            "training_seconds": round(seconds, 2),
-            "parameters": sum(p.numel() for p in self.model.field.parameters()),
-            "description": self.model.description,
-        }
-        paths = [write_json(results / "figures.json", table)]
+        paths = [write_json(results / "figures.json", results_table(field, figures, step + 1, seconds))]
         for name, value in figures.items():
             CONSOLE.print(f"{name:>28}  {value:.4f}")
-        if isinstance(target, GridTarget) and not figures["psnr"] >= psnr(target.variance) + 1.0:
+        if on_plateau(target, figures):
             CONSOLE.print(
                 f"[bold yellow]the field has hardly left its plateau[/bold yellow]: the mean alone gives "
                 f"{psnr(target.variance):.2f} dB; train longer, lower --optimizers.field.optimizer.lr, or use the "
                 "family winner with the purpose fit",
                 soft_wrap=True,
             )
-        if isinstance(target, GridTarget) and len(target.signal) > MOST_EXPORTED:
-            paths.append(results / "field.safetensors")
-            export_field(field, paths[-1])
-            command = {"image": "image", "audio": "audio"}.get(target.signal.kind, "volume")
-            CONSOLE.print(f"{len(target.signal)} samples take a while: winner-ns export {command} {run}", markup=False)
-        else:
-            paths += write_results(field, results, target.signal)
-        for path in paths:
-            CONSOLE.print(f"[bold green]wrote[/bold green] {escape(str(path))}", soft_wrap=True)
+        paths += write_fitted(field, results, target, run)
+        print_written(paths)
+
+
+def results_table(field: LoadedField, figures: Dict[str, float], steps: int, seconds: float) -> Dict[str, Any]:
+    """What a figures.json says of one field: plain JSON, figures that are not finite as None."""
+    return {
+        "figures": {name: value if math.isfinite(value) else None for name, value in figures.items()},
+        "steps": steps,
+        "training_seconds": round(seconds, 2),
+        "parameters": sum(p.numel() for p in field.network.parameters()),
+        "description": field.description,
+    }
+
+
+def on_plateau(target: Target, figures: Dict[str, float]) -> bool:
+    """Whether a field is hardly better than the mean of the samples."""
+    return isinstance(target, GridTarget) and not figures["psnr"] >= psnr(target.variance) + 1.0
+
+
+def write_fitted(field: LoadedField, folder: Path, target: Target, run: Path) -> List[Path]:
+    """Writes a field's results; of a signal too large to wait for the field alone, which can be exported from `run`."""
+    from winner_ns.export.comparison import write_results  # Imports matplotlib, which is slow.
+    from winner_ns.export.field import export_field
+
+    if not isinstance(target, GridTarget) or len(target.signal) <= MOST_EXPORTED:
+        return write_results(field, folder, target.signal)
+    path = folder / "field.safetensors"
+    export_field(field, path)
+    command = {"image": "image", "audio": "audio"}.get(field.kind, "volume")
+    CONSOLE.print(f"{len(target.signal)} samples take a while: winner-ns export {command} {run}", markup=False)
+    return [path]
+
+
+def print_written(paths: List[Path]) -> None:
+    """Says where the results are."""
+    for path in paths:
+        CONSOLE.print(f"[bold green]wrote[/bold green] {escape(str(path))}", soft_wrap=True)
 
 
 def write_json(path: Path, content: Any) -> Path:

@@ -6,8 +6,9 @@ import json
 import os
 import shutil
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
-from typing import Any, Dict, Literal, Optional, Type
+from typing import Any, Dict, List, Literal, Optional, Tuple, Type
 
 import numpy as np
 import torch
@@ -19,11 +20,16 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from torch.optim import Optimizer, lr_scheduler
 
 from winner_ns.errors import SignalError, one_line_errors
-from winner_ns.export.run import read_description
+from winner_ns.export.run import read_descriptions
+from winner_ns.fitting.datamanager import SignalDataManagerConfig
 from winner_ns.fitting.description import describe_run, field_settings, noise_report, report_lines
+from winner_ns.fitting.model import SignalModelConfig
 from winner_ns.fitting.pipeline import SignalPipelineConfig
 from winner_ns.fitting.settings import SETTINGS, learning_rate
-from winner_ns.fitting.target import target_kind
+from winner_ns.fitting.target import Target, target_kind
+from winner_ns.spectrum.target import NoiseReport
+
+_FIRST_FLAGS = "give the flags and the data of the first run"
 
 
 def best_device() -> Literal["cpu", "cuda", "mps"]:
@@ -117,60 +123,54 @@ class SignalTrainerConfig(TrainerConfig):
         """
         if self.data is not None:
             self.pipeline.datamanager.data = self.data
-        data, model = self.pipeline.datamanager, self.pipeline.model
+        data = self.pipeline.datamanager
         self._check_numbers()
+        self._check_model()
         data.seed = self.machine.seed
         if data.data is not None:
             data.data = Path(data.data).expanduser().resolve()
         if not _device_present(self.machine.device_type):
             self.machine.device_type = best_device()
         target = data.load()
-        kind, made_of = target_kind(target), model.field
-        settings = field_settings(
-            target,
-            made_of.family,
-            made_of.width,
-            made_of.depth,
-            omega_0=made_of.omega_0,
-            first_omega_0=made_of.omega_0 if made_of.first_omega_0 is None else made_of.first_omega_0,
-        )
-        settings.update(made_of.options)
-        report = noise_report(
-            target, settings, made_of.family, law=model.law, purpose=model.purpose, s0=model.s0, s1=model.s1
-        )
+        defaults = SETTINGS[target_kind(target)]
         if data.batch_size is None:
-            data.batch_size = SETTINGS[kind].batch_size
-        order = {"seed": data.seed, "batch_size": data.batch_size}
-        data.description = describe_run(target, made_of.family, settings, report, data.holdout, order)
+            data.batch_size = defaults.batch_size
         if self.max_num_iterations is None:
-            self.max_num_iterations = SETTINGS[kind].steps
+            self.max_num_iterations = defaults.steps
         if self.experiment_name is None:
             self.experiment_name = target.signal.path.stem
-        optimizer, scheduler = self.optimizers["field"]["optimizer"], self.optimizers["field"]["scheduler"]
-        if optimizer.lr is None:
-            optimizer.lr = learning_rate(kind, made_of.family, report)
-        if scheduler.max_steps is None:
-            scheduler.max_steps = self.max_num_iterations
-        self._lines = report_lines(data.description, report, target.warnings)
+        self._lines = self._settle_model(target)
+        rates = " / ".join(f"{group['optimizer'].lr:g}" for group in self.optimizers.values())
         self._lines.append(
             f"training  {self.max_num_iterations} steps of {data.batch_size or 'all'} samples, "
-            f"Adam at {optimizer.lr:g}, on {self.machine.device_type}"
+            f"Adam at {rates}, on {self.machine.device_type}"
         )
 
+    def _settle_model(self, target: Target) -> List[str]:
+        """Fills in what is trained and how; returns what a user is told of it."""
+        data = self.pipeline.datamanager
+        data.description, report = describe_model(self.pipeline.model, target, data)
+        settle_optimizer(self.optimizers["field"], data.description, report, self.max_num_iterations)
+        return report_lines(data.description, report, target.warnings)
+
+    def descriptions(self) -> Dict[str, Dict[str, Any]]:
+        """The settled description of each field that is trained, by the field's name."""
+        description = self.pipeline.datamanager.description
+        return {description["network"]["family"]: description}
+
     def _check_numbers(self) -> None:
-        """Raises SignalError for flags that are out of range or would be ignored."""
-        data, model = self.pipeline.datamanager, self.pipeline.model
-        least = {
-            "--max-num-iterations": (self.max_num_iterations, 1),
-            "--machine.seed": (self.machine.seed, 0),
-            "--pipeline.datamanager.batch-size": (data.batch_size, 0),
-            "--pipeline.datamanager.shape-samples": (data.shape_samples, 1000),
-            "--pipeline.model.field.width": (model.field.width, 1),
-            "--pipeline.model.field.depth": (model.field.depth, 1),
-        }
-        for flag, (value, minimum) in least.items():
-            if value is not None and value < minimum:
-                raise SignalError(flag, f"{value} is too small", f"give at least {minimum}")
+        """Raises SignalError for numbers that are out of range."""
+        data = self.pipeline.datamanager
+        _check_least("--max-num-iterations", self.max_num_iterations, 1)
+        _check_least("--machine.seed", self.machine.seed, 0)
+        _check_least("--pipeline.datamanager.batch-size", data.batch_size, 0)
+        _check_least("--pipeline.datamanager.shape-samples", data.shape_samples, 1000)
+
+    def _check_model(self) -> None:
+        """Raises SignalError for a field's flags that are out of range or would be ignored."""
+        model = self.pipeline.model
+        _check_least("--pipeline.model.field.width", model.field.width, 1)
+        _check_least("--pipeline.model.field.depth", model.field.depth, 1)
         noise = {"law": model.law != "matching", "purpose": model.purpose, "s0": model.s0, "s1": model.s1}
         given = [name for name, value in noise.items() if value]
         if given and model.field.family != "winner":
@@ -187,6 +187,47 @@ class SignalTrainerConfig(TrainerConfig):
         """Writes config.yml (and not the whole config to the terminal)."""
         self.__dict__.pop("_lines", None)
         super().save_config()
+
+
+def describe_model(
+    model: SignalModelConfig, target: Target, data: SignalDataManagerConfig
+) -> Tuple[Dict[str, Any], Optional[NoiseReport]]:
+    """A field's description, and what the law says of its noise (None for families that take none).
+
+    Raises:
+        SignalError: settings that contradict each other or that the family refuses.
+    """
+    made_of = model.field
+    settings = field_settings(
+        target,
+        made_of.family,
+        made_of.width,
+        made_of.depth,
+        omega_0=made_of.omega_0,
+        first_omega_0=made_of.omega_0 if made_of.first_omega_0 is None else made_of.first_omega_0,
+    )
+    settings.update(made_of.options)
+    report = noise_report(
+        target, settings, made_of.family, law=model.law, purpose=model.purpose, s0=model.s0, s1=model.s1
+    )
+    order = {"seed": data.seed, "batch_size": data.batch_size}
+    return describe_run(target, made_of.family, settings, report, data.holdout, order), report
+
+
+def settle_optimizer(
+    group: Dict[str, Any], description: Dict[str, Any], report: Optional[NoiseReport], steps: int
+) -> None:
+    """Fills in the learning rate and the length of the schedule of a field's parameter group."""
+    optimizer, scheduler = group["optimizer"], group["scheduler"]
+    if optimizer.lr is None:
+        optimizer.lr = learning_rate(description["kind"], description["network"]["family"], report)
+    if scheduler.max_steps is None:
+        scheduler.max_steps = steps
+
+
+def _check_least(flag: str, value: Optional[int], least: int) -> None:
+    if value is not None and value < least:
+        raise SignalError(flag, f"{value} is too small", f"give at least {least}")
 
 
 def _device_present(device: str) -> bool:
@@ -214,14 +255,18 @@ class SignalTrainer(Trainer):
         source = self.config.load_checkpoint or self.config.load_dir
         if source is None:
             return
-        before = read_description(source)
-        now = json.loads(json.dumps(self.config.pipeline.datamanager.description))
-        for what in ("network", "signal", "target", "holdout", "order"):
-            if before.get(what) != now[what]:
+        before, now = read_descriptions(source), json.loads(json.dumps(self.config.descriptions()))
+        if set(before) != set(now):
+            held, asked = ", ".join(before), ", ".join(now)
+            raise SignalError(
+                str(source), f"the checkpoint's network is {held}, what was asked for is {asked}", _FIRST_FLAGS
+            )
+        for name, what in product(now, ("network", "signal", "target", "holdout", "order")):
+            if before[name].get(what) != now[name][what]:
                 raise SignalError(
                     str(source),
-                    f"the checkpoint's {what} is {before.get(what)}, what was asked for is {now[what]}",
-                    "give the flags and the data of the first run",
+                    f"the checkpoint's {what} is {before[name].get(what)}, what was asked for is {now[name][what]}",
+                    _FIRST_FLAGS,
                 )
 
     def train(self) -> None:

@@ -1,0 +1,151 @@
+"""One line of text for each field of a comparison: its family, and what differs from the family's defaults."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+from dataclasses import dataclass
+from typing import Any, Dict, List, Literal, Optional, Sequence, Type, Union, get_args, get_origin, get_type_hints
+
+from torch import nn
+
+from winner_ns.errors import SignalError
+from winner_ns.export.run import FIELD_NAME
+from winner_ns.fields import family_class
+from winner_ns.fields.families import FAMILIES
+from winner_ns.fitting.description import SINE_FAMILIES
+from winner_ns.fitting.model import FieldConfig, SignalModelConfig
+
+FLAG = "--pipeline.model.fields"
+_NAME = re.compile(r"\w[\w-]*", re.ASCII)
+_FORM = "write FAMILY, FAMILY:KEY=VALUE,KEY=VALUE or NAME=FAMILY:KEY=VALUE"
+_SIZE = ("width", "depth")
+_SINE = ("omega_0", "first_omega_0")
+_LAW = ("law", "purpose", "s0", "s1")
+
+
+@dataclass
+class FieldEntry:
+    """What one field of a comparison is made of, as a run of this field alone would be told by flags."""
+
+    text: str
+    """As the user wrote it."""
+    name: str
+    """As it is called in curves, figures and folders."""
+    model: SignalModelConfig
+    """The network and its law."""
+    learning_rate: Optional[float] = None
+    """None: by kind, family and initial band."""
+
+
+def parse_entries(texts: Sequence[str], width: Optional[int] = None, depth: Optional[int] = None) -> List[FieldEntry]:
+    """The fields of a comparison.
+
+    Args:
+        texts: for each field "family", "family:key=value,key=value" or "name=family:key=value". Keys are the arguments
+            of the family's class (width, depth, omega_0, features, …), for winner also law, purpose, s0 and s1 (which
+            mean the law explicit), and lr, the learning rate at the start. Without a name, the text is the name, with
+            a comma in place of the colon.
+        width, depth: of all fields that do not say their own; None is the kind's default.
+
+    Raises:
+        SignalError: no field, an unknown family or key, a value that cannot be, or two fields of one name.
+    """
+    if not texts:
+        raise SignalError(FLAG, "no field is given", _FORM)
+    entries: List[FieldEntry] = []
+    for text in texts:
+        entry = _parse(text, width, depth)
+        # Some file systems do not tell capitals from small letters.
+        if any(entry.name.casefold() == other.name.casefold() for other in entries):
+            raise SignalError(FLAG, f"two fields are called {entry.name}", f"give one another name: other={text}")
+        entries.append(entry)
+    return entries
+
+
+def _parse(text: str, width: Optional[int], depth: Optional[int]) -> FieldEntry:
+    head, _, settings = text.partition(":")
+    name, _, family = head.rpartition("=")
+    if family not in FAMILIES:
+        raise _error(text, f"there is no family {family!r}", f"there are {', '.join(FAMILIES)}")
+    if "=" in head and not _NAME.fullmatch(name):
+        raise _error(text, f"{name!r} is no name", "take letters, digits, - and _")
+    name = name or text.replace(":", ",")
+    if not FIELD_NAME.fullmatch(name) or len(name) > 100:
+        raise _error(text, "cannot be the name of a folder", f"give it a name: name={text}")
+    if hasattr(nn.ModuleDict, name):
+        raise _error(text, f"the name {name} is taken", "give another one")
+    entry = FieldEntry(text, name, SignalModelConfig(field=FieldConfig(family=family, width=width, depth=depth)))
+    hints = _hints(family)
+    for setting in settings.split(",") if settings else ():
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise _error(text, f"{setting!r} is no KEY=VALUE", _FORM)
+        if key not in hints:
+            raise _error(text, f"{family} has no setting {key!r}", f"there are {', '.join(hints)}")
+        _assign(entry, key, _value(text, key, value, hints[key]))
+    model = entry.model
+    if (model.s0 is not None or model.s1 is not None) and "law=" not in settings:
+        model.law = "explicit"
+    return entry
+
+
+def _hints(family: str) -> Dict[str, Any]:
+    """The keys that a family knows, and their types."""
+    made_of = family_class(family)
+    hints = get_type_hints(made_of.__init__)
+    keys = [
+        name
+        for name, parameter in inspect.signature(made_of).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY and name != "generator"
+    ]
+    noise = {key: get_type_hints(SignalModelConfig)[key] for key in _LAW} if family == "winner" else {}
+    return {**{key: hints[key] for key in keys}, **noise, "lr": float}
+
+
+def _assign(entry: FieldEntry, key: str, value: Any) -> None:
+    made_of = entry.model.field
+    if key == "lr":
+        if value <= 0:
+            raise _error(entry.text, f"lr {value} is not above 0", "give a positive learning rate")
+        entry.learning_rate = value
+    elif key in _LAW:
+        setattr(entry.model, key, value)
+    elif key in _SIZE or (key in _SINE and made_of.family in SINE_FAMILIES):
+        setattr(made_of, key, value)
+    else:
+        made_of.options[key] = value
+
+
+def _value(text: str, key: str, value: str, hint: Any) -> Any:
+    """The value as the first of the types (or choices) that it can be."""
+    accepted = _accepted(hint)
+    for kind in accepted:
+        if kind is bool and value.lower() in ("true", "false"):
+            return value.lower() == "true"
+        if kind in (int, float):
+            try:
+                number = kind(value)
+            except ValueError:
+                continue
+            if math.isfinite(number):
+                return number
+        if kind is str or kind == value:
+            return value
+    expected = " or ".join(_EXPECTED.get(kind, str(kind)) for kind in accepted)
+    raise _error(text, f"{key}={value} cannot be", f"give {expected}")
+
+
+_EXPECTED: Dict[Type, str] = {bool: "true or false", int: "a whole number", float: "a number"}
+
+
+def _accepted(hint: Any) -> List[Any]:
+    """Types and literal choices in a type hint, without None."""
+    if get_origin(hint) in (Union, Literal):
+        return [kind for part in get_args(hint) for kind in _accepted(part)]
+    return [] if hint is type(None) else [hint]
+
+
+def _error(text: str, problem: str, advice: str) -> SignalError:
+    return SignalError(f"{FLAG} {text}", problem, advice)
