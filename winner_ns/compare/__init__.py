@@ -1,0 +1,1 @@
+"""Finished runs of the same signal beside each other: `winner-ns compare`."""
