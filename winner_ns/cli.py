@@ -1,4 +1,7 @@
-"""winner-ns: inspect signals and export finished runs. Everything heavy is imported by the command that needs it."""
+"""winner-ns: inspect signals, export and compare finished runs.
+
+Everything heavy is imported by the command that needs it.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,7 @@ def _fail(line: str) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="winner-ns", description="Inspect signals and export what was fitted to them."
+        prog="winner-ns", description="Inspect signals, export what was fitted to them, and compare fields."
     )
     parser.add_argument("--version", action="version", version=f"winner-ns {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -54,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_audio(exports)
     _add_mesh(exports)
     _add_volume(exports)
+    _add_compare(commands)
     _add_export(exports, "field", "the field itself, one .safetensors file for winner_ns.load_field", _export_field)
     return parser
 
@@ -124,6 +128,18 @@ def _add_volume(exports: Any) -> None:
     )
 
 
+def _add_compare(commands: Any) -> None:
+    parser = commands.add_parser("compare", help="look at finished runs of one signal side by side")
+    parser.set_defaults(command=_compare)
+    parser.add_argument(
+        "runs", type=Path, nargs="+", metavar="RUN", help="run folders, checkpoints, field files or comparisons"
+    )
+    parser.add_argument("--save", type=Path, metavar="PNG", help="write a picture instead of opening the viewer")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of opening the viewer")
+    parser.add_argument("--host", default="0.0.0.0", help="address that the viewer listens on (default all)")
+    parser.add_argument("--port", type=_count, help="port of the viewer (default 7007 or the next that is free)")
+
+
 def _inspect(options: argparse.Namespace) -> None:
     from winner_ns.export.output import check_suffix
     from winner_ns.fitting.settings import SETTINGS
@@ -159,6 +175,47 @@ def _inspect(options: argparse.Namespace) -> None:
         _print_json({**inspection.as_dict(), **plot})
     else:
         print("\n".join([*inspection.lines(), *([f"plot      {options.plot}"] if options.plot else [])]))
+
+
+def _compare(options: argparse.Namespace) -> None:
+    from winner_ns.compare.finished import load_finished
+
+    if options.save:
+        from winner_ns.export.output import check_suffix
+
+        check_suffix(options.save, (".png",))
+    finished = load_finished(options.runs)
+    for warning in finished.warnings:
+        print(f"winner-ns: warning: {warning}", file=sys.stderr)
+    if options.save:
+        from winner_ns.export.fields_comparison import write_fields_comparison
+
+        if finished.original is None:
+            raise SignalError(options.save, "cannot be drawn without the original", "put that back, or open the viewer")
+        write_fields_comparison(options.save, finished.fields, finished.original)
+    if options.json:
+        saved = {"path": str(options.save)} if options.save else {}
+        _print_json({**saved, "fields": finished.tables})
+        return
+    from rich.console import Console
+
+    from winner_ns.export.figures_table import figures_table
+
+    Console().print(figures_table(finished.tables))
+    if options.save:
+        print(f"wrote {options.save}")
+        return
+    from winner_ns.compare.viewer import serve_forever, start_viewer
+
+    start_viewer(
+        finished.fields,
+        finished.original,
+        finished.tables,
+        options.runs[0] if options.runs[0].is_dir() else options.runs[0].parent,
+        options.host,
+        options.port,
+    )
+    serve_forever()
 
 
 def _export(options: argparse.Namespace) -> None:

@@ -77,6 +77,17 @@ class ShapeSignal:
             return np.concatenate(parts) if parts else np.empty(0)
         raise ValueError("a shape given by signed distances is known at its own points only: use sample()")
 
+    def surface_normals(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
+        """Outward unit normals (float64) of the surface where it is nearest to points of the unit cube (not for source
+        "distances"). Of a mesh: of the nearest face; of oriented points: of the nearest sample."""
+        if self.source == "mesh":
+            queries = np.ascontiguousarray(points, dtype=np.float64)
+            _, face, _ = self._mesh_trees[0].squared_distance(self.vertices, self.faces, queries)
+            return self._corners_and_areas[1][face]
+        if self.source == "oriented-points":
+            return self.normals[self._point_tree.query(points, workers=-1)[1]]
+        raise ValueError("a shape given by signed distances is known at its own points only")
+
     def sample(self, count: int, seed: int) -> Tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, " n"]]:
         """Training samples: points in [-1, 1]^3 and their signed distances, float32, the same for the same seed.
 
