@@ -11,10 +11,15 @@ from typing import List, NamedTuple, Optional
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 # nothing may reach for the network; tensorboard and matplotlib stay quiet
 os.environ.setdefault("WANDB_MODE", "disabled")
 os.environ.setdefault("MPLBACKEND", "Agg")
+
+# A busy machine is no reason to fail.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 class Finished(NamedTuple):

@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_mesh(exports)
     _add_volume(exports)
     _add_compare(commands)
+    _add_eval_mesh(commands)
     _add_export(exports, "field", "the field itself, one .safetensors file for winner_ns.load_field", _export_field)
     return parser
 
@@ -140,6 +141,28 @@ def _add_compare(commands: Any) -> None:
     parser.add_argument("--port", type=_count, help="port of the viewer (default 7007 or the next that is free)")
 
 
+def _add_eval_mesh(commands: Any) -> None:
+    parser = commands.add_parser(
+        "eval-mesh", help="figures of how far two surfaces are apart: Chamfer and Hausdorff distance, F-score, IoU, …"
+    )
+    parser.set_defaults(command=_eval_mesh)
+    parser.add_argument("reference", type=Path, metavar="A", help="the reference: a mesh, or points with normals")
+    parser.add_argument("reconstruction", type=Path, metavar="B", help="what is judged, in the same frame and unit")
+    parser.add_argument(
+        "--samples", type=_count, default=100_000, help="points on each mesh, and in the volume (default 100000)"
+    )
+    parser.add_argument(
+        "--thresholds",
+        type=_positive,
+        nargs="+",
+        default=(0.1, 0.5, 1.0),
+        metavar="PERCENT",
+        help="of the F-score, in percent of the reference's bounding-box diagonal (default 0.1 0.5 1)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the samples (default 0)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
 def _inspect(options: argparse.Namespace) -> None:
     from winner_ns.export.output import check_suffix
     from winner_ns.fitting.settings import SETTINGS
@@ -216,6 +239,22 @@ def _compare(options: argparse.Namespace) -> None:
         options.port,
     )
     serve_forever()
+
+
+def _eval_mesh(options: argparse.Namespace) -> None:
+    from winner_ns.fitting.mesh_figures import compare_files
+
+    result = compare_files(options.reference, options.reconstruction, options.samples, options.thresholds, options.seed)
+    if options.json:
+        _print_json(result)
+        return
+    from rich.console import Console
+
+    from winner_ns.export.mesh_figures_table import mesh_figures_table
+
+    Console().print(mesh_figures_table(result))
+    for warning in result["warnings"]:
+        print(f"winner-ns: warning: {warning}", file=sys.stderr)
 
 
 def _export(options: argparse.Namespace) -> None:

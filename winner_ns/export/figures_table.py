@@ -7,7 +7,12 @@ from typing import Any, Mapping
 from rich.table import Table
 from rich.text import Text
 
-LOWER_IS_BETTER = ("chamfer", "chamfer_percent_of_diagonal", "log_spectral_distance")
+LOWER_IS_BETTER = (
+    "chamfer",
+    "chamfer_percent_of_diagonal",
+    "hausdorff_percent_of_diagonal",
+    "log_spectral_distance",
+)
 """Figures that are errors; all others grow with the quality."""
 
 

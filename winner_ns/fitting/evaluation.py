@@ -13,17 +13,16 @@ from winner_ns.errors import SignalError
 from winner_ns.export.mesh import extract_unit_mesh
 from winner_ns.fields.files import LoadedField
 from winner_ns.fitting.interpolation import judged_samples
+from winner_ns.fitting.mesh_figures import intersection_over_union, surface_distances
 from winner_ns.fitting.metrics import (
-    Surface,
-    intersection_over_union,
     log_spectral_distance,
     mean_squared_error,
     psnr,
     signal_to_noise_ratio,
     structural_similarity,
-    surface_distances,
 )
 from winner_ns.fitting.permutation import permute
+from winner_ns.fitting.surface import Surface
 from winner_ns.fitting.target import GridTarget, ShapeTarget, Target
 
 MOST_SAMPLES = 2**22
@@ -37,7 +36,9 @@ def evaluate_field(field: LoadedField, target: Target, mesh_resolution: int = 12
 
     Grids: psnr (dB, range 2, at fitted samples), psnr_heldout and psnr_interpolation (at withheld samples); images
     also ssim, sounds snr and log_spectral_distance (dB). Shapes: iou (of volumes), chamfer (L1, in units of the unit
-    cube), chamfer_percent_of_diagonal, normal_consistency.
+    cube), chamfer_percent_of_diagonal, hausdorff_percent_of_diagonal, f_score (at 0.1 % of the diagonal),
+    normal_consistency. All but iou are of the surface as extracted with `mesh_resolution`; without one there is iou
+    alone.
     """
     if isinstance(target, ShapeTarget):
         return _evaluate_shape(field, target, mesh_resolution)
@@ -112,38 +113,38 @@ def _central_part(field: LoadedField, target: GridTarget, most: int) -> "tuple[n
 
 def _evaluate_shape(field: LoadedField, target: ShapeTarget, mesh_resolution: int) -> Dict[str, float]:
     def fitted(points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
-        return field.unit_distance(torch.from_numpy(np.asarray(points, dtype=np.float32))).numpy()[:, 0]
+        return field.unit_distance(torch.from_numpy(points)).numpy()[:, 0]
 
     seed = 1_000_003  # Not training's points.
+    vertices, faces = extract_unit_mesh(field, mesh_resolution)
     figures: Dict[str, float] = {}
     if target.signal.source == "distances":
         # Nothing but the given samples is known: their signs are compared where they lie.
         points, values = target.points[:VOLUME_POINTS], target.values[:VOLUME_POINTS, 0]
         figures["iou"] = intersection_over_union(values, fitted(points))
     else:
-        low, high = target.bounds
+        # What the field believes to be inside far from the original counts as well.
+        low, high = (bound[None] for bound in target.bounds)
+        low, high = np.concatenate([low, vertices]).min(axis=0), np.concatenate([high, vertices]).max(axis=0)
         points = np.random.default_rng(seed).uniform(low, high, (VOLUME_POINTS, 3)).astype(np.float32)
         figures["iou"] = intersection_over_union(target.signal.signed_distance(points), fitted(points))
-    vertices, faces = extract_unit_mesh(field, mesh_resolution)
-    try:
-        surface, normals = target.signal.sample_surface(SURFACE_POINTS, seed)
-    except SignalError:
-        return figures  # Samples too far from the surface to say where it is.
     if len(faces) == 0:
         return figures  # No surface yet.
-    original = Surface(surface, normals, target.signal.vertices, target.signal.faces)
-    figures |= surface_distances(original, _sampled(vertices, faces, SURFACE_POINTS, seed))
-    diagonal = float(np.linalg.norm(np.ptp(surface, axis=0)))
-    figures["chamfer_percent_of_diagonal"] = 100.0 * figures["chamfer"] / diagonal
-    return figures
+    try:
+        original = _original_surface(target, seed)
+    except SignalError:
+        return figures  # Samples too far from the surface to say where it is.
+    return figures | surface_distances(original, Surface.of_mesh(vertices, faces, SURFACE_POINTS, seed + 1))
 
 
-def _sampled(vertices: np.ndarray, faces: np.ndarray, count: int, seed: int) -> Surface:
-    import trimesh
-
-    mesh = trimesh.Trimesh(vertices, faces, process=False)
-    points, face = trimesh.sample.sample_surface(mesh, count, seed=seed)
-    return Surface(np.asarray(points), np.asarray(mesh.face_normals)[face], vertices, faces)
+def _original_surface(target: ShapeTarget, seed: int) -> Surface:
+    """The shape that is fitted, in the unit cube. Raises SignalError where its samples do not say where it is."""
+    signal = target.signal
+    if signal.vertices is not None and signal.faces is not None:
+        return Surface.of_mesh(signal.vertices, signal.faces, SURFACE_POINTS, seed)
+    if signal.points is not None and signal.normals is not None:
+        return Surface(signal.points, signal.normals)
+    return Surface(*signal.sample_surface(SURFACE_POINTS, seed))
 
 
 def pictures(field: LoadedField, target: Optional[Target]) -> Dict[str, Tensor]:

@@ -1,12 +1,16 @@
-"""Figures of merit. All values are on the scale where the original lies in [-1, 1]."""
+"""Figures of merit of grids, on the scale where the original lies in [-1, 1]; those of shapes are imported."""
 
 from __future__ import annotations
 
 import math
-from typing import Dict, Optional, Tuple
+from typing import Optional
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
+
+from winner_ns.fitting.mesh_figures import intersection_over_union as intersection_over_union
+from winner_ns.fitting.mesh_figures import surface_distances as surface_distances
+from winner_ns.fitting.surface import Surface as Surface
 
 
 def psnr(mean_squared_error: float) -> float:
@@ -60,67 +64,3 @@ def log_spectral_distance(
         ]
         distances.append(np.sqrt(((levels[0] - levels[1]) ** 2).mean(axis=0)).mean())
     return float(np.mean(distances))
-
-
-def intersection_over_union(a: Float[np.ndarray, " n"], b: Float[np.ndarray, " n"]) -> float:
-    """Volume IoU of two shapes from their signed distances (negative inside) at the same volume-uniform points."""
-    inside_a, inside_b = a < 0, b < 0
-    union = int((inside_a | inside_b).sum())
-    return float((inside_a & inside_b).sum() / union) if union else 1.0
-
-
-class Surface:
-    """A surface that samples can be compared with: area-uniform points, and the nearest place to any point.
-
-    Args:
-        points: area-uniform samples.
-        normals: their unit normals.
-        vertices, faces: the triangles, where there are any; otherwise the samples themselves stand for the surface, and
-            distances have their spacing as a floor.
-    """
-
-    def __init__(
-        self,
-        points: Float[np.ndarray, "n 3"],
-        normals: Float[np.ndarray, "n 3"],
-        vertices: Optional[Float[np.ndarray, "v 3"]] = None,
-        faces: Optional[Int[np.ndarray, "f 3"]] = None,
-    ) -> None:
-        self.points, self.normals = np.asarray(points, dtype=np.float64), normals
-        self.vertices, self.faces = vertices, faces
-
-    def nearest(self, points: Float[np.ndarray, "m 3"]) -> Tuple[Float[np.ndarray, " m"], Float[np.ndarray, "m 3"]]:
-        """Distance to the surface and its unit normal at the nearest place."""
-        if self.vertices is None or self.faces is None:
-            from scipy.spatial import cKDTree
-
-            distance, index = cKDTree(self.points).query(points, workers=-1)
-            return distance, self.normals[index]
-        import igl
-
-        vertices, faces = np.ascontiguousarray(self.vertices, dtype=np.float64), np.ascontiguousarray(self.faces)
-        tree = igl.AABB()
-        tree.init(vertices, faces)
-        squared, face, _ = tree.squared_distance(vertices, faces, np.ascontiguousarray(points, dtype=np.float64))
-        corners = vertices[faces[face]]
-        normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-        lengths = np.linalg.norm(normals, axis=1, keepdims=True)
-        return np.sqrt(squared), normals / np.maximum(lengths, 1e-300)
-
-
-def surface_distances(a: Surface, b: Surface) -> Dict[str, float]:
-    """Chamfer distance and normal consistency of two surfaces.
-
-    Returns:
-        chamfer: mean of the two mean distances from samples of one surface to the other surface (L1), in the
-        points' unit; normal_consistency: mean absolute cosine between a sample's normal and that of the nearest place,
-        both ways (1 is best).
-    """
-    distance_ab, normals_ab = b.nearest(a.points)
-    distance_ba, normals_ba = a.nearest(b.points)
-    cosine_ab = np.abs((a.normals * normals_ab).sum(axis=1)).mean()
-    cosine_ba = np.abs((b.normals * normals_ba).sum(axis=1)).mean()
-    return {
-        "chamfer": float((distance_ab.mean() + distance_ba.mean()) / 2),
-        "normal_consistency": float((cosine_ab + cosine_ba) / 2),
-    }
