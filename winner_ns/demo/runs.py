@@ -16,21 +16,22 @@ PERCENT = re.compile(rb"\((\d+)\.\d\d%\)")
 
 @dataclass
 class Run:
-    """One call of `ns-train winner-siren`."""
+    """One call of `ns-train`."""
 
     name: str
     data: Path
     flags: List[str] = field(default_factory=list)
+    method: str = "winner-siren"
 
     def folder(self, output: Path) -> Path:
         """Where nerfstudio puts it."""
-        return output / "runs" / self.name / "winner-siren" / "demo"
+        return output / "runs" / self.name / self.method / "demo"
 
     def command(self, output: Path) -> List[str]:
         program = str(Path(sys.executable).parent / "ns-train")
         where = ["--output-dir", str(output / "runs"), "--experiment-name", self.name, "--timestamp", "demo"]
         quiet = ["--vis", "tensorboard", "--logging.steps-per-log", "5"]
-        return [program, "winner-siren", "--data", str(self.data), *where, *quiet, *self.flags]
+        return [program, self.method, "--data", str(self.data), *where, *quiet, *self.flags]
 
 
 def train(runs: Sequence[Run], output: Path) -> None:

@@ -94,7 +94,10 @@ class LoadedField:
 
     def unit_distance(self, coordinates: Tensor) -> Tensor:
         """Signed distance in units of the unit cube [-1, 1]^3; [n, 3] to [n, 1]. Only for shapes."""
-        delta = self.description["target"]["distance_scale"]
+        target = self.description["target"]
+        if target.get("loss") == "eikonal":
+            return evaluate(self.network, coordinates)
+        delta = target["distance_scale"]
         return delta * torch.atanh(evaluate(self.network, coordinates).clamp(-1 + 1e-6, 1 - 1e-6))
 
     def unit_normals(self, coordinates: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from winner_ns.fields.mean_squared_error import default_chunk
+from winner_ns.fields.chunked import default_chunk
 from winner_ns.fields.shares import in_shares
 
 

@@ -43,6 +43,9 @@ class SignalDataManagerConfig(DataManagerConfig):
     """Which part of a sound is read, and how."""
     shape_samples: int = 524288
     """Points drawn from a shape for training: on, near and away from its surface."""
+    shape_loss: Literal["distance", "occupancy", "eikonal"] = "distance"
+    """What shapes are fitted by: the squashed signed distance, tanh(distance / 0.02); the sign of it alone; or the
+    surface and its normals alone, with SIREN's eikonal loss (arXiv 2006.09661), which needs no distances."""
     seed: tyro.conf.Suppress[int] = 42
     """Set from --machine.seed."""
     description: tyro.conf.Suppress[Dict[str, Any]] = field(default_factory=dict)
@@ -56,7 +59,9 @@ class SignalDataManagerConfig(DataManagerConfig):
         """
         if self.data is None:
             raise SignalError("--data", "no file is given", "give an image, a sound, a mesh, a volume or a video")
-        return load_target(self.data, self.kind, self.holdout, astuple(self.read), self.shape_samples, self.seed)
+        return load_target(
+            self.data, self.kind, self.holdout, astuple(self.read), self.shape_samples, self.seed, self.shape_loss
+        )
 
 
 class SignalDataset(Dataset):

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from winner_ns.fields import build_field, mean_squared_error, winner_init
+from winner_ns.fields.eikonal import eikonal_loss
 from winner_ns.fields.files import LoadedField
 from winner_ns.viewing.viewed_model import ViewedModel
 
@@ -94,16 +95,21 @@ class SignalModel(ViewedModel):
         return {"field": list(self.field.parameters())}
 
     def get_outputs(self, batch: Dict[str, Tensor]) -> Dict[str, Tensor]:  # type: ignore[override]
-        """The mean squared error of a batch: computed here and not from outputs, so that it goes through in pieces."""
+        """The loss of a batch by its name: computed here and not from outputs, so that it goes through in pieces."""
+        if self.description["target"].get("loss") == "eikonal":
+            return {"eikonal": eikonal_loss(self.field, batch["coordinates"], batch["values"])}
         return {"mean_squared_error": mean_squared_error(self.field, batch["coordinates"], batch["values"])}
 
     def get_loss_dict(
         self, outputs: Dict[str, Tensor], batch: Any, metrics_dict: Optional[Dict[str, Tensor]] = None
     ) -> Dict[str, Tensor]:
-        return {"mean_squared_error": outputs["mean_squared_error"]}
+        return dict(outputs)
 
     def get_metrics_dict(self, outputs: Dict[str, Tensor], batch: Any) -> Dict[str, Tensor]:
-        """PSNR in dB of the batch, with the range 2 of values in [-1, 1]; for shapes of the squashed distance."""
+        """PSNR in dB of the batch, with the range 2 of values in [-1, 1]; for shapes of the squashed distance. Nothing
+        for the eikonal loss, which knows no values."""
+        if "mean_squared_error" not in outputs:
+            return {}
         gain = self.description["target"].get("gain", 1.0)
         error = outputs["mean_squared_error"].detach()
         return {"psnr": 10.0 * torch.log10(4.0 * gain**2 / error)}

@@ -61,11 +61,16 @@ class GridTarget:
 
 @dataclass
 class ShapeTarget:
-    """A shape as training sees it: tanh(signed distance / DISTANCE_SCALE) at points drawn once, near the surface."""
+    """A shape as training sees it, at points drawn once, near the surface.
+
+    Values by loss. distance: tanh(signed distance / DISTANCE_SCALE); occupancy: its sign; eikonal: 1 and the unit
+    normal on the surface, zeros elsewhere (`eikonal_loss`).
+    """
 
     signal: ShapeSignal
+    loss: str
     points: Float[np.ndarray, "n 3"]
-    values: Float[np.ndarray, "n 1"]
+    values: Float[np.ndarray, "n c"]
     order: SampleSplit
     spectrum: TargetSpectrum
     warnings: List[str] = field(default_factory=list)
@@ -89,14 +94,22 @@ class ShapeTarget:
         return torch.from_numpy(points), self.signal.signed_distance(points)
 
     def describe(self) -> Dict[str, Any]:
-        return {"distance_scale": DISTANCE_SCALE}
+        return {"distance_scale": DISTANCE_SCALE, "loss": self.loss}
 
 
 Target = Union[GridTarget, ShapeTarget]
 
 
 @lru_cache(maxsize=1)
-def load_target(data: Path, kind: str, holdout: str, read: Tuple[Any, ...], shape_samples: int, seed: int) -> Target:
+def load_target(
+    data: Path,
+    kind: str,
+    holdout: str,
+    read: Tuple[Any, ...],
+    shape_samples: int,
+    seed: int,
+    shape_loss: str = "distance",
+) -> Target:
     """Reads a file and measures what training needs; the last result is kept, as start-up asks for it twice.
 
     Args:
@@ -106,6 +119,7 @@ def load_target(data: Path, kind: str, holdout: str, read: Tuple[Any, ...], shap
         read: the fields of a ReadOptions.
         shape_samples: points drawn from a shape.
         seed: of the split, the order and the points.
+        shape_loss: distance, occupancy or eikonal.
 
     Raises:
         SignalError: the file or a flag cannot be used.
@@ -123,7 +137,11 @@ def load_target(data: Path, kind: str, holdout: str, read: Tuple[Any, ...], shap
                 "shapes have no grid of samples to withhold from",
                 "leave it out",
             )
-        return _shape_target(signal, shape_samples, seed)
+        return _shape_target(signal, shape_samples, shape_loss, seed)
+    if shape_loss != "distance":
+        raise SignalError(
+            "--pipeline.datamanager.shape-loss", f"is for shapes, {data} is of the kind {signal.kind}", "leave it out"
+        )
     return _grid_target(signal, SampleSplit(signal.shape, withheld, seed))
 
 
@@ -185,17 +203,32 @@ def _gaps_filled(samples: np.ndarray, heldout: np.ndarray) -> np.ndarray:
     return flat.reshape(samples.shape)
 
 
-def _shape_target(signal: ShapeSignal, count: int, seed: int) -> ShapeTarget:
-    points, distances = signal.sample(count, seed)
-    values = np.tanh(distances / DISTANCE_SCALE)[:, None].astype(np.float32)
+def _shape_target(signal: ShapeSignal, count: int, loss: str, seed: int) -> ShapeTarget:
+    if loss == "eikonal":
+        points, values = _surface_and_space(signal, count, seed)
+    else:
+        points, distances = signal.sample(count, seed)
+        values = np.tanh(distances / DISTANCE_SCALE) if loss == "distance" else np.where(distances < 0, -1.0, 1.0)
+        values = values[:, None].astype(np.float32)
     return ShapeTarget(
         signal=signal,
+        loss=loss,
         points=np.ascontiguousarray(points, dtype=np.float32),
         values=values,
         order=SampleSplit((len(points),), None, seed),
-        spectrum=target_spectrum(signal),
+        spectrum=target_spectrum(signal, squashed=loss != "eikonal"),
         warnings=list(signal.warnings),
     )
+
+
+def _surface_and_space(signal: ShapeSignal, count: int, seed: int) -> Tuple[np.ndarray, np.ndarray]:
+    """Points for `eikonal_loss` and its targets: half of them on the surface, half uniform in the cube."""
+    surface, normals = signal.sample_surface(count // 2, seed)
+    space = np.random.default_rng(seed + 1).uniform(-1.0, 1.0, (count - len(surface), 3)).astype(np.float32)
+    values = np.zeros((count, 4), dtype=np.float32)
+    values[: len(surface), 0] = 1.0
+    values[: len(surface), 1:] = normals
+    return np.concatenate([surface, space]), values
 
 
 def target_kind(target: Target) -> str:

@@ -120,20 +120,28 @@ def _nyquist(signal: Union[GridSignal, ShapeSignal]) -> Tuple[float, ...]:
     return (np.pi * (SHAPE_RESOLUTION - 1) / 2,) * 3 if signal.kind == "shape" else signal.nyquist
 
 
-def target_spectrum(signal: Union[GridSignal, ShapeSignal]) -> TargetSpectrum:
-    """The spectrum of what a field would be trained on, from all samples of a signal."""
+def target_spectrum(signal: Union[GridSignal, ShapeSignal], squashed: bool = True) -> TargetSpectrum:
+    """The spectrum of what a field would be trained on, from all samples of a signal.
+
+    Args:
+        signal: any.
+        squashed: of shapes, whether the field is trained on tanh(distance / DISTANCE_SCALE) or on the distance itself.
+    """
     if signal.kind == "shape":
-        return shape_spectrum(shape_target(signal), SHAPE_RESOLUTION)
+        return shape_spectrum(shape_target(signal, squashed), SHAPE_RESOLUTION)
     return grid_spectrum(signal.kind, signal.samples, signal.nyquist, signal.value_offset)
 
 
-def shape_target(signal: ShapeSignal) -> Callable[[Float[np.ndarray, "n 3"]], Float[np.ndarray, " n"]]:
-    """tanh(signed distance / DISTANCE_SCALE) as a function on the unit cube; between given distances, interpolated."""
+def shape_target(
+    signal: ShapeSignal, squashed: bool = True
+) -> Callable[[Float[np.ndarray, "n 3"]], Float[np.ndarray, " n"]]:
+    """tanh(signed distance / DISTANCE_SCALE), or the distance itself, as a function on the unit cube; between given
+    distances, interpolated."""
     if signal.points is not None and signal.distances is not None:
         distance = scattered_interpolant(signal.points, signal.distances)
     else:
         distance = signal.signed_distance
-    return lambda points: np.tanh(distance(points) / DISTANCE_SCALE)
+    return lambda points: np.tanh(distance(points) / DISTANCE_SCALE) if squashed else distance(points)
 
 
 def magnitude_spectrum(

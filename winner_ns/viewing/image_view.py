@@ -111,6 +111,7 @@ class ImageView(SignalView[GridSignal]):
             draws["difference"] = difference(*compared)
         for name, field in self.fields.items():
             draws[self.named(name, "gradient")], draws[self.named(name, "laplacian")] = derivatives(field)
+        draws["accumulation"] = lambda: inside[:, None].to(depth)
         draws["depth"] = lambda: torch.where(inside[:, None], depth, background_depth(view.origins, view.directions))
         if self.original is not None:
             draws["original"] = lambda: painted(lambda: sample_colours(original(), seen))
