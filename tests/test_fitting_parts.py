@@ -4,11 +4,16 @@ import math
 
 import numpy as np
 import pytest
+import torch
 import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from winner_ns.errors import SignalError
+from winner_ns.fields import build_field
+from winner_ns.fields.files import LoadedField, describe_field
+from winner_ns.fields.input_gradient import value_and_gradient
+from winner_ns.fitting.evaluation import evaluate_field, quick_figures
 from winner_ns.fitting.interpolation import interpolation_error
 from winner_ns.fitting.metrics import (
     Surface,
@@ -22,7 +27,7 @@ from winner_ns.fitting.metrics import (
 )
 from winner_ns.fitting.permutation import permute
 from winner_ns.fitting.sample_split import SampleSplit, parse_holdout
-from winner_ns.fitting.target import load_target
+from winner_ns.fitting.target import channels_of, dimensions_of, load_target, target_kind
 from winner_ns.signals import GridSignal
 from winner_ns.signals.grid import square_half_extent
 
@@ -165,3 +170,68 @@ def test_surfaces_known_by_points_alone_are_compared_by_nearest_samples():
     figures = surface_distances(Surface(a.points, a.normals), Surface(b.points, b.normals))
     # The flat faces lie a little inside of their spheres; the samples' spacing adds a little.
     assert 0.099 < figures["chamfer"] < 0.11
+
+
+@pytest.mark.parametrize("family", ["siren", "finer", "wire", "gauss", "relu-pe", "rff", "hash-grid"])
+@pytest.mark.parametrize("chunk", [None, 7, 1000])
+def test_value_and_gradient_are_autograds(family, chunk):
+    network = build_field(family, 3, 1, generator=torch.Generator().manual_seed(0)).double()
+    points = torch.rand(50, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64) * 2 - 1
+    x = points.clone().requires_grad_(True)
+    expected = network(x)
+    (gradient,) = torch.autograd.grad(expected.sum(), x)
+    for context in (torch.enable_grad, torch.no_grad):
+        with context():
+            values, gradients = value_and_gradient(network, points, chunk)
+        assert not values.requires_grad and not gradients.requires_grad and not points.requires_grad
+        assert torch.allclose(values, expected)
+        assert torch.allclose(gradients, gradient)
+    assert all(weight.grad is None for weight in network.parameters())
+    assert value_and_gradient(network.requires_grad_(False), points[:0])[1].shape == (0, 3)
+
+
+def trained_field(target, steps, **settings):
+    """A small field after some steps of training on a target."""
+    inputs, outputs = dimensions_of(target), channels_of(target)
+    network = build_field("siren", inputs, outputs, settings, torch.Generator().manual_seed(0))
+    optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
+    for step in range(steps):
+        coordinates, values = target.batch(step, 2048, 0, 1)
+        loss = (network(coordinates) - values).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    description = {"kind": target_kind(target), "target": target.describe(), "signal": target.signal.describe()}
+    description["network"] = describe_field(network, "siren")
+    return LoadedField(network.requires_grad_(False), description)
+
+
+@pytest.mark.parametrize("holdout", ["none", "0.3", "every-second"])
+def test_quick_figures_of_an_image_are_those_of_all_its_samples(tmp_path, holdout):
+    rows, columns = np.mgrid[0:150, 0:130] / 130.0
+    picture = 127 + 60 * np.sin(20 * rows * columns) + 60 * np.cos(15 * columns)
+    np.save(tmp_path / "picture.npy", picture.astype(np.uint8))
+    target = load_target(tmp_path / "picture.npy", "image", holdout, (), 0, 0)
+    field = trained_field(target, 30, width=32, depth=3)
+    quick, whole = quick_figures(field, target), evaluate_field(field, target)
+    assert set(quick) == {"psnr", "psnr_heldout"} - ({"psnr_heldout"} if holdout == "none" else set())
+    for name, value in quick.items():
+        assert value == pytest.approx(whole[name], abs=0.2), name
+    assert quick_figures(field, target) == quick  # The same samples every time.
+    assert quick_figures(field, target, samples=500)["psnr"] == pytest.approx(whole["psnr"], abs=1.0)
+
+
+def test_quick_figures_of_a_shape(tmp_path):
+    trimesh.creation.torus(major_radius=3.0, minor_radius=1.2).export(tmp_path / "torus.ply")
+    target = load_target(tmp_path / "torus.ply", "auto", "none", (), 20_000, 0)
+    field = trained_field(target, 100, width=32, depth=3)
+    quick, whole = quick_figures(field, target), evaluate_field(field, target, mesh_resolution=16)
+    assert 0.5 < whole["iou"] < 1.0
+    assert quick == {"iou": pytest.approx(whole["iou"], abs=0.02)}
+
+
+def test_quick_figures_say_nothing_of_a_shape_known_at_its_own_points_only(tmp_path):
+    points = np.random.default_rng(0).uniform(-1, 1, (3000, 3))
+    np.savez(tmp_path / "a.npz", points=points, sdf=np.linalg.norm(points, axis=1) - 0.5)
+    target = load_target(tmp_path / "a.npz", "auto", "none", (), 3000, 0)
+    assert quick_figures(trained_field(target, 1, width=8, depth=2), target) == {}

@@ -1,55 +1,180 @@
-"""Pictures of analytic fields, against what geometry says that a camera sees."""
+"""What cameras see of analytic images, volumes and videos, against what the formulas say."""
 
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
+import matplotlib
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nerfstudio.cameras.cameras import Cameras, CameraType
+from torch import nn
 
-from winner_ns.viewing import image_outputs, plane_points, slice_outputs, surface_outputs, waveform_outputs
+from winner_ns.fields.files import LoadedField
+from winner_ns.fields.siren import Siren
+from winner_ns.signals import GridSignal
+from winner_ns.signals.grid import square_half_extent
+from winner_ns.viewing.image_view import ImageView, finite_differences
+from winner_ns.viewing.plane import plane_points
+from winner_ns.viewing.signal_view import Framing, Pictures, ViewSettings
+from winner_ns.viewing.view import View, framing_distance
 
-WHITE = torch.ones(3)
+PLAIN = ViewSettings(error_gain=1.0)
 
 
-def pinhole(size, eye, target=(0.0, 0.0, 0.0), roll=0.0, focal=1.2):
-    """Rays of a square picture, row by row, and the area of each pixel at distance 1 (as nerfstudio has it)."""
+def camera_at(eye, target=(0.0, 0.0, 0.0), roll=0.0, focal=1.2, height=64, width=64):
+    """A camera of nerfstudio that looks at `target`; `focal` in picture heights."""
     eye, target = torch.tensor(eye), torch.tensor(target)
     back = torch.nn.functional.normalize(eye - target, dim=0)
     right = torch.nn.functional.normalize(torch.linalg.cross(torch.tensor([0.0, 1.0, 0.0]), back), dim=0)
     up = torch.linalg.cross(back, right)
     right, up = math.cos(roll) * right + math.sin(roll) * up, math.cos(roll) * up - math.sin(roll) * right
-
-    def directions(shift_x, shift_y):
-        at = (torch.arange(size) + 0.5) / size - 0.5
-        y, x = torch.meshgrid(at + shift_y / size, at + shift_x / size, indexing="ij")
-        rays = x[..., None] * right - y[..., None] * up - focal * back
-        return torch.nn.functional.normalize(rays, dim=-1).reshape(-1, 3)
-
-    middle = directions(0, 0)
-    area = (middle - directions(1, 0)).norm(dim=-1) * (middle - directions(0, 1)).norm(dim=-1)
-    return eye.expand(size * size, 3), middle, area[:, None]
-
-
-def rays_to(points, eye):
-    """Rays from one place to points."""
-    offsets = points - torch.tensor(eye)
-    return torch.tensor(eye).expand_as(points), torch.nn.functional.normalize(offsets, dim=-1), offsets.norm(dim=-1)
+    return Cameras(
+        camera_to_worlds=torch.stack([right, up, back, eye], dim=1)[None],
+        fx=focal * height,
+        fy=focal * height,
+        cx=width / 2,
+        cy=height / 2,
+        width=width,
+        height=height,
+        camera_type=CameraType.PERSPECTIVE,
+    )
 
 
-def check_outputs(outputs, rays):
-    """What nerfstudio's viewer needs of every output."""
-    for name, value in outputs.items():
-        assert value.dtype == torch.float32 and len(value) == rays, name
-        assert value.shape[1] in (1, 3) and torch.isfinite(value).all(), name
-        if name != "depth":
-            assert value.min() >= 0 and value.max() <= 1, name
+def look(eye, target=(0.0, 0.0, 0.0), **camera):
+    return View.of_camera(camera_at(eye, target, **camera), torch.device("cpu"))
+
+
+class Analytic(nn.Module):
+    """A function in place of a network; `shift` is its one weight. It knows how many points it was asked for."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function, self.asked = function, []
+        self.shift = nn.Parameter(torch.zeros(()))
+
+    def forward(self, points):
+        self.asked.append(points)
+        return self.function(points) + self.shift
+
+    @property
+    def count(self):
+        return sum(len(points) for points in self.asked)
+
+
+def signal_of(samples, kind="image"):
+    """A signal with these samples in [-1, 1], [*shape, c]."""
+    samples = np.asarray(samples, dtype=np.float32)
+    extent = square_half_extent(samples.shape[:-1])
+    return GridSignal(kind, Path("signal.npy"), samples, 0.0, 1.0, extent)
+
+
+def sampled(function, shape, kind="image"):
+    """The signal that consists of a function's values at the samples of a grid of this shape."""
+    channels = function(torch.zeros(1, len(shape))).shape[-1]
+    empty = signal_of(np.zeros((*shape, channels)), kind)
+    values = function(empty.coordinates(torch.arange(len(empty))))
+    return signal_of(values.numpy().reshape(*shape, channels), kind)
+
+
+def field_of(function, shape, kind="image"):
+    """The function as a fitted field of such a signal."""
+    channels = function(torch.zeros(1, len(shape))).shape[-1]
+    return LoadedField(Analytic(function), describe(shape, channels, kind))
+
+
+def describe(shape, channels, kind="image"):
+    signal = signal_of(np.zeros((*shape, channels)), kind).describe()
+    network = {"family": "siren", "in_dim": len(shape), "out_dim": channels, "settings": {}}
+    target = {"gain": 1.0, "offset": [0.0] * channels}
+    what = {"kind": kind, "name": "signal.npy", "spectrum": None}
+    return {**what, "network": network, "target": target, "signal": signal}
+
+
+def constant(*values):
+    return lambda points: torch.tensor([values], dtype=torch.float32).expand(len(points), -1)
 
 
 def coordinates_as_colours(points):
     return torch.cat([points, torch.zeros_like(points[:, :1])], dim=-1)
+
+
+def wave(points):
+    """Some smooth function, [n, d] to [n, 1]."""
+    return 0.8 * torch.sin(points @ torch.arange(2.0, 2.0 + points.shape[-1])[:, None])
+
+
+def seen_points(view):
+    """x and y [n, 2] of the plane points that a view's rays meet."""
+    return plane_points(view.origins, view.directions)[0]
+
+
+def nearest(signal, coordinates):
+    """Flat indices of the nearest samples, by comparing with all of them."""
+    return torch.cdist(coordinates, signal.coordinates(torch.arange(len(signal)))).argmin(dim=-1)
+
+
+def flat(picture):
+    return picture.reshape(-1, picture.shape[-1])
+
+
+def check_pictures(pictures, view):
+    """What nerfstudio's viewer needs of every output."""
+    for name, picture in pictures.items():
+        assert picture.dtype == torch.float32 and picture.shape[:2] == (view.height, view.width), name
+        assert picture.shape[2] in (1, 3) and torch.isfinite(picture).all(), name
+        if picture.shape[2] == 3:
+            assert picture.min() >= 0 and picture.max() <= 1, name
+        assert not picture.requires_grad, name
+
+
+# Cameras
+
+angle, inner = st.floats(-math.pi, math.pi), st.floats(-0.99, 0.99)
+
+
+@settings(max_examples=30, deadline=None)
+@given(eye=st.tuples(inner, inner, st.floats(1.0, 4.0)), target=st.tuples(inner, inner, inner), roll=angle,
+       focal=st.floats(0.3, 3.0), stretch=st.floats(0.5, 2.0),
+       size=st.tuples(st.integers(2, 9), st.integers(2, 9)))  # fmt: skip
+def test_points_along_a_pixels_ray_are_projected_to_its_centre(eye, target, roll, focal, stretch, size):
+    camera = camera_at(eye, target, roll=roll, focal=focal, height=size[0], width=size[1])
+    camera.fx = camera.fx * stretch
+    view = View.of_camera(camera, torch.device("cpu"))
+    assert (view.height, view.width) == size
+    rows, columns = torch.meshgrid(torch.arange(size[0]) + 0.5, torch.arange(size[1]) + 0.5, indexing="ij")
+    expected = torch.stack([columns.reshape(-1), rows.reshape(-1)], dim=-1)
+    for distance in (0.3, 2.0):
+        seen, before = view.project(view.origins + distance * view.directions)
+        assert before.all()
+        assert (seen - expected).abs().max() < 2e-3
+        assert not view.project(view.origins - distance * view.directions)[1].any()
+
+
+def test_a_camera_is_one_with_and_without_a_batch():
+    camera = camera_at((0.3, 0.2, 2.0), height=4, width=6)
+    whole, single = look((0.3, 0.2, 2.0), height=4, width=6), View.of_camera(camera[0], torch.device("cpu"))
+    assert torch.equal(whole.origins, single.origins) and torch.equal(whole.directions, single.directions)
+    assert (single.height, single.width) == (4, 6)
+
+
+@settings(max_examples=50, deadline=None)
+@given(half_width=st.floats(0.05, 3.0), half_height=st.floats(0.05, 3.0), fov=st.floats(0.2, 2.4),
+       aspect=st.floats(0.3, 3.0))  # fmt: skip
+def test_a_framed_rectangle_is_in_view_and_fills_it(half_width, half_height, fov, aspect):
+    distance = framing_distance(half_width, half_height, fov, aspect)
+    height, width = 100, round(100 * aspect)
+    view = look((0.0, 0.0, distance), focal=0.5 / math.tan(fov / 2), height=height, width=width)
+    corners = torch.tensor([[x * half_width, y * half_height, 0.0] for x in (-1, 1) for y in (-1, 1)])
+    seen, before = view.project(corners)
+    assert before.all()
+    assert seen.min() > 0 and (seen < torch.tensor([width, height])).all()
+    filled = (seen.amax(0) - seen.amin(0)) / torch.tensor([width, height])
+    assert filled.max() > 0.9
 
 
 # The plane
@@ -65,48 +190,45 @@ def test_plane_points_by_hand():
     assert torch.isfinite(points).all() and torch.isfinite(depth).all() and (depth > 0).all()
 
 
-inner = st.floats(-0.99, 0.99)
-
-
+@settings(deadline=None)
 @given(x=inner, y=inner, eye=st.tuples(inner, inner, st.sampled_from([-3.0, 0.5, 2.0])))
 def test_image_is_seen_where_it_lies(x, y, eye):
     """x to the right is the column, y up is minus the row, from wherever one looks."""
-    origins, directions, far = rays_to(torch.tensor([[x, y, 0.0]]), eye)
-    outputs = image_outputs(coordinates_as_colours, (1.0, 1.0), origins, directions)
-    expected = torch.tensor([[(1 - y) / 2, (1 + x) / 2, 0.5]])
-    assert torch.allclose(outputs["field"], expected, atol=1e-4)
-    assert torch.allclose(outputs["depth"][:, 0], far, rtol=1e-4)
-    assert outputs["accumulation"].item() == 1.0
+    pictures = ImageView({"a": field_of(coordinates_as_colours, (9, 9))}).pictures(
+        look(eye, (x, y, 0.0), height=1, width=1)
+    )
+    assert torch.allclose(flat(pictures["field"]), torch.tensor([[(1 - y) / 2, (1 + x) / 2, 0.5]]), atol=1e-4)
+    assert pictures["depth"].item() == pytest.approx(math.dist(eye, (x, y, 0.0)), rel=1e-4)
 
 
 def test_beside_an_image_is_white_and_the_network_is_not_asked_there():
-    asked = []
-
-    def network(points):
-        asked.append(points)
-        return points[:, :1] * 0 - 1
-
-    origins, directions, _ = pinhole(64, (0.0, 0.0, 2.0))
-    outputs = image_outputs(network, (0.25, 0.5), origins, directions)
-    points, _, _ = plane_points(origins, directions)
-    inside = (points[:, 0].abs() <= 0.5) & (points[:, 1].abs() <= 0.25)
+    shape, view = (5, 9), look((0.0, 0.0, 2.0))
+    fields, original = {"a": field_of(constant(-1.0), shape)}, sampled(constant(0.0), shape)
+    pictures = ImageView(fields, original).pictures(view, PLAIN)
+    inside = (seen_points(view).abs() < torch.tensor([1.0, 0.5])).all(dim=-1)
     assert 0 < inside.sum() < len(inside)
-    assert torch.equal(outputs["accumulation"][:, 0] == 1, inside)
-    assert (outputs["field"][inside] == 0).all() and (outputs["field"][~inside] == 1).all()
-    assert (outputs["depth"][~inside] > outputs["depth"][inside].max()).all()
-    rows, columns = torch.cat(asked).unbind(-1)
-    assert len(rows) == inside.sum() and rows.abs().max() <= 0.25 and columns.abs().max() <= 0.5
-    check_outputs(outputs, 64 * 64)
+    assert (flat(pictures["field"])[inside] == 0).all()
+    for name in ("field", "error", "laplacian", "original"):
+        assert (flat(pictures[name])[~inside] == 1).all(), name
+    assert (flat(pictures["gradient"])[~inside] == 0).all()
+    assert torch.equal(flat(pictures["accumulation"])[:, 0] == 1, inside)
+    assert flat(pictures["depth"])[~inside].min() > flat(pictures["depth"])[inside].max()
+    rows, columns = torch.cat(fields["a"].network.asked).unbind(-1)
+    # Derivatives are of the image too: no more than a part of a sample beyond its last ones.
+    assert rows.abs().max() < 0.5 + 0.25 / 8 and columns.abs().max() < 1.0 + 0.25 / 8
+    check_pictures(pictures, view)
 
 
 def test_rays_away_from_an_image_see_white():
     def network(points):
-        raise AssertionError("nothing is seen")
+        assert len(points) == 0
+        return points[:, :1]
 
-    origins, directions, _ = pinhole(8, (0.0, 0.0, 2.0))
-    outputs = image_outputs(network, (1.0, 1.0), origins, -directions)
-    assert (outputs["field"] == 1).all() and (outputs["accumulation"] == 0).all()
-    check_outputs(outputs, 64)
+    field = LoadedField(Analytic(network), describe((9, 9), 1))
+    view = look((0.0, 0.0, 2.0), (0.0, 0.0, 4.0), height=8, width=8)
+    pictures = ImageView({"a": field}, sampled(wave, (9, 9))).pictures(view)
+    assert (pictures["field"] == 1).all() and (pictures["original"] == 1).all()
+    check_pictures(pictures, view)
 
 
 @pytest.mark.parametrize(
@@ -121,18 +243,24 @@ def test_rays_away_from_an_image_see_white():
     ],
 )
 def test_opaque_values_as_colours(values, expected):
-    origins, directions, _ = rays_to(torch.tensor([[0.1, 0.2, 0.0]]), (0.0, 0.0, 2.0))
-    outputs = image_outputs(lambda p: torch.tensor([values]).expand(len(p), -1), (1.0, 1.0), origins, directions)
-    assert torch.allclose(outputs["field"], torch.tensor([expected]))
+    view = look((0.0, 0.0, 2.0), (0.1, 0.2, 0.0), height=1, width=1)
+    shape = (9, 9)
+    original = sampled(constant(*values), shape)
+    pictures = ImageView({"a": field_of(constant(*values), shape)}, original).pictures(view)
+    for name in ("field", "original"):
+        assert torch.allclose(flat(pictures[name]), torch.tensor([expected])), name
 
 
 @pytest.mark.parametrize("colour", [[1.0], [1.0, -1.0, 0.0]])
-def test_transparent_pixels_let_a_checkerboard_through(colour):
-    origins, directions, _ = pinhole(64, (0.0, 0.0, 2.0))
+@pytest.mark.parametrize("name", ["field", "original"])
+def test_transparent_pixels_let_a_checkerboard_through(colour, name):
+    view = look((0.0, 0.0, 2.0))
 
     def seen(alpha):
-        values = torch.tensor([*colour, 2 * alpha - 1])
-        return image_outputs(lambda p: values.expand(len(p), -1), (2.0, 2.0), origins, directions)["field"]
+        values = constant(*colour, 2 * alpha - 1)
+        pictures = ImageView({"a": field_of(values, (9, 9))}, sampled(values, (9, 9))).pictures(view)
+        inside = (seen_points(view).abs() < 1).all(dim=-1)
+        return flat(pictures[name])[inside]
 
     board = seen(0.0)
     assert (board == board[:, :1]).all()  # Gray.
@@ -142,270 +270,283 @@ def test_transparent_pixels_let_a_checkerboard_through(colour):
     assert torch.allclose(seen(0.25), 0.25 * seen(1.0) + 0.75 * board, atol=1e-6)
 
 
-def test_rolled_camera_turns_the_picture():
-    upright = image_outputs(coordinates_as_colours, (0.7, 0.4), *pinhole(64, (0.2, 0.1, 2.0), (0.2, 0.1, 0.0))[:2])
-    rolled = image_outputs(
-        coordinates_as_colours, (0.7, 0.4), *pinhole(64, (0.2, 0.1, 2.0), (0.2, 0.1, 0.0), math.pi / 2)[:2]
-    )
-    for name in upright:
-        expected = torch.rot90(upright[name].reshape(64, 64, -1), -1)
-        assert torch.allclose(rolled[name].reshape(64, 64, -1), expected, atol=1e-4), name
-
-
-@pytest.mark.parametrize("position, first", [(0.0, 0.0), (-1.0, -0.3), (0.5, 0.15)])
-def test_slice_is_an_image_at_a_place_of_the_first_axis(position, first):
-    origins, directions, _ = rays_to(torch.tensor([[0.4, 0.3, 0.0], [0.4, 0.6, 0.0]]), (0.0, 0.0, 2.0))
-    outputs = slice_outputs(lambda p: p, (0.3, 0.5, 1.0), origins, directions, position)
-    assert torch.allclose(outputs["field"][0], torch.tensor([first, -0.3, 0.4]) * 0.5 + 0.5, atol=1e-5)
-    assert torch.equal(outputs["field"][1], WHITE)  # Above the second axis' extent.
-
-
-def test_slice_outside_is_refused():
-    with pytest.raises(ValueError, match="1.5"):
-        slice_outputs(lambda p: p, (1.0, 1.0, 1.0), torch.zeros(1, 3), torch.ones(1, 3), 1.5)
-
-
-# Waveforms
-
-
-def ink(network, size=160, eye=(0.0, 0.0, 1.0), target=(0.0, 0.0, 0.0), roll=0.0, focal=1.2):
-    """Darkness of the curve (which is blue; all else is gray) [size, size], and x and y of the pixels."""
-    origins, directions, area = pinhole(size, eye, target, roll, focal)
-    outputs = waveform_outputs(network, origins, directions, area)
-    check_outputs(outputs, size * size)
-    colour = outputs["field"].reshape(size, size, 3)
-    points = plane_points(origins, directions)[0].reshape(size, size, 2)
-    return (colour[..., 2] - colour[..., 0]) / 0.53, points[..., 0], points[..., 1]
-
-
-@given(value=st.floats(-0.8, 0.8))
-@settings(max_examples=20)
-def test_constant_sound_is_a_thin_line_at_its_height(value):
-    dark, _, y = ink(lambda t: torch.full_like(t, value))
-    pixel = y[0, 0] - y[1, 0]
-    assert (dark[(y - value / 2).abs() > 1.5 * pixel] < 0.01).all()
-    assert ((dark.sum(0) > 0.8) & (dark.sum(0) < 2.2)).all()
-    assert ((dark * y).sum(0) / dark.sum(0) - value / 2).abs().max() < 0.5 * pixel
-
-
-def test_slow_wave_is_drawn_as_its_curve():
-    def wave(t):
-        return 0.8 * torch.sin(7 * t)
-
-    dark, x, y = ink(wave)
-    pixel = y[0, 0] - y[1, 0]
-    heights = (dark * y).sum(0) / dark.sum(0)
-    assert (heights - wave(x[0]) / 2).abs().max() < pixel
-
-
-@pytest.mark.parametrize("period_in_pixels", [1.0, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 100, 0.37, 0.0123])
-def test_fast_wave_fills_its_height_whatever_its_frequency(period_in_pixels):
-    """Also where the frequency is a multiple of the pixels', or of the times' at which the sound is asked for."""
-    for width in (1.0, 2.0 ** math.floor(math.log2(1 / 160 / 1.2)) / (1 / 160 / 1.2)):
-        period = period_in_pixels * width / 160 / 1.2
-        dark, x, y = ink(lambda t, p=period: 0.8 * torch.sin(2 * math.pi * (t.double() / p)).float())
-        inked = dark > 0.5
-        share = (inked & (y.abs() < 0.4)).sum(0) / (y[:, 0].abs() < 0.4).sum()
-        assert share.mean() > 0.85
-        pixel = y[0, 0] - y[1, 0]
-        assert not inked[y.abs() > 0.4 + 1.5 * pixel].any()
-
-
-@pytest.mark.parametrize("eye", [(0.0, 0.0, 1.8), (0.9, 0.2, 1.6), (-0.6, -1.0, 1.4), (-1.0, -0.9, 1.4)])
-@pytest.mark.parametrize("roll", [0.0, 0.5])
-def test_steep_curve_stays_connected(eye, roll):
-    from scipy.ndimage import label
-
-    dark, _, _ = ink(lambda t: 0.8 * torch.tanh(300 * torch.sin(20 * t)), eye=eye, roll=roll, focal=0.5)
-    assert not torch.cat([dark[0], dark[-1], dark[:, 0], dark[:, -1]]).any()  # All of it is in the picture.
-    _, pieces = label((dark > 0.25).numpy(), structure=torch.ones(3, 3).numpy())
-    assert pieces == 1
-
-
-def test_channels_lie_below_each_other():
-    dark, _, y = ink(lambda t: torch.cat([torch.full_like(t, 0.5), torch.full_like(t, -0.5)], dim=1))
-    pixel = y[0, 0] - y[1, 0]
-    column, heights = dark[:, 80], y[:, 80]
-    upper, lower = column * (heights > 0), column * (heights < 0)
-    assert abs((upper * heights).sum() / upper.sum() - (0.25 + 0.125)) < pixel
-    assert abs((lower * heights).sum() / lower.sum() - (-0.25 - 0.125)) < pixel
-
-
-@pytest.mark.parametrize("roll", [0.0, 0.4, math.pi / 2])
-def test_network_is_asked_once_per_column_and_only_during_the_sound(roll):
-    asked = []
-
-    def network(t):
-        asked.append(t)
-        return torch.sin(50 * t)
-
-    ink(network, eye=(0.0, 0.0, 2.0), roll=roll)
-    times = torch.cat(asked)
-    assert times.abs().max() <= 1
-    assert len(times) < 50 * 160  # For 160 x 160 rays.
-
-
-def test_rolled_camera_turns_the_waveform():
-    def wave(t):
-        return torch.sin(30 * t)
-
-    upright, rolled = (ink(wave, eye=(0.0, 0.0, 1.6), roll=roll)[0] for roll in (0.0, math.pi / 2))
-    assert (rolled - torch.rot90(upright, -1)).abs().mean() < 0.005
-
-
-def test_frame_surrounds_the_sound_and_white_the_frame():
-    origins, directions, area = pinhole(200, (0.0, 0.0, 2.8))
-    outputs = waveform_outputs(lambda t: 0 * t, origins, directions, area)
-    x, y = plane_points(origins, directions)[0].unbind(-1)
-    beside = (x.abs() > 1.02) | (y.abs() > 0.52)
-    within = (x.abs() < 0.99) & (y.abs() < 0.49)
-    assert (outputs["field"][beside] == 1).all() and (outputs["accumulation"][beside] == 0).all()
-    assert (outputs["accumulation"][within] == 1).all()
-    darkness = 1 - outputs["field"].mean(-1)
-    for border in ((y - 0.5).abs(), (y + 0.5).abs(), (x - 1).abs(), (x + 1).abs()):
-        assert darkness[(border < 0.0055) & (x.abs() <= 1) & (y.abs() <= 0.5)].min() > 0.2
-    outputs = waveform_outputs(lambda t: 0 * t, origins, -directions, area)
-    assert (outputs["field"] == 1).all()
-
-
-# Surfaces
-
-
-def sphere(radius=0.5, center=(0.0, 0.0, 0.0), gain=1.0):
-    """Signed distance of a sphere that levels off at 0.1, as a fitted one does."""
-    return lambda p: (gain * ((p - torch.tensor(center)).norm(dim=-1, keepdim=True) - radius)).clamp(-0.1, 0.1)
-
-
-def sphere_depth(origins, directions, radius, center=(0.0, 0.0, 0.0)):
-    """The exact distance to a sphere, and how far beside its centre each ray passes."""
-    offsets = torch.tensor(center) - origins
-    along = (offsets * directions).sum(-1)
-    beside = (offsets.square().sum(-1) - along.square()).clamp(min=0).sqrt()
-    return along - (radius**2 - beside**2).clamp(min=0).sqrt(), beside
-
-
-@pytest.mark.parametrize("gain", [1.0, 0.7, 1.6])  # Exact, too small and too large a distance.
-@pytest.mark.parametrize("eye, center", [((0.0, 0.0, 2.5), (0.0, 0.0, 0.0)), ((1.5, -1.2, -2.0), (0.2, -0.1, 0.3))])
-def test_sphere_is_seen_where_it_is(eye, center, gain):
-    origins, directions, _ = pinhole(96, eye)
-    outputs = surface_outputs(sphere(0.5, center, gain), origins, directions)
-    check_outputs(outputs, 96 * 96)
-    exact, beside = sphere_depth(origins, directions, 0.5, center)
-    hit = outputs["accumulation"][:, 0] == 1
-    assert 200 < hit.sum() < 96 * 96
-    assert hit[beside < 0.499].all() and not hit[beside > 0.502].any()
-    seen = beside < 0.49
-    assert (outputs["depth"][:, 0] - exact)[seen].abs().max() < 1e-3
-
-    normals = outputs["normals"] * 2 - 1
-    radial = torch.nn.functional.normalize(origins + exact[:, None] * directions - torch.tensor(center), dim=-1)
-    assert (normals * radial).sum(-1)[seen].min() > math.cos(math.radians(1.0))
-    assert (outputs["shaded"][~hit] == 1).all() and (outputs["normals"][~hit] == 1).all()
-    assert outputs["depth"][~hit].min() > outputs["depth"][hit].max()
-
-
-def test_shading_is_soft_gray_brightest_towards_camera_and_sky():
-    size = 65
-    outputs = surface_outputs(sphere(), *pinhole(size, (0.0, 0.0, 2.5))[:2])
-    shaded = outputs["shaded"].reshape(size, size, 3)
-    assert (shaded == shaded[..., :1]).all()
-    gray, hit = shaded[..., 0], outputs["accumulation"].reshape(size, size) == 1
-    middle = size // 2
-    column = gray[hit[:, middle], middle]
-    assert column.max() > 0.75 and column.min() > 0.1
-    assert column[1] > column[-2]  # Top and bottom.
-    row = gray[middle, hit[middle]]
-    assert row.argmax() in (len(row) // 2 - 1, len(row) // 2, len(row) // 2 + 1)
-    assert torch.allclose(row, row.flip(0), atol=0.02)
-
-
-def test_from_inside_the_inner_side_is_seen():
-    origins, directions, _ = pinhole(32, (0.0, 0.0, 1e-3))
-    outputs = surface_outputs(sphere(), origins, directions)
-    assert (outputs["accumulation"] == 1).all()
-    assert (outputs["depth"] - 0.5).abs().max() < 2e-3
-    assert ((outputs["normals"] * 2 - 1) * directions).sum(-1).min() > 0.99  # Still outward.
-    assert outputs["shaded"].min() > 0.3
-
-
-@pytest.mark.parametrize("thickness", [0.01, 0.04])
-def test_thin_walls_are_not_passed(thickness):
-    def wall(p):
-        return (p[:, 2:].abs() - thickness / 2).clamp(-0.1, 0.1)
-
-    outputs = surface_outputs(wall, *pinhole(64, (0.0, 0.0, 2.0), focal=2.5)[:2])
-    assert (outputs["accumulation"] == 1).all()
-
-
-def test_grazing_rays_leave_no_holes():
-    """A long flat surface seen at a slant, where steps are short for a long way, in front of a wall."""
-
-    def distance(p):
-        return torch.minimum(p[:, 1:2] + 0.5, p[:, 2:] + 0.9).clamp(-0.1, 0.1)
-
-    origins, directions, _ = pinhole(96, (0.0, -0.48, 0.95), (0.0, -0.48, 0.0), focal=1.5)
-    outputs = surface_outputs(distance, origins, directions)
-    to_floor = (-0.5 - origins[:, 1]) / directions[:, 1]
-    to_wall = (-0.9 - origins[:, 2]) / directions[:, 2]
-    exact = torch.where(to_floor > 0, torch.minimum(to_floor, to_wall), to_wall)
-    within = (origins + exact[:, None] * directions).abs().amax(-1) < 0.99
-    assert (outputs["accumulation"][within] == 1).all()
-
-
-def test_only_the_cube_is_looked_at():
-    evaluated = []
-
-    def distance(p):
-        evaluated.append(p)
-        return p[:, 1:2].clamp(-0.1, 0.1)  # The plane y = 0, without end.
-
-    origins, directions, _ = pinhole(64, (0.0, 2.0, 2.0))
-    outputs = surface_outputs(distance, origins, directions)
-    points = origins - origins[:, 1:2] / directions[:, 1:2] * directions
-    far_inside, outside = points.abs().amax(-1) < 0.99, points.abs().amax(-1) > 1.01
-    hit = outputs["accumulation"][:, 0] == 1
-    assert far_inside.any() and outside.any()
-    assert hit[far_inside].all() and not hit[outside].any()
-    assert torch.cat(evaluated).abs().max() < 1.01  # Normals reach a little further.
-
-
-def test_rays_that_miss_the_cube_cost_nothing():
-    def distance(p):
-        raise AssertionError("nothing is seen")
-
-    origins, directions, _ = pinhole(16, (0.0, 0.0, 3.0))
-    for rays in ((origins, -directions), (origins + torch.tensor([9.0, 0.0, 0.0]), directions)):
-        outputs = surface_outputs(distance, *rays)
-        assert (outputs["accumulation"] == 0).all() and (outputs["shaded"] == 1).all()
-        check_outputs(outputs, 256)
-
-
-def test_finished_rays_are_not_evaluated_again():
-    counts = []
-
-    def distance(p):
-        counts.append(len(p))
-        return sphere()(p)
-
-    origins, directions, _ = pinhole(64, (0.0, 0.0, 2.5))
-    surface_outputs(distance, origins, directions)
-    assert sum(counts) < 35 * 64 * 64
-
-
-def test_rays_along_the_axes_and_faces_are_harmless():
-    origins = torch.tensor([[0.0, 0.0, 3.0], [0.0, 3.0, 0.0], [1.0, 1.0, 3.0], [0.0, 0.0, 3.0]])
-    directions = torch.tensor([[0.0, 0.0, -1.0], [0.0, -1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]])
-    outputs = surface_outputs(sphere(), origins, directions)
-    assert outputs["accumulation"][:, 0].tolist() == [1.0, 1.0, 0.0, 0.0]
-    assert torch.allclose(outputs["depth"][:2, 0], torch.tensor(2.5), atol=1e-3)
-    check_outputs(outputs, 4)
-
-
-def test_rolled_camera_turns_the_surface():
+def test_rolled_camera_turns_the_pictures():
+    fields, original = {"a": field_of(wave, (9, 15))}, sampled(lambda p: 0.9 * wave(p), (9, 15))
+    eye, target = (0.21, 0.13, 1.7), (0.2, 0.1, 0.0)
     upright, rolled = (
-        surface_outputs(sphere(0.4, (0.2, 0.3, 0.0)), *pinhole(48, (0.0, 0.0, 2.5), roll=roll)[:2])
-        for roll in (0.0, math.pi / 2)
+        ImageView(fields, original).pictures(look(eye, target, roll=roll)) for roll in (0.0, math.pi / 2)
     )
     for name in upright:
-        difference = rolled[name].reshape(48, 48, -1) - torch.rot90(upright[name].reshape(48, 48, -1), -1)
-        assert (difference.abs() > 0.01).float().mean() < 0.005, name  # A pixel of the outline may differ.
+        assert torch.allclose(rolled[name], torch.rot90(upright[name], -1), atol=2e-3), name
+
+
+# Fields and originals
+
+
+@pytest.mark.parametrize("height", [2.0, 0.1, 0.005])
+def test_however_close_the_field_is_a_function_and_the_original_its_samples(height):
+    """From a height of 0.005 a picture is a thirtieth of a sample wide."""
+    shape = (9, 15)
+    field, original = field_of(wave, shape), sampled(lambda points: -wave(points), shape)
+    view = look((0.233, -0.121, height), (0.233, -0.121, 0.0), height=32, width=48)
+    pictures = ImageView({"a": field}, original).pictures(view)
+    points = seen_points(view)
+    inside = ((points[:, 0].abs() < 1) & (points[:, 1].abs() < 8 / 14)).nonzero()[:, 0]
+    coordinates = torch.stack([-points[inside, 1], points[inside, 0]], dim=-1)
+    colours = flat(pictures["field"])[inside]
+    assert torch.allclose(colours, (wave(coordinates) / 2 + 0.5).expand(-1, 3), atol=1e-5)
+    colours = flat(pictures["original"])[inside]
+    expected = original.values(nearest(original, coordinates)) / 2 + 0.5
+    assert torch.allclose(colours, expected.expand(-1, 3), atol=1e-6)
+
+
+def between_samples(shape, channels=1):
+    """Zero at the samples and large between them."""
+    spacing = 2 / (max(shape) - 1)
+    start = torch.tensor(square_half_extent(shape))
+
+    def function(points):
+        return torch.sin(math.pi * (points + start) / spacing).abs().sum(-1, keepdim=True).expand(-1, channels)
+
+    return function
+
+
+@pytest.mark.parametrize("gain", [1.0, 10.0])
+def test_errors_of_colours_are_those_at_the_samples(gain):
+    """Each channel's on its own, gray where there is none, whatever the field does between the samples."""
+    shape, view = (6, 11), look((0.1, 0.05, 1.9), (0.1, 0.05, 0.0))
+    apart, wild = torch.tensor([[0.1, -0.05, 0.0]]), between_samples(shape, 3)
+    original = sampled(lambda points: 0.3 * wave(points).expand(-1, 3), shape)
+    field = field_of(lambda points: 0.3 * wave(points) + apart + wild(points), shape)
+    pictures = ImageView({"a": field}, original).pictures(view, ViewSettings(error_gain=gain))
+    inside = (seen_points(view).abs() < torch.tensor([1.0, 0.5])).all(dim=-1)
+    expected = 0.5 + 0.5 * (apart / 2 * gain).clamp(-1, 1)
+    assert torch.allclose(flat(pictures["error"])[inside], expected.expand(int(inside.sum()), -1), atol=1e-4)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_errors_of_gray_are_red_where_the_field_is_too_large_and_blue_where_it_is_too_small(channels):
+    """In full colour at half the range; alpha is left out."""
+    shape, view = (6, 11), look((0.1, 0.05, 1.9), (0.1, 0.05, 0.0))
+
+    def error(apart):
+        gray, alpha = [0.1], [1.0] * (channels - 1)
+        original = sampled(constant(*gray, *alpha), shape)
+        field = field_of(constant(gray[0] + apart, *(-a for a in alpha)), shape)
+        picture = ImageView({"a": field}, original).pictures(view, ViewSettings(error_gain=2.0))["error"]
+        (colour,) = flat(picture)[(seen_points(view).abs() < torch.tensor([1.0, 0.5])).all(dim=-1)].unique(dim=0)
+        return colour
+
+    assert error(0.0).min() > 0.95
+    for apart in (-1.0, -0.4, 0.4, 1.0):
+        red, _, blue = error(apart)
+        assert (red - blue) * apart > 0
+        expected = torch.tensor(matplotlib.colormaps["RdBu_r"](0.5 + apart / 2)[:3])
+        assert torch.allclose(error(apart), expected.float(), atol=0.03)
+    assert torch.equal(error(2.0), error(1.0)) and torch.equal(error(-2.0), error(-1.0))
+
+
+def test_transparency_is_no_part_of_a_colours_error():
+    shape, view = (6, 11), look((0.0, 0.0, 1.9), height=8, width=8)
+    fields = {"a": field_of(constant(0.1, 0.2, 0.3, 0.9), shape)}
+    picture = ImageView(fields, sampled(constant(0.1, 0.2, 0.3, -0.9), shape)).pictures(view)["error"]
+    assert torch.allclose(flat(picture)[(seen_points(view).abs() < 0.5).all(dim=-1)], torch.tensor(0.5), atol=1e-5)
+
+
+# Derivatives
+
+
+@pytest.mark.parametrize("shape", [(9, 9), (7, 25), (33, 5)])
+def test_gradient_and_laplacian_are_those_of_the_function_per_sample(shape):
+    frequency, spacing = torch.tensor([3.0, -4.0]), 2 / (max(shape) - 1)
+
+    def function(points):
+        phase = points @ frequency
+        return torch.stack([torch.sin(phase), torch.cos(phase), 0.5 * torch.sin(phase)], dim=-1)
+
+    points = torch.rand(500, 2, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    gradient, laplacian = finite_differences(function, points, (0, 1), (spacing, spacing))
+    sine, cosine = torch.sin(points @ frequency), torch.cos(points @ frequency)
+    expected = 5 * spacing * ((1.25 * cosine**2 + sine**2) / 3).sqrt()
+    assert torch.allclose(gradient[:, 0], expected, rtol=2e-3)
+    expected = -((5 * spacing) ** 2) * (1.5 * sine + cosine) / 3
+    assert (laplacian[:, 0] - expected).abs().max() < 2e-3 * expected.abs().max() + 1e-4
+
+    view = look((0.02, 0.01, 2.3), height=24, width=24)
+    pictures = ImageView({"a": field_of(function, shape)}).pictures(view)
+    points = seen_points(view)
+    inside = (points.abs() < torch.tensor(square_half_extent(shape)).flip(0)).all(dim=-1)
+    coordinates = torch.stack([-points[inside, 1], points[inside, 0]], dim=-1)
+    expected = finite_differences(function, coordinates, (0, 1), (spacing, spacing))[0]
+    assert torch.allclose(flat(pictures["gradient"])[inside], expected, atol=1e-5)
+
+
+def test_derivatives_along_axes_of_different_spacing():
+    def function(points):
+        return points[:, :1] ** 2 + 3 * points[:, 2:]
+
+    points = torch.tensor([[0.5, 0.3, -0.2], [0.0, 0.1, 0.7]])
+    gradient, laplacian = finite_differences(function, points, (0, 2), (0.1, 0.02))
+    assert torch.allclose(gradient[:, 0], torch.tensor([math.hypot(0.1, 0.06), 0.06]), atol=1e-5)
+    assert torch.allclose(laplacian[:, 0], torch.tensor([0.02, 0.02]), atol=2e-4)
+
+
+def test_the_highest_frequency_that_samples_can_hold_keeps_its_slope():
+    spacing = 2 / 200
+    points = torch.linspace(-0.5, 0.5, 1001)[:, None]
+    gradient, _ = finite_differences(lambda p: torch.sin(math.pi / spacing * p), points, (0,), (spacing,))
+    assert gradient.max().item() == pytest.approx(math.pi, rel=0.01)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0])
+def test_laplacian_is_red_in_hollows_and_blue_on_hills_in_the_views_own_scale(scale):
+    view = look((0.0, 0.0, 1.5), height=32, width=32)
+    picture = flat(ImageView({"a": field_of(lambda p: scale * p[:, 1:] ** 3, (33, 33))}).pictures(view)["laplacian"])
+    x = seen_points(view)[:, 0]
+    right, left = (x > 0.2) & (picture[:, 1] < 1), (x < -0.2) & (picture[:, 1] < 1)
+    assert right.any() and (picture[right, 0] > picture[right, 2] + 0.1).all()
+    assert left.any() and (picture[left, 2] > picture[left, 0] + 0.1).all()
+    assert picture[right].mean(-1).min() < 0.45  # Its strongest colour is used.
+
+
+# Slices and frames
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("position", [-1.0, 0.0, 0.5, 1.0])
+def test_a_slice_is_an_image_of_the_other_two_axes(axis, position):
+    shape, extent = (5, 9, 13), torch.tensor([1 / 3, 2 / 3, 1.0])
+    view = look((0.03, 0.02, 2.0), height=40, width=40)
+    original = sampled(lambda points: 0.9 * points.flip(-1), shape, "volume")
+    view_of_volume = ImageView({"a": field_of(lambda points: points, shape, "volume")}, original)
+    pictures = view_of_volume.pictures(view, ViewSettings(slice_axis=axis, slice_position=position))
+    down, right = (a for a in range(3) if a != axis)
+    points = seen_points(view)
+    inside = (points[:, 0].abs() < extent[right]) & (points[:, 1].abs() < extent[down])
+    coordinates = torch.empty(int(inside.sum()), 3)
+    coordinates[:, axis] = position * extent[axis]
+    coordinates[:, down], coordinates[:, right] = -points[inside, 1], points[inside, 0]
+    assert torch.allclose(flat(pictures["field"])[inside], coordinates / 2 + 0.5, atol=1e-5)
+    assert (flat(pictures["field"])[~inside] == 1).all() and inside.any()
+    expected = original.values(nearest(original, coordinates)) / 2 + 0.5
+    assert torch.allclose(flat(pictures["original"])[inside], expected, atol=1e-6)
+    check_pictures(pictures, view)
+
+
+def test_each_frame_of_a_video_is_shown():
+    samples = np.random.default_rng(0).uniform(-1, 1, (5, 4, 6, 3)).astype(np.float32)
+    video = GridSignal("video", Path("v.npy"), samples, 0.0, 1.0, (1.0, 0.6, 1.0))
+    description = {**describe((5, 4, 6), 3, "video"), "signal": video.describe()}
+    field = LoadedField(Analytic(lambda points: points[:, :1].expand(-1, 3)), description)
+    view = look((0.0, 0.0, 2.6), height=48, width=48)
+    points = seen_points(view)
+    inside = (points[:, 0].abs() < 1) & (points[:, 1].abs() < 0.6)
+    for frame, time in enumerate((-1.0, -0.5, 0.0, 0.5, 1.0)):
+        pictures = ImageView({"a": field}, video).pictures(view, ViewSettings(slice_position=time))
+        assert torch.allclose(flat(pictures["field"])[inside], torch.tensor((time + 1) / 2))
+        shown = flat(pictures["original"])[inside].unique(dim=0)
+        expected = torch.from_numpy(samples[frame].reshape(-1, 3) / 2 + 0.5).unique(dim=0)
+        assert torch.allclose(shown, expected, atol=1e-6)
+
+
+def test_an_image_is_framed_as_it_lies():
+    assert ImageView({"a": field_of(wave, (5, 9))}).framing() == Framing((0.0, 0.0, 1.0), 1.0, 0.5)
+    volume = field_of(wave, (5, 9, 13), "volume")
+    framing = ImageView({"a": volume}).framing()
+    assert (framing.half_width, framing.half_height) == pytest.approx((1.0, 2 / 3))
+
+
+# Several fields
+
+
+def test_several_fields_are_told_apart_by_name():
+    shape, view = (9, 9), look((0.0, 0.0, 1.5), height=8, width=8)
+    levels = {"one": 0.2, "two": -0.1, "three": 0.5}
+    fields = {name: field_of(constant(level, 0.0, 0.0), shape) for name, level in levels.items()}
+    pictures = ImageView(fields, sampled(constant(0.0, 0.0, 0.0), shape)).pictures(view, PLAIN)
+    names = list(pictures)
+    assert (names[0], names[-1]) == ("one/field", "three/field")  # The split screen's two halves at first.
+    each = {f"{name}/{output}" for name in fields for output in ("field", "error", "gradient", "laplacian")}
+    assert set(names) == each | {"difference", "accumulation", "depth", "original"} and len(names) == len(set(names))
+    for name, level in levels.items():
+        assert pictures[f"{name}/field"][4, 4, 0].item() == pytest.approx(level / 2 + 0.5)
+        assert pictures[f"{name}/error"][4, 4, 0].item() == pytest.approx(level / 4 + 0.5)
+    assert pictures["difference"][4, 4, 0].item() == pytest.approx(0.3 / 4 + 0.5)
+    assert torch.equal(pictures["rgb"], pictures["one/field"])
+    check_pictures(pictures, view)
+
+
+@pytest.mark.parametrize("pair", [("one", "two"), ("three", "one"), ("two", "two")])
+def test_the_difference_is_that_of_the_chosen_fields_also_between_the_samples(pair):
+    shape, view = (9, 9), look((0.0, 0.0, 1.5), height=16, width=16)
+    functions = {"one": wave, "two": lambda points: 0.3 * points[:, :1], "three": constant(0.1)}
+    fields = {name: field_of(lambda p, f=f: f(p).expand(-1, 3), shape) for name, f in functions.items()}
+    pictures = ImageView(fields).pictures(view, ViewSettings(error_gain=3.0, difference=pair))
+    points = seen_points(view)
+    inside = (points.abs() < 1).all(dim=-1)
+    coordinates = torch.stack([-points[inside, 1], points[inside, 0]], dim=-1)
+    apart = functions[pair[0]](coordinates) - functions[pair[1]](coordinates)
+    expected = 0.5 + 0.5 * (apart / 2 * 3).clamp(-1, 1)
+    assert torch.allclose(flat(pictures["difference"])[inside], expected.expand(-1, 3), atol=1e-5)
+
+
+def test_without_the_original_the_field_is_shown_alone():
+    view = look((0.0, 0.0, 1.5), height=8, width=8)
+    pictures = ImageView({"a": field_of(wave, (9, 9))}).pictures(view)
+    assert list(pictures) == ["field", "gradient", "laplacian", "accumulation", "depth"]
+    check_pictures(pictures, view)
+
+
+# Outputs by name
+
+
+def test_pictures_are_drawn_when_they_are_asked_for_and_once():
+    drawn = []
+
+    def draw(name, channels):
+        return lambda: (drawn.append(name), torch.zeros(6, channels))[1]
+
+    pictures = Pictures({"first": draw("first", 3), "second": draw("second", 1)}, 2, 3)
+    assert list(pictures) == ["first", "second"] and len(pictures) == 2 and not drawn
+    assert "second" in pictures and "rgb" in pictures and "third" not in pictures and not drawn
+    assert pictures["second"].shape == (2, 3, 1) and drawn == ["second"]
+    assert pictures["rgb"].shape == (2, 3, 3) and drawn == ["second", "first"]
+    assert pictures["rgb"] is pictures["first"] and pictures["second"] is pictures.get("second")
+    assert drawn == ["second", "first"]
+    with pytest.raises(KeyError):
+        pictures["third"]
+    assert pictures.get("third") is None
+
+
+def test_what_nerfstudio_puts_into_the_pictures_is_kept_but_not_listed():
+    pictures = Pictures({"field": lambda: torch.zeros(6, 3)}, 2, 3)
+    assert "gl_z_buf_depth" not in pictures
+    pictures["gl_z_buf_depth"] = torch.ones(2, 3, 1)
+    pictures["rgba"] = torch.ones(2, 3, 4)
+    assert "gl_z_buf_depth" in pictures and pictures["gl_z_buf_depth"].sum() == 6
+    assert list(pictures) == list(pictures.keys()) == ["field"] and len(pictures) == 1
+    assert {name: value.shape for name, value in pictures.items()} == {"field": (2, 3, 3)}
+    assert {name: value.shape for name, value in dict(pictures).items()} == {"field": (2, 3, 3)}
+    del pictures["field"]
+    assert list(pictures) == [] and "field" not in pictures
+
+
+def test_only_what_is_asked_for_is_evaluated():
+    shape, view = (9, 9), look((0.0, 0.0, 1.5), height=16, width=16)
+    fields = {"a": field_of(wave, shape), "b": field_of(wave, shape)}
+    inside = int((seen_points(view).abs() <= 1).all(dim=-1).sum())
+    pictures = ImageView(fields, sampled(wave, shape)).pictures(view)
+    pictures["original"], pictures["depth"]
+    assert fields["a"].network.count == fields["b"].network.count == 0
+    pictures["b/field"], pictures["b/error"]
+    assert (fields["a"].network.count, fields["b"].network.count) == (0, 2 * inside)
+    pictures["b/gradient"], pictures["b/laplacian"], pictures["b/field"]
+    assert (fields["a"].network.count, fields["b"].network.count) == (0, 7 * inside)  # Derivatives share their points.
+
+
+def test_pictures_of_a_field_in_training_carry_no_graph():
+    network = Siren(2, 3, width=8, depth=2)
+    assert all(weight.requires_grad for weight in network.parameters())
+    view = look((0.0, 0.0, 1.5), height=8, width=8)
+    fields = {"a": LoadedField(network, describe((9, 9), 3))}
+    check_pictures(ImageView(fields, sampled(constant(0.0, 0.0, 0.0), (9, 9))).pictures(view), view)

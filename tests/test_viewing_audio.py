@@ -636,9 +636,9 @@ def noise_views(fields=1, original=True):
 @pytest.mark.parametrize(
     "fields, original, names",
     [
-        (1, True, ["field", "error", "spectrogram", "spectrogram_original", "depth", "original"]),
-        (1, False, ["field", "spectrogram", "depth"]),
-        (2, False, ["f0/field", "difference", "f0/spectrogram", "f1/spectrogram", "depth", "f1/field"]),
+        (1, True, ["field", "error", "spectrogram", "spectrogram_original", "accumulation", "depth", "original"]),
+        (1, False, ["field", "spectrogram", "accumulation", "depth"]),
+        (2, False, ["f0/field", "difference", "f0/spectrogram", "f1/spectrogram", "accumulation", "depth", "f1/field"]),
     ],
 )
 def test_outputs_and_their_order(fields, original, names):
@@ -649,7 +649,7 @@ def test_outputs_of_three_fields_begin_and_end_with_a_field():
     names = list(noise_views(3).pictures(look()))
     assert names[0] == "f0/field" and names[-1] == "f2/field"
     each = {f"f{i}/{output}" for i in range(3) for output in ("field", "error", "spectrogram")}
-    assert set(names) == each | {"original", "spectrogram_original", "difference", "depth"}
+    assert set(names) == each | {"original", "spectrogram_original", "difference", "accumulation", "depth"}
 
 
 def test_nothing_is_evaluated_before_it_is_looked_at():
@@ -675,7 +675,7 @@ def test_pictures_are_sane_from_anywhere(eye, target, roll, log_zoom, size):
     for name in pictures:
         picture = pictures[name]
         assert picture.dtype == torch.float32 and torch.isfinite(picture).all(), name
-        assert picture.shape == (height, width, 1 if name == "depth" else 3), name
+        assert picture.shape == (height, width, 1 if name in ("depth", "accumulation") else 3), name
         if name != "depth":
             assert picture.min() >= 0 and picture.max() <= 1, name
 

@@ -76,14 +76,15 @@ class CompareModel(ViewedModel):
 
     def populate_modules(self) -> None:
         described = self.kwargs["metadata"]["description"]["fields"]
-        self.names: List[str] = list(described)
+        # In the order in which they were asked for: a config that was saved has its mappings sorted.
+        self.names: List[str] = [entry.name for entry in self.config.entries()]
         self.models = nn.ModuleDict()
-        for name, description in described.items():
+        for name in self.names:
             # Each draws its weights from a generator of its own with the run's seed, as if it were alone.
             self.models[field_key(name)] = SignalModelConfig().setup(
                 scene_box=self.scene_box,
                 num_train_data=self.num_train_data,
-                **{**self.kwargs, "metadata": {"description": description}},
+                **{**self.kwargs, "metadata": {"description": described[name]}},
             )
         self._steps = 0
         self._seconds = dict.fromkeys(self.names, 0.0)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from functools import cache, cached_property
 from typing import Callable, Dict, List, Tuple
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from winner_ns.fields.files import LoadedField
 from winner_ns.signals import GridSignal
 from winner_ns.viewing.axes import HALF_VIEW, Axes, Label
-from winner_ns.viewing.signal_view import Draw, Framing, SignalView, ViewSettings
+from winner_ns.viewing.signal_view import AS_OPENED, Draw, Framing, SignalView, ViewSettings
 from winner_ns.viewing.spectrogram import draw_spectrogram, frequency_labels
 from winner_ns.viewing.view import View
 from winner_ns.viewing.waveform import BLUE, DARK, RED, Cells, Curve, SamplePeaks, draw_waveform
@@ -37,7 +38,7 @@ class AudioView(SignalView[GridSignal]):
     from -100 dB to 0 dB relative to a sine of amplitude 1.
     """
 
-    def framing(self) -> Framing:
+    def framing(self, settings: ViewSettings = AS_OPENED) -> Framing:
         return Framing((0.0, 0.0, 1.0), 1.12, HALF_VIEW + 0.03)
 
     def draws(self, view: View, settings: ViewSettings) -> Dict[str, Draw]:
@@ -97,6 +98,7 @@ class AudioView(SignalView[GridSignal]):
             draws[self.named(name, "spectrogram")] = spectrogram(at_samples(field))
         if original is not None:
             draws["spectrogram_original"] = spectrogram(original.values)
+        draws["accumulation"] = lambda: torch.ones_like(view.origins[:, :1])
         draws["depth"] = lambda: axes().depth.to(device)
         if original is not None:
 

@@ -34,5 +34,5 @@ def keep_framed(client: viser.ClientHandle, framing: Framing) -> None:
 
 
 def _position(camera: viser.CameraHandle, framing: Framing) -> np.ndarray:
-    distance = framing_distance(framing.half_width, framing.half_height, camera.fov, camera.aspect)
+    distance = framing_distance(framing.half_width, framing.half_height, camera.fov, camera.aspect, framing.radius)
     return np.array(framing.towards_camera) * distance * VISER_NERFSTUDIO_SCALE_RATIO

@@ -15,7 +15,7 @@ from winner_ns.viewing.background import background_depth
 from winner_ns.viewing.colours import sample_colours, signed_colours
 from winner_ns.viewing.pieces import in_pieces
 from winner_ns.viewing.plane import plane_points
-from winner_ns.viewing.signal_view import Draw, Framing, SignalView, ViewSettings
+from winner_ns.viewing.signal_view import AS_OPENED, Draw, Framing, SignalView, ViewSettings
 from winner_ns.viewing.view import View
 
 DIFFERENCE_STEP = 1 / 16
@@ -33,8 +33,8 @@ class ImageView(SignalView[GridSignal]):
     resolution: from close by the field is the continuous function that it is.
     """
 
-    def framing(self) -> Framing:
-        rows, columns = self._plane(ViewSettings())[1]
+    def framing(self, settings: ViewSettings = AS_OPENED) -> Framing:
+        rows, columns = self._plane(settings)[1]
         return Framing((0.0, 0.0, 1.0), columns, rows)
 
     def draws(self, view: View, settings: ViewSettings) -> Dict[str, Draw]:
@@ -56,7 +56,7 @@ class ImageView(SignalView[GridSignal]):
             """Indices and coordinates of the nearest samples."""
             assert self.original is not None
             indices = nearest_samples(self.original, coordinates)
-            return indices, self.original.coordinates(indices.cpu()).to(coordinates)
+            return indices, self.original.coordinates(indices).to(coordinates)
 
         @cache
         def original() -> Tensor:
@@ -141,8 +141,9 @@ class ImageView(SignalView[GridSignal]):
 
 
 def nearest_samples(signal: GridSignal, coordinates: Float[Tensor, "m d"]) -> Int[Tensor, " m"]:
-    """Flat indices of the samples nearest to coordinates within the signal's extent."""
-    flat = torch.zeros(len(coordinates), dtype=torch.long, device=coordinates.device)
+    """Flat indices (on the CPU, where the samples are) of those nearest to coordinates within the signal's extent."""
+    coordinates = coordinates.cpu()
+    flat = torch.zeros(len(coordinates), dtype=torch.long)
     for axis, (n, extent) in enumerate(zip(signal.shape, signal.half_extent, strict=True)):
         position = (coordinates[:, axis].double() / (extent or 1.0) + 1.0) * ((n - 1) / 2)
         flat = flat * n + position.round().long().clamp(0, n - 1)
@@ -167,7 +168,9 @@ def finite_differences(
         after, before = function(coordinates + step), function(coordinates - step)
         squares += ((after - before) / (2 * DIFFERENCE_STEP)) ** 2
         laplacian += (after - 2 * middle + before) / DIFFERENCE_STEP**2
-    return squares.mean(-1, keepdim=True).sqrt(), laplacian.mean(-1, keepdim=True)
+    # A field that has diverged leaves holes and not a blank picture.
+    gradient = torch.nan_to_num(squares.mean(-1, keepdim=True).sqrt(), 0.0, 0.0, 0.0)
+    return gradient, torch.nan_to_num(laplacian.mean(-1, keepdim=True), 0.0, 0.0, 0.0)
 
 
 def _of_colour(values: Float[Tensor, "m c"]) -> Float[Tensor, "m c2"]:

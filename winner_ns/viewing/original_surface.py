@@ -15,22 +15,18 @@ POINTS = 100_000
 """Of larger meshes, and where there is no mesh, so many points are drawn."""
 
 
-def show_original_surface(server: viser.ViserServer, view: SignalView, visible: bool) -> None:
-    """Adds the original's mesh (wireframe) or points to the viewer's scene, or takes them away."""
-    if not visible:
-        server.scene.remove_by_name(NAME)
-        return
+def add_original_surface(server: viser.ViserServer, view: SignalView) -> viser.SceneNodeHandle:
+    """Adds the original's mesh (wireframe) or points to the viewer's scene."""
     original, scale = view.original, VISER_NERFSTUDIO_SCALE_RATIO
     if original.faces is not None and len(original.faces) <= MOST_FACES:
-        server.scene.add_mesh_simple(
+        return server.scene.add_mesh_simple(
             NAME,
             vertices=(original.vertices * scale).astype(np.float32),
             faces=original.faces.astype(np.uint32),
             color=COLOUR,
             wireframe=True,
         )
-        return
     points, _ = original.sample_surface(POINTS, 0)
-    server.scene.add_point_cloud(
+    return server.scene.add_point_cloud(
         NAME, points=points * scale, colors=COLOUR, point_size=0.004 * scale, point_shape="circle"
     )

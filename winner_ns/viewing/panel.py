@@ -23,7 +23,7 @@ from winner_ns.export.field import export_field
 from winner_ns.export.output import fitted_path
 from winner_ns.fields.files import LoadedField
 from winner_ns.viewing.framing import frame_client, keep_framed
-from winner_ns.viewing.original_surface import show_original_surface
+from winner_ns.viewing.original_surface import add_original_surface
 from winner_ns.viewing.player import player
 from winner_ns.viewing.signal_view import SignalView, ViewSettings
 
@@ -57,6 +57,7 @@ class SignalPanel(ViewerElement[Any], ViewerControl):
         self.facts: Dict[str, Dict[str, str]] = {}
         """Further columns of the table of several fields, by field and title."""
         self.elements: Dict[str, Any] = {}
+        self._original: Optional[viser.SceneNodeHandle] = None
         kind, names = view.kind, list(view.fields)
         signal = next(iter(view.fields.values())).signal
         if len(names) > 1:
@@ -65,7 +66,7 @@ class SignalPanel(ViewerElement[Any], ViewerControl):
         self._add("error_gain", ViewerDropdown("Error gain", "10", GAINS, hint="How much errors are enlarged"))
         if kind == "audio":
             most = max(1.0, math.log2(signal["shape"][0] / 16))
-            seconds = signal["shape"][0] / signal["sample_rate"]
+            seconds = (signal["shape"][0] - 1) / signal["sample_rate"]
             self._add("time_zoom", ViewerSlider("Time zoom (log2)", 0.0, 0.0, round(most, 2), 0.05))
             self._add("time", ViewerSlider("Time (s)", seconds / 2, 0.0, seconds, seconds / 2000))
         elif kind in ("volume", "shape"):
@@ -151,7 +152,7 @@ class SignalPanel(ViewerElement[Any], ViewerControl):
             elif name == "play":
                 element.gui_handle.on_click(lambda _: self._play())
             elif name == "original":
-                element.cb_hook = lambda element: show_original_surface(viser_server, self.view, element.value)
+                element.cb_hook = lambda element: self._show_original(element.value)
             elif name not in ("frame_signal", "chosen", "heard"):
                 element.cb_hook = lambda _: self.cb_hook(self)
         self.result = viser_server.gui.add_markdown("")
@@ -168,12 +169,18 @@ class SignalPanel(ViewerElement[Any], ViewerControl):
         if len(self.view.fields) > 1:
             viewer.control_panel._split.value = True
         viewer.viser_server.scene.set_up_direction("+y")
-        viewer.viser_server.on_client_connect(lambda client: keep_framed(client, self.view.framing()))
+        viewer.viser_server.on_client_connect(lambda client: keep_framed(client, self.view.framing(self.settings())))
+
+    def _show_original(self, visible: bool) -> None:
+        assert self.viewer is not None
+        if self._original is not None:
+            self._original.remove()
+        self._original = add_original_surface(self.viewer.viser_server, self.view) if visible else None
 
     def _frame_all(self) -> None:
         assert self.viewer is not None
         for client in self.viewer.viser_server.get_clients().values():
-            frame_client(client, self.view.framing())
+            frame_client(client, self.view.framing(self.settings()))
 
     # What the fields are and how good they are -----------------------------------------------------------------------
 

@@ -26,6 +26,8 @@ def player(field: LoadedField, original: Optional[GridSignal], heard: str, setti
         original: what it was fitted to; needed for "original" and "error".
         heard: field, original, or error (as loud as settings.error_gain makes it).
         settings: the part of the sound that they zoom in on is played, its first LONGEST seconds.
+
+    The loudness is that of values in [-1, 1]: the loudest sample of the file is as loud as can be.
     """
     rate, count = int(field.signal["sample_rate"]), int(field.signal["shape"][0])
     half = 0.5 / max(settings.time_zoom, 1.0)

@@ -16,7 +16,7 @@ from winner_ns.signals import ShapeSignal
 from winner_ns.viewing.background import background_depth
 from winner_ns.viewing.colours import signed_colours
 from winner_ns.viewing.pieces import in_pieces
-from winner_ns.viewing.signal_view import Draw, Framing, SignalView, ViewSettings
+from winner_ns.viewing.signal_view import AS_OPENED, Draw, Framing, SignalView, ViewSettings
 from winner_ns.viewing.surface import Distance, EmptySpace, cube_interval, shade, trace
 from winner_ns.viewing.view import View
 
@@ -43,32 +43,35 @@ class ShapeView(SignalView[ShapeSignal]):
         super().__init__(fields, original)
         self._spaces: Dict[str, Tuple[object, EmptySpace]] = {}
 
-    def framing(self) -> Framing:
-        half = 0.9
+    def framing(self, settings: ViewSettings = AS_OPENED) -> Framing:
+        radius = 0.9
         if self.original is not None:
             surface = self.original.vertices if self.original.vertices is not None else self.original.points
-            half = float(np.linalg.norm(surface, axis=1).max())
-        return Framing(FACING, half, half)
+            radius = min(float(np.linalg.norm(surface, axis=1).max()), math.sqrt(3.0))
+        return Framing(FACING, 0.0, 0.0, radius)
 
     def draws(self, view: View, settings: ViewSettings) -> Dict[str, Draw]:
         surfaces = {name: self._surface_of_field(name, view, settings) for name in self.fields}
         original = self._surface_of_original(view)
         draws: Dict[str, Draw] = {}
+
+        def original_level(points: Float[Tensor, "m 3"]) -> Float[Tensor, "m 1"]:
+            return self._distance_of_original(points) - settings.iso_level
+
         for name, surface in surfaces.items():
             draws[self.named(name, "shaded")] = surface.shaded
             draws[self.named(name, "normals")] = surface.normals
         if original is not None:
             for name, surface in surfaces.items():
-                draws[self.named(name, "error")] = self._apart(surface, self._distance_of_original, settings)
+                draws[self.named(name, "error")] = self._apart(surface, original_level, settings)
         compared = self.compared(settings)
         if compared is not None:
             one, other = ((settings.difference or tuple(self.fields))[i] for i in (0, 1))
             draws["difference"] = self._apart(surfaces[one], surfaces[other].distance, settings)
         for name, surface in surfaces.items():
             draws[self.named(name, "slice")] = lambda surface=surface: _slice(surface, view, settings)
-        for name, surface in surfaces.items():
-            draws[self.named(name, "accumulation")] = surface.accumulation
-        # The first field's, which nerfstudio needs by this name.
+        # The first field's, which nerfstudio needs by these names.
+        draws["accumulation"] = next(iter(surfaces.values())).accumulation
         draws["depth"] = next(iter(surfaces.values())).depth
         if original is not None:
             draws["original_normals"] = original.normals
@@ -116,7 +119,7 @@ class ShapeView(SignalView[ShapeSignal]):
 
         def draw() -> Tensor:
             hits, points, _ = surface.hits()
-            apart = in_pieces(distance, points)[:, :1].float() - settings.iso_level
+            apart = in_pieces(distance, points)[:, :1].float()
             colours = signed_colours(apart * (settings.error_gain / WHOLE_ERROR))
             # Light, so that the form stays visible, but not so strong that colours change.
             return surface.painted(colours * (0.35 + 0.65 * surface.light()[:, None]))

@@ -38,6 +38,10 @@ class ViewSettings:
     """Names of the two fields whose difference is shown."""
 
 
+AS_OPENED = ViewSettings()
+"""What the panel is set to at first."""
+
+
 @dataclass(frozen=True)
 class Framing:
     """Where the signal lies, for a camera that shall see all of it."""
@@ -47,6 +51,8 @@ class Framing:
     half_width: float
     half_height: float
     """Half the sides of what is seen, as a rectangle that faces the camera."""
+    radius: float = 0.0
+    """Of what is seen, as a ball, where it is no rectangle."""
 
 
 class Pictures(MutableMapping):
@@ -107,10 +113,10 @@ class SignalView(ABC, Generic[Signal]):
         """All outputs by name; the first one is shown at first, the last one in the split screen's other half."""
 
     @abstractmethod
-    def framing(self) -> Framing:
+    def framing(self, settings: ViewSettings = AS_OPENED) -> Framing:
         """Where the viewer's camera shall be when a browser connects."""
 
-    def pictures(self, view: View, settings: ViewSettings = ViewSettings()) -> Pictures:
+    def pictures(self, view: View, settings: ViewSettings = AS_OPENED) -> Pictures:
         """The outputs of one camera's view."""
         return Pictures(self.draws(view, settings), view.height, view.width)
 

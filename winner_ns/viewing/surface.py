@@ -34,7 +34,7 @@ REFINEMENTS = 4
 
 CLAY = 0.92
 UP = (0.0, 1.0, 0.0)
-OCCLUSION_REACH = ((0.04, 0.5), (0.07, 0.3), (0.11, 0.2))
+OCCLUSION_REACH = ((0.02, 0.5), (0.03, 0.3), (0.045, 0.2))
 """Heights above the surface at which neighbouring parts are looked for, and their weights."""
 OCCLUSION = 0.55
 
@@ -64,19 +64,29 @@ class EmptySpace:
         fine_values = in_pieces(distance, within).float() if len(within) else values.new_zeros(0, 1)
         held = fine_values.abs() < STEEPEST * math.sqrt(0.75) * size / PARTS
 
+        side = values.sign()
+        for axis in range(3):
+            side = side.repeat_interleave(PARTS, dim=axis)
+        place = tuple(((within + 1.0) * (fine / 2)).long().t())
+        side[place] = fine_values[:, 0].sign()
+        holds = torch.zeros_like(side, dtype=torch.bool)
+        holds[place] = held[:, 0]
+        # Too large a distance must not hide a surface: there is one wherever the side changes.
+        for axis in range(3):
+            changes = side.diff(dim=axis) != 0
+            holds.narrow(axis, 0, fine - 1).logical_or_(changes)
+            holds.narrow(axis, 1, fine - 1).logical_or_(changes)
         # From anywhere in a cell to anywhere in the nearest one that may hold a surface.
-        occupied = torch.zeros_like(values, dtype=torch.bool)
-        occupied[tuple(near[held.reshape(len(near), -1).any(-1)].t())] = True
+        occupied = holds.reshape(CELLS, PARTS, CELLS, PARTS, CELLS, PARTS).any(5).any(3).any(1)
         apart = np.full(occupied.shape, 4.0)
         if occupied.any():
             apart = distance_transform_edt(~occupied.cpu().numpy()) * size - math.sqrt(3.0) * size
         skip = torch.from_numpy(np.maximum(apart, 1e-6).astype(np.float32)).to(device)
-        self._side = values.sign().reshape(-1)
         for axis in range(3):
             skip = skip.repeat_interleave(PARTS, dim=axis)
-        holding = ((within[held[:, 0]] + 1.0) * (fine / 2)).long()
-        skip[tuple(holding.t())] = 0.0
-        self._skip = skip.reshape(-1)
+        skip[holds] = 0.0
+        side[holds] = 0.0
+        self._skip, self._side = skip.reshape(-1), side.reshape(-1)
 
     def skip(self, points: Float[Tensor, "m 3"], directions: Float[Tensor, "m 3"]) -> Float[Tensor, " m"]:
         """How far one may go from points without meeting a surface; 0 where there may be one."""
@@ -86,6 +96,8 @@ class EmptySpace:
         skip = self._skip[(cell[:, 0] * fine + cell[:, 1]) * fine + cell[:, 2]]
         # At least out of the cell.
         ahead = torch.where(directions > 0, cell + 1.0 - position, position - cell)
+        # A ray in the plane between two cells, or that is about to go below it, would not get out of either.
+        ahead = torch.where((directions <= 0) & (ahead <= 0), 1.0, ahead)
         leaving = (ahead / directions.abs().clamp(min=1e-6)).amin(-1) * (2 / fine) + 1e-5
         return torch.where(skip > 0, torch.maximum(skip, leaving), skip)
 
@@ -93,8 +105,7 @@ class EmptySpace:
         """1 outside, -1 inside, 0 where only the distance itself can tell."""
         fine = CELLS * PARTS
         x, y, z = ((points + 1.0) * (fine / 2)).long().clamp_(0, fine - 1).unbind(-1)
-        skip = self._skip[(x * fine + y) * fine + z]
-        return self._side[(x // PARTS * CELLS + y // PARTS) * CELLS + z // PARTS] * (skip > 1e-6)
+        return self._side[(x * fine + y) * fine + z]
 
     def rough_distance(self, points: Float[Tensor, "m 3"]) -> Float[Tensor, " m"]:
         """The distance, interpolated between the cells' centres."""
@@ -134,6 +145,8 @@ def trace(
     found = []
     for step in range(max_steps):
         there, within = _across_empty_space(space, origins[active], directions[active], at, leave[active])
+        crossed = space.side(origins[active] + at[:, None] * directions[active]) * side < 0
+        there, within = torch.where(crossed, at, there), within | crossed
         skipped = there > at
         before = torch.where(skipped, there - margin, before)
         value_before = torch.where(skipped, margin, value_before)
@@ -190,6 +203,7 @@ def _refine(
     """Where the line through the last two values crosses zero, after some steps of the Illinois method where the sign
     has changed between them; where it has not, not far beyond the last one."""
     crossed = torch.nonzero(value_high < 0)[:, 0]
+    all_origins, all_directions = origins, directions
     origins, directions, side = origins[crossed], directions[crossed], side[crossed]
     a, fa, b, fb = low[crossed], value_low[crossed], high[crossed], value_high[crossed]
     for _ in range(REFINEMENTS if len(crossed) else 0):
@@ -203,7 +217,12 @@ def _refine(
     low, value_low, high, value_high = (x.clone() for x in (low, value_low, high, value_high))
     low[crossed], value_low[crossed], high[crossed], value_high[crossed] = a, fa, b, fb
     slope = (value_low - value_high).clamp(min=1e-9)
-    return torch.minimum(low + (high - low) * value_low / slope, high + 10 * CLOSE)
+    reached = torch.minimum(low + (high - low) * value_low / slope, high + 10 * CLOSE)
+    # One that has not crossed may have passed an edge instead: no further than where it is closest.
+    near = torch.nonzero(value_high >= 0)[:, 0]
+    beyond = in_pieces(distance, all_origins[near] + reached[near, None] * all_directions[near])[:, 0].abs()
+    reached[near] = torch.where(beyond.to(reached) < value_high[near], reached[near], high[near])
+    return reached
 
 
 def shade(

@@ -57,13 +57,18 @@ class View:
         return seen[:, :2].cpu() * scale + torch.tensor([self.width / 2, self.height / 2]), before.cpu()
 
 
-def framing_distance(half_width: float, half_height: float, fov: float, aspect: float, margin: float = 1.06) -> float:
-    """How far from a rectangle a camera sees all of it.
+def framing_distance(
+    half_width: float, half_height: float, fov: float, aspect: float, radius: float = 0.0, margin: float = 1.06
+) -> float:
+    """How far from the middle of a rectangle, or of a ball, a camera sees all of it.
 
     Args:
         half_width, half_height: half the sides of the rectangle, facing the camera.
         fov: vertical field of view in radians.
         aspect: width over height of the picture.
+        radius: of the ball.
         margin: factor that leaves some room around it.
     """
-    return margin * max(half_height, half_width / max(aspect, 1e-3)) / math.tan(fov / 2)
+    tangent, aspect = math.tan(fov / 2), max(aspect, 1e-3)
+    narrower = math.atan(tangent * min(aspect, 1.0))
+    return margin * max(max(half_height, half_width / aspect) / tangent, radius / math.sin(narrower))
