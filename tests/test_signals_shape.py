@@ -445,3 +445,26 @@ def test_text_without_a_shape(tmp_path, text, recwarn):
     with pytest.raises(SignalError, match="give columns x y z distance"):
         load_signal(tmp_path / "a.xyz")
     assert list(recwarn) == []
+
+
+def test_surface_normals_are_those_where_the_surface_is_nearest(tmp_path):
+    cube = export(tmp_path / "cube.ply", trimesh.creation.box([2.0, 2.0, 2.0]))
+    points = np.array([[0.3, 0.2, 0.95], [0.99, -0.4, 0.1], [0.1, -0.8, 0.2], [-0.2, 0.1, -0.89]])
+    expected = [[0, 0, 1], [1, 0, 0], [0, -1, 0], [0, 0, -1]]
+    np.testing.assert_allclose(cube.surface_normals(points), expected, atol=1e-12)
+    assert cube.surface_normals(points[:0]).shape == (0, 3)
+
+    np.save(tmp_path / "points.npy", oriented_sphere())
+    ball, points = load_signal(tmp_path / "points.npy"), np.random.default_rng(0).normal(size=(500, 3))
+    points *= np.random.default_rng(1).uniform(0.5, 1.0, (500, 1)) / np.linalg.norm(points, axis=1, keepdims=True)
+    radial = points / np.linalg.norm(points, axis=1, keepdims=True)
+    normals = ball.surface_normals(points)
+    np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1.0)
+    assert np.einsum("ni,ni->n", normals, radial).min() > np.cos(0.05)
+    assert ball.surface_normals(points[:0]).shape == (0, 3)
+
+
+def test_distances_at_given_points_have_no_normals_elsewhere(tmp_path):
+    np.save(tmp_path / "a.npy", sphere_distances(500))
+    with pytest.raises(ValueError, match="own points only"):
+        load_signal(tmp_path / "a.npy").surface_normals(np.zeros((1, 3)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import filecmp
 import json
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Union
 
@@ -55,6 +55,10 @@ def load_finished(paths: Sequence[Path]) -> FinishedFields:
     if len({run.description["holdout"] for run in fields.values()}) > 1:
         warnings.append("the runs withheld different samples from training: their figures are not of the same samples")
     tables = {name: run_figures(run) for name, run in fields.items()}
+    if original is not None:
+        for name, run in fields.items():
+            if "figures" not in tables[name]:
+                tables[name]["figures"] = _estimated(run, original)
     return FinishedFields(fields, sources, tables, original, warnings)
 
 
@@ -74,6 +78,16 @@ def _check_same_signal(path: Path, one: LoadedRun, other_path: Path, other: Load
     if not same:
         what = names[1] if names[0] != names[1] else f"another {names[1]} (or another part of it)"
         raise SignalError(other_path, f"fitted {what}, {path} fitted {names[0]}", "compare runs of the same signal")
+
+
+def _estimated(run: LoadedRun, original: Union[GridSignal, ShapeSignal]) -> Dict[str, float]:
+    """The figure that counts, where training left none: from a choice of all samples."""
+    from winner_ns.fitting.evaluation import quick_figures
+    from winner_ns.fitting.target import load_target
+
+    shape_samples = 16384  # Not used but to load.
+    read = astuple(ReadOptions(**run.signal.get("read_options", {})))
+    return quick_figures(run, load_target(original.path, run.kind, run.description["holdout"], read, shape_samples, 0))
 
 
 def _original(runs: Sequence[LoadedRun]) -> "tuple[Optional[Union[GridSignal, ShapeSignal]], List[str]]":
