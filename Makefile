@@ -3,13 +3,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test bench-step lint clean
+.PHONY: demo test viewer-pictures bench-step lint clean
 
 demo: $(INSTALLED)
 	@$(BIN)/python -m winner_ns.demo
 
 test: $(INSTALLED)
 	@$(BIN)/python -m pytest -q
+
+viewer-pictures: $(INSTALLED)
+	@$(BIN)/python -m winner_ns.demo.viewer_pictures
 
 bench-step: $(INSTALLED)
 	@$(BIN)/python -m winner_ns.bench.step

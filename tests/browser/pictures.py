@@ -1,0 +1,87 @@
+"""Measures of what is on screen; pictures are [height, width, 3] in 0 … 1."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+
+class Box(NamedTuple):
+    """A rectangle of pixels; right and bottom are the first ones beyond it."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+    @property
+    def middle(self) -> "tuple[float, float]":
+        """Column and row."""
+        return (self.left + self.right) / 2, (self.top + self.bottom) / 2
+
+
+def box_of(mask: np.ndarray) -> Box:
+    """The smallest rectangle around all that is true, but for single pixels."""
+    columns = np.flatnonzero(mask.sum(0) > 1)
+    rows = np.flatnonzero(mask.sum(1) > 1)
+    if len(columns) == 0 or len(rows) == 0:
+        return Box(0, 0, 0, 0)
+    return Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+
+
+def inked(picture: np.ndarray) -> np.ndarray:
+    """Which pixels are not the white around a signal."""
+    return picture.min(-1) < 0.9
+
+
+def dark(picture: np.ndarray) -> np.ndarray:
+    """Which pixels are nearly black."""
+    return picture.max(-1) < 0.3
+
+
+def coloured(picture: np.ndarray) -> np.ndarray:
+    """Which pixels are neither white nor gray."""
+    return picture.max(-1) - picture.min(-1) > 0.3
+
+
+def within(picture: np.ndarray, box: Box) -> np.ndarray:
+    """The part of a picture in a box."""
+    return picture[box.top : box.bottom, box.left : box.right]
+
+
+def resized(picture: np.ndarray, width: int, height: int) -> np.ndarray:
+    """A picture at another size."""
+    channels = [Image.fromarray(channel).resize((width, height)) for channel in np.moveaxis(np.float32(picture), -1, 0)]
+    return np.stack([np.asarray(channel) for channel in channels], axis=-1)
+
+
+def at_samples(samples: np.ndarray, width: int, height: int) -> np.ndarray:
+    """A picture that shows samples [rows, columns, …] as the viewer does: first to last one, the nearest to each pixel."""
+    rows = np.linspace(0, samples.shape[0] - 1, height).round().astype(int)
+    columns = np.linspace(0, samples.shape[1] - 1, width).round().astype(int)
+    return samples[rows][:, columns]
+
+
+def correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Pearson's, of all pixels and channels; 0 where one of them has one value only. Sizes may differ."""
+    if one.shape != other.shape:
+        other = resized(other, one.shape[1], one.shape[0])
+    one, other = one.ravel().astype(np.float64), other.ravel().astype(np.float64)
+    if one.std() < 1e-6 or other.std() < 1e-6:
+        return 0.0
+    return float(np.corrcoef(one, other)[0, 1])
+
+
+def overlap(one: np.ndarray, other: np.ndarray) -> float:
+    """Intersection over union of two masks."""
+    return float((one & other).sum() / max((one | other).sum(), 1))

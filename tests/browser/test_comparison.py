@@ -1,0 +1,68 @@
+"""Several fields in one viewer: `winner-ns compare`."""
+
+from __future__ import annotations
+
+import pytest
+
+from winner_ns.export.run import load_run
+
+from .conftest import quadrants
+from .pictures import at_samples, box_of, coloured, correlation, within
+from .viewer_page import find_browser
+
+find_browser()
+
+
+@pytest.fixture(scope="module")
+def page(open_page, comparison_viewer):
+    return open_page(comparison_viewer)
+
+
+def test_split_screen_shows_two_fields(page, comparison_viewer):
+    assert page.chosen("Output type") == "winner/field" and page.chosen("Output render split") == "siren/field"
+    split = page.settled()
+    box = box_of(coloured(split[:, : split.shape[1] // 2]))
+    box = box._replace(right=split.shape[1] - box.left)
+    middle = box.width // 2
+    good, bad = (at_samples(load_run(run).grid((48, 64)) / 255, box.width, box.height) for run in comparison_viewer.runs)
+    seen = within(split, box)
+    for half, same, other in ((slice(0, middle - 5), good, bad), (slice(middle + 5, None), bad, good)):
+        assert correlation(seen[:, half], same[:, half]) > 0.9
+        assert correlation(seen[:, half], other[:, half]) < 0.8
+
+
+def test_one_field_at_a_time_and_their_difference(page, comparison_viewer):
+    page.tick("Enable", False)
+    good = page.after(lambda: page.choose("Output type", "winner/field"))
+    box = box_of(coloured(good))
+    assert correlation(within(good, box), quadrants()) > 0.95
+    fields = [load_run(run).grid((48, 64)) / 255 for run in comparison_viewer.runs]
+    bad = within(page.after(lambda: page.choose("Output type", "siren/field")), box)
+    assert correlation(bad, at_samples(fields[1], box.width, box.height)) > 0.9
+
+    page.choose("Error gain", "1")
+    page.choose("Output type", "difference")
+    difference = at_samples(fields[0] - fields[1], box.width, box.height)
+    assert correlation(within(page.settled(), box), difference) > 0.9
+    page.choose("Difference of", "siren")
+    page.choose("and", "winner")
+    assert correlation(within(page.settled(), box), -difference) > 0.9
+
+
+def test_panel_compares_their_figures(page, comparison_viewer):
+    text = page.text()
+    figures = {}
+    for name in ("winner", "siren"):
+        assert f"{name} 3 x 64" in text
+        figures[name] = float(page.until_text(rf"{name}\s+(-?[\d.]+) dB").group(1))
+    assert figures["winner"] > figures["siren"] + 5
+
+
+def test_the_chosen_field_is_exported(page, comparison_viewer):
+    for name, run in zip(("winner", "siren"), comparison_viewer.runs, strict=True):
+        page.choose("Field", name)
+        _, content = page.download("Export field")
+        written = page.until_text(rf"wrote (\S+/{name}/\S+\.safetensors)").group(1)
+        with open(written, "rb") as file:
+            assert file.read() == content
+        assert load_run(written).description["network"]["family"] == load_run(run).description["network"]["family"]

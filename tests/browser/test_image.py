@@ -1,0 +1,146 @@
+"""An image in the viewer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import winner_ns
+from winner_ns.export.run import load_run
+
+from .conftest import quadrants
+from .pictures import at_samples, box_of, coloured, correlation, dark, within
+from .viewer_page import find_browser
+
+find_browser()
+RATIO = 63 / 47
+"""Width over height of 64 x 48 pixels from the first to the last one's middle."""
+
+
+@pytest.fixture(scope="module")
+def page(open_page, image_viewer):
+    return open_page(image_viewer, choices=("Output type", "Error gain"))
+
+
+def test_opens_framed_and_upright(page):
+    assert page.chosen("Output type") == "field"
+    picture = page.settled()
+    box = box_of(coloured(picture))
+    height, width = picture.shape[:2]
+    assert box.left > 0 and box.top > 0 and box.right < width and box.bottom < height
+    assert box.width > 0.9 * width or box.height > 0.9 * height
+    assert box.middle == pytest.approx((width / 2, height / 2), abs=2)
+    assert box.width / box.height == pytest.approx(RATIO, rel=0.02)
+    seen, original = within(picture, box), quadrants()
+    assert correlation(seen, original) > 0.97
+    for turned in (original[::-1], original[:, ::-1], original[::-1, ::-1]):
+        assert correlation(seen, turned) < 0.6
+
+
+def test_outputs_are_what_their_names_say(page, image_viewer):
+    assert page.outputs() == ["field", "error", "gradient", "laplacian", "accumulation", "depth", "original"]
+    box = box_of(coloured(page.restored()))
+    original = within(page.after(lambda: page.choose("Output type", "original")), box)
+    assert correlation(original, quadrants()) > 0.95
+    fitted = load_run(image_viewer.runs[0]).grid((48, 64)) / 255
+
+    # Gray is no error; at gain 10, a tenth of the range has the strongest colour.
+    page.choose("Output type", "error")
+    for gain in (10, 2):
+        error = within(page.after(lambda gain=gain: page.choose("Error gain", str(gain))), box)
+        expected = at_samples(0.5 + 0.5 * np.clip(gain * (fitted - quadrants()), -1, 1), box.width, box.height)
+        assert correlation(error, expected) > 0.8
+        assert error.std() == pytest.approx(expected.std(), rel=0.2)
+        assert abs(correlation(error, quadrants())) < 0.5
+
+    gradient = within(page.after(lambda: page.choose("Output type", "gradient")), box)
+    steepest = np.hypot(*np.gradient(quadrants(), axis=(0, 1))).mean(-1)
+    assert correlation(gradient.mean(-1), at_samples(steepest, box.width, box.height)) > 0.5
+
+
+def test_split_screen_shows_two_outputs(page):
+    field = page.restored()
+    box = box_of(coloured(field))
+    error = within(page.after(lambda: page.choose("Output type", "error")), box)
+    field, middle = within(field, box), box.width // 2
+    page.choose("Output type", "field")
+    page.tick("Enable", True)
+    page.choose("Output render split", "error")
+    split = within(page.settled(), box)
+    left, right = slice(0, middle - 5), slice(middle + 5, None)
+    assert correlation(split[:, left], field[:, left]) > 0.95
+    assert correlation(split[:, right], error[:, right]) > 0.95
+    assert abs(correlation(split[:, right], field[:, right])) < 0.5
+
+    # The line between them can be moved.
+    split = within(page.after(lambda: page.set_number("Split percentage", 0.25)), box)
+    assert correlation(split[:, middle // 2 + 10 :], error[:, middle // 2 + 10 :]) > 0.95
+    page.set_number("Split percentage", 0.5)
+
+
+def test_mouse_moves_the_view_and_a_button_brings_it_back(page):
+    first = page.restored()
+    height, width = first.shape[:2]
+    hole = box_of(dark(first))
+    away = np.array(hole.middle) - (width / 2, height / 2)
+
+    def distance(picture):
+        return np.array(box_of(dark(picture)).middle) - (width / 2, height / 2)
+
+    # The wheel moves closer: everything is larger and further from the middle, by the same factor.
+    page.move_closer(6)
+    page.until("a larger picture", lambda picture: box_of(dark(picture)).width > 1.15 * hole.width)
+    closer = page.settled()
+    factor = box_of(dark(closer)).width / hole.width
+    assert box_of(dark(closer)).height / hole.height == pytest.approx(factor, rel=0.06)
+    assert distance(closer) == pytest.approx(factor * away, abs=4)
+    page.press("Frame the signal")
+    page.until("the first view", lambda picture: correlation(picture, first) > 0.98)
+    assert correlation(page.settled(), first) > 0.99
+
+    # The right button takes it along.
+    page.drag(60, 40, "right")
+    page.until("a picture that was moved", lambda picture: np.allclose(distance(picture) - away, (60, 40), atol=6))
+
+    # The left button turns the camera around it: to the left, where the left edge is closer then.
+    page.restored()
+    page.drag(40, 0)
+    turned = page.until(
+        "a picture seen from the left", lambda picture: _edges(picture)[0] > 1.1 * _edges(picture)[1] > 0
+    )
+    assert correlation(turned, first) < 0.98
+    assert correlation(page.restored(), first) > 0.99
+
+
+def _edges(picture):
+    """Heights of the picture's left and right edge."""
+    mask = coloured(picture)
+    box = box_of(mask)
+    return mask[:, box.left + 3].sum(), mask[:, box.right - 4].sum()
+
+
+def test_panel_says_what_the_field_is_and_how_good(page, image_viewer):
+    field = load_run(image_viewer.runs[0])
+    noise, text = field.description["spectrum"], page.text()
+    assert "winner 3 x 64" in text
+    for name in ("psi", "s0", "s1"):
+        assert f"{name} {noise[name]:.4g}" in text
+    error = field.grid((48, 64)) - np.asarray(Image.open(image_viewer.data), dtype=np.float64)
+    psnr = 20 * np.log10(255) - 10 * np.log10(np.mean(error**2))
+    assert float(page.until_text(r"PSNR ([\d.]+) dB").group(1)) == pytest.approx(psnr, abs=0.02)
+
+
+def test_exports_are_written_named_and_handed_over(page, image_viewer):
+    exports = image_viewer.runs[0] / "exports"
+    name, content = page.download("Export image")
+    assert name == "quadrants-fitted.png"
+    assert page.until_text(r"wrote (\S+-fitted\.png)").group(1) == str(exports / name)
+    assert (exports / name).read_bytes() == content
+    assert correlation(np.asarray(Image.open(exports / name)) / 255, quadrants()) > 0.95
+
+    name, content = page.download("Export field")
+    assert page.until_text(r"wrote (\S+\.safetensors)").group(1) == str(exports / name)
+    assert (exports / name).read_bytes() == content
+    field, same = load_run(image_viewer.runs[0]), winner_ns.load_field(exports / name)
+    assert np.array_equal(field.grid((5, 7)), same.grid((5, 7)))

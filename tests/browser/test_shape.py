@@ -1,0 +1,172 @@
+"""A shape in the viewer."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import trimesh
+from PIL import Image, ImageDraw
+
+from winner_ns.export.run import load_run
+from winner_ns.viewing.shape_view import FACING, INSIDE
+
+from .conftest import pear
+from .pictures import box_of, coloured, inked, overlap
+from .viewer_page import find_browser
+
+find_browser()
+FIELD_OF_VIEW = np.radians(75)
+"""The viewer's, from top to bottom."""
+
+
+@pytest.fixture(scope="module")
+def page(open_page, shape_viewer):
+    choices = ("Output type", "Error gain", "Slice across")
+    return open_page(shape_viewer, resolution=260, choices=choices, numbers=("Slice position", "Iso level"))
+
+
+def silhouette(distance, height, width):
+    """The pear as a camera sees it that looks at its middle from the view's first direction, y up."""
+    mesh = pear()
+    points = mesh.vertices - mesh.bounds.mean(0)
+    radius = np.linalg.norm(points, axis=1).max()
+    back = np.array(FACING)
+    right = np.cross([0.0, 1.0, 0.0], back)
+    right /= np.linalg.norm(right)
+    up = np.cross(back, right)
+    depth = distance * radius - points @ back
+    focal = height / 2 / np.tan(FIELD_OF_VIEW / 2)
+    x, y = width / 2 + focal * points @ right / depth, height / 2 - focal * points @ up / depth
+    picture = Image.new("1", (width, height))
+    draw = ImageDraw.Draw(picture)
+    for face in mesh.faces:
+        draw.polygon([(x[i], y[i]) for i in face], fill=1)
+    return np.array(picture)
+
+
+def test_opens_framed_and_upright(page):
+    assert page.chosen("Output type") == "shaded"
+    picture = page.settled()
+    height, width = picture.shape[:2]
+    seen = inked(picture)
+    box = box_of(seen)
+    assert box.left > 0 and box.top > 0 and box.right < width and box.bottom < height
+    assert max(box.width / width, box.height / height) > 0.5
+    # From some distance, the camera at its place sees just this.
+    matches = [overlap(seen, silhouette(distance, height, width)) for distance in np.arange(1.2, 3.0, 0.05)]
+    assert max(matches) > 0.95
+
+
+def test_outputs_are_what_their_names_say(page):
+    assert page.outputs() == [
+        "shaded", "normals", "error", "slice", "accumulation", "depth", "original_normals", "original",
+    ]  # fmt: skip
+    shaded = page.restored()
+    body = inked(shaded)
+    assert coloured(shaded).sum() < 0.01 * body.sum()
+
+    normals = page.after(lambda: page.choose("Output type", "normals"))
+    assert overlap(inked(normals), body) > 0.95
+    assert coloured(normals).sum() > 0.5 * body.sum()
+    # Normals towards x are red, towards y green.
+    box = box_of(body)
+    right, top = normals[:, box.right - 8 : box.right][body[:, box.right - 8 : box.right]], normals[box.top : box.top + 8]
+    assert np.median(right[:, 0]) > 0.8
+    assert np.median(top[body[box.top : box.top + 8]][:, 1]) > 0.8
+
+    original = page.after(lambda: page.choose("Output type", "original"))
+    assert overlap(inked(original), body) > 0.95 and coloured(original).sum() < 0.01 * body.sum()
+    assert np.abs(original - shaded)[body].mean() < 0.1
+
+    # Errors are small beside the pear: pale at a low gain, strong at a high one.
+    page.choose("Output type", "error")
+    strong = [coloured(page.after(lambda g=gain: page.choose("Error gain", g)))[body].mean() for gain in ("1", "500")]
+    assert strong[0] < 0.05 and strong[1] > 0.5
+
+
+def test_split_screen_shows_two_outputs(page):
+    shaded = page.restored()
+    normals = page.after(lambda: page.choose("Output type", "normals"))
+    page.choose("Output type", "shaded")
+    page.tick("Enable", True)
+    page.choose("Output render split", "normals")
+    split, middle = page.settled(), shaded.shape[1] // 2
+    for half, same, other in ((slice(0, middle - 8), shaded, normals), (slice(middle + 8, None), normals, shaded)):
+        body = inked(same)[:, half]
+        assert np.abs(split[:, half] - same[:, half])[body].mean() < 0.05
+        assert np.abs(split[:, half] - other[:, half])[body].mean() > 0.1
+
+
+def test_iso_level_grows_and_shrinks_the_surface(page):
+    areas = []
+    page.restored()
+    for level in (-0.03, 0.0, 0.03):
+        areas.append(inked(page.after(lambda level=level: page.set_number("Iso level", level))).sum())
+    assert areas[0] < 0.98 * areas[1] and areas[1] < 0.98 * areas[2]
+
+
+def test_slice_follows_its_position_and_axis(page):
+    def cut(picture):
+        """How many pixels have the colour of the shape's inside."""
+        return (np.abs(picture - np.array(INSIDE)).max(-1) < 0.2).sum()
+
+    page.restored()
+    page.choose("Output type", "slice")
+    areas = [cut(page.after(lambda z=z: page.set_number("Slice position", z))) for z in (0.0, 0.35, 0.9)]
+    assert areas[0] > 1.2 * areas[1] > 0 and areas[2] == 0
+
+    # Across y, the pear is thin at its upper end.
+    page.choose("Slice across", "y")
+    areas = [cut(page.after(lambda y=y: page.set_number("Slice position", y))) for y in (-0.3, 0.8)]
+    assert areas[0] > 2 * areas[1]
+
+
+def test_mouse_moves_the_view_and_a_button_brings_it_back(page):
+    first = page.restored()
+    box = box_of(inked(first))
+    page.move_closer(6)
+    page.until("a larger pear", lambda picture: box_of(inked(picture)).width > 1.15 * box.width)
+    page.press("Frame the signal")
+    page.until("the first view", lambda picture: overlap(inked(picture), inked(first)) > 0.97)
+
+    # Dragged to the right, it turns to the right: the bulge on its right goes away from the camera.
+    page.drag(150, 0)
+    page.until("a pear seen from its other side", lambda picture: overlap(inked(picture), inked(first)) < 0.9)
+    page.press("Frame the signal")
+    page.until("the first view", lambda picture: overlap(inked(picture), inked(first)) > 0.97)
+
+
+def test_original_is_drawn_over_it(page):
+    page.restored()
+    page.tick("Original over it", True)
+
+    def green(picture):
+        return ((picture[..., 1] > picture[..., 0] + 0.1) & (picture[..., 1] > picture[..., 2] + 0.02)).sum()
+
+    seen = page.until("the original's green mesh", lambda picture: green(picture) > 0.1 * inked(picture).sum())
+    where = (seen[..., 1] > seen[..., 0] + 0.1) & inked(seen)
+    page.tick("Original over it", False)
+    plain = page.until("the pear alone", lambda picture: green(picture) < 0.01 * inked(picture).sum())
+    # It lies where the field's surface is.
+    one, other = box_of(where), box_of(inked(plain))
+    assert np.allclose(one, other, atol=6)
+
+
+def test_panel_says_what_the_field_is_and_how_good(page, shape_viewer):
+    noise, text = load_run(shape_viewer.runs[0]).description["spectrum"], page.text()
+    assert "winner 3 x 64" in text
+    for name in ("psi", "s0", "s1"):
+        assert f"{name} {noise[name]:.4g}" in text
+    assert 0.9 < float(page.until_text(r"IoU (0\.\d+)").group(1)) < 1
+
+
+def test_exports_are_written_named_and_handed_over(page, shape_viewer):
+    exports = shape_viewer.runs[0] / "exports"
+    name, content = page.download("Export mesh")
+    assert name == "pear-fitted.ply"
+    assert page.until_text(r"wrote (\S+-fitted\.ply)").group(1) == str(exports / name)
+    assert (exports / name).read_bytes() == content
+    mesh = trimesh.load(io.BytesIO(content), file_type="ply")
+    assert np.allclose(mesh.bounds, pear().bounds, atol=5)  # In millimetres again.
