@@ -18,7 +18,7 @@ import soundfile
 import trimesh
 from PIL import Image
 
-from .viewer_page import PATIENCE, SOFTWARE_RENDERING, STAY_OFFLINE, ViewerPage, find_browser
+from .viewer_page import PATIENCE, SOFTWARE_RENDERING, STAY_OFFLINE, WATCH_PICTURES, ViewerPage, find_browser
 
 HOST = "127.0.0.1"
 SMALL = ["--pipeline.model.field.width", "64", "--pipeline.model.field.depth", "3", "--pipeline.write-results", "False"]
@@ -122,10 +122,10 @@ def pear() -> trimesh.Trimesh:
 
 def moving_square() -> np.ndarray:
     """A volume whose slices across its first axis show a square that wanders: [16, 24, 32]."""
-    volume = np.full((16, 24, 32), -0.6, dtype=np.float32)
+    volume = np.full((16, 24, 32), -0.8, dtype=np.float32)
     for index in range(16):
-        volume[index, 4 + index : 12 + index, 2 * index : 2 * index + 10] = 0.8
-    volume[:, :4, :6] = 0.2
+        volume[index, 4 + index : 12 + index, 2 * index : 2 * index + 10] = 0.4
+    volume[:, :4, :6] = 0.0
     return volume
 
 
@@ -147,8 +147,8 @@ def _open_audio(programs: Programs, folder: Path, port: int) -> OpenViewer:
 def _open_shape(programs: Programs, folder: Path, port: int) -> OpenViewer:
     data = folder / "pear.ply"
     pear().export(data)
-    few = ["--pipeline.datamanager.shape-samples", "50000", "--pipeline.datamanager.batch-size", "4096"]
-    return _open(programs, data, port, "--max-num-iterations", "150", *few)
+    few = ["--pipeline.datamanager.shape-samples", "100000", "--pipeline.datamanager.batch-size", "4096"]
+    return _open(programs, data, port, "--max-num-iterations", "500", *few)
 
 
 def _open_volume(programs: Programs, folder: Path, port: int) -> OpenViewer:
@@ -243,6 +243,7 @@ def open_page(browser):
         pages.append(page)
         address = f"http://{HOST}:{viewer.port}"
         page.route(lambda url: not url.startswith((address, "data:", "blob:")), lambda route: route.abort())
+        page.add_init_script(WATCH_PICTURES)
         page.goto(address, wait_until="domcontentloaded")
         page.add_style_tag(content="* { box-shadow: none !important }")  # The panel's falls onto the picture.
         return ViewerPage(page, **settings)

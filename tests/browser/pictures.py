@@ -65,8 +65,16 @@ def resized(picture: np.ndarray, width: int, height: int) -> np.ndarray:
     return np.stack([np.asarray(channel) for channel in channels], axis=-1)
 
 
+def seen_samples(picture: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """What a picture of a whole signal shows where its samples are, [rows, columns, …]: between them a field is free,
+    and the picture's own compression blurs what changes faster."""
+    row = np.linspace(0, picture.shape[0] - 1, rows).round().astype(int)
+    column = np.linspace(0, picture.shape[1] - 1, columns).round().astype(int)
+    return picture[row][:, column]
+
+
 def at_samples(samples: np.ndarray, width: int, height: int) -> np.ndarray:
-    """A picture that shows samples [rows, columns, …] as the viewer does: first to last one, the nearest to each pixel."""
+    """A picture of samples [rows, columns, …] as the viewer shows them: first to last, the nearest to each pixel."""
     rows = np.linspace(0, samples.shape[0] - 1, height).round().astype(int)
     columns = np.linspace(0, samples.shape[1] - 1, width).round().astype(int)
     return samples[rows][:, columns]

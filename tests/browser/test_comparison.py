@@ -24,7 +24,8 @@ def test_split_screen_shows_two_fields(page, comparison_viewer):
     box = box_of(coloured(split[:, : split.shape[1] // 2]))
     box = box._replace(right=split.shape[1] - box.left)
     middle = box.width // 2
-    good, bad = (at_samples(load_run(run).grid((48, 64)) / 255, box.width, box.height) for run in comparison_viewer.runs)
+    fitted = [load_run(run).grid((48, 64)) / 255 for run in comparison_viewer.runs]
+    good, bad = (at_samples(samples, box.width, box.height) for samples in fitted)
     seen = within(split, box)
     for half, same, other in ((slice(0, middle - 5), good, bad), (slice(middle + 5, None), bad, good)):
         assert correlation(seen[:, half], same[:, half]) > 0.9

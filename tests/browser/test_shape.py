@@ -10,7 +10,7 @@ import trimesh
 from PIL import Image, ImageDraw
 
 from winner_ns.export.run import load_run
-from winner_ns.viewing.shape_view import FACING, INSIDE
+from winner_ns.viewing.shape_view import FACING
 
 from .conftest import pear
 from .pictures import box_of, coloured, inked, overlap
@@ -72,7 +72,8 @@ def test_outputs_are_what_their_names_say(page):
     assert coloured(normals).sum() > 0.5 * body.sum()
     # Normals towards x are red, towards y green.
     box = box_of(body)
-    right, top = normals[:, box.right - 8 : box.right][body[:, box.right - 8 : box.right]], normals[box.top : box.top + 8]
+    right = normals[:, box.right - 8 : box.right][body[:, box.right - 8 : box.right]]
+    top = normals[box.top : box.top + 8]
     assert np.median(right[:, 0]) > 0.8
     assert np.median(top[body[box.top : box.top + 8]][:, 1]) > 0.8
 
@@ -82,8 +83,8 @@ def test_outputs_are_what_their_names_say(page):
 
     # Errors are small beside the pear: pale at a low gain, strong at a high one.
     page.choose("Output type", "error")
-    strong = [coloured(page.after(lambda g=gain: page.choose("Error gain", g)))[body].mean() for gain in ("1", "500")]
-    assert strong[0] < 0.05 and strong[1] > 0.5
+    pale, strong = (page.after(lambda g=gain: page.choose("Error gain", g))[body] for gain in ("1", "1000"))
+    assert np.ptp(pale, axis=1).mean() < 0.05 and np.ptp(strong, axis=1).mean() > 0.2
 
 
 def test_split_screen_shows_two_outputs(page):
@@ -109,8 +110,8 @@ def test_iso_level_grows_and_shrinks_the_surface(page):
 
 def test_slice_follows_its_position_and_axis(page):
     def cut(picture):
-        """How many pixels have the colour of the shape's inside."""
-        return (np.abs(picture - np.array(INSIDE)).max(-1) < 0.2).sum()
+        """How many pixels are as blue as the shape's inside."""
+        return (picture[..., 2] > picture[..., 0] + 0.2).sum()
 
     page.restored()
     page.choose("Output type", "slice")
@@ -125,9 +126,8 @@ def test_slice_follows_its_position_and_axis(page):
 
 def test_mouse_moves_the_view_and_a_button_brings_it_back(page):
     first = page.restored()
-    box = box_of(inked(first))
     page.move_closer(6)
-    page.until("a larger pear", lambda picture: box_of(inked(picture)).width > 1.15 * box.width)
+    page.until("a larger pear", lambda picture: inked(picture).sum() > 1.3 * inked(first).sum())
     page.press("Frame the signal")
     page.until("the first view", lambda picture: overlap(inked(picture), inked(first)) > 0.97)
 
@@ -143,14 +143,13 @@ def test_original_is_drawn_over_it(page):
     page.tick("Original over it", True)
 
     def green(picture):
-        return ((picture[..., 1] > picture[..., 0] + 0.1) & (picture[..., 1] > picture[..., 2] + 0.02)).sum()
+        return picture[..., 1] > picture[..., 0] + 0.1
 
-    seen = page.until("the original's green mesh", lambda picture: green(picture) > 0.1 * inked(picture).sum())
-    where = (seen[..., 1] > seen[..., 0] + 0.1) & inked(seen)
+    seen = page.until("the original's green mesh", lambda picture: green(picture).sum() > 0.1 * inked(picture).sum())
     page.tick("Original over it", False)
-    plain = page.until("the pear alone", lambda picture: green(picture) < 0.01 * inked(picture).sum())
+    plain = page.until("the pear alone", lambda picture: green(picture).sum() < 0.01 * inked(picture).sum())
     # It lies where the field's surface is.
-    one, other = box_of(where), box_of(inked(plain))
+    one, other = box_of(green(seen)), box_of(inked(plain))
     assert np.allclose(one, other, atol=6)
 
 

@@ -30,8 +30,8 @@ def test_picture_gets_better_while_it_is_looked_at(page):
     step, figure = page.step(), float(page.until_text(psnr).group(1))
     assert step > 0
     page.until("a picture that looks much like the original", lambda picture: likeness(picture) > 0.9)
-    assert page.step() > step
-    assert float(page.until_text(psnr).group(1)) > figure
+    page.until("a later step", lambda _: page.step() > step)
+    page.until("a better figure", lambda _: float(page.until_text(psnr).group(1)) > figure)
 
     # Paused, it stays as it is.
     page.press("Pause Training")

@@ -8,7 +8,7 @@ import re
 import shutil
 import time
 from pathlib import Path
-from typing import Callable, List, Optional, Sequence, Tuple
+from typing import Callable, List, Sequence, Tuple
 
 import numpy as np
 import pytest
@@ -16,6 +16,28 @@ from PIL import Image
 
 PATIENCE = 90.0
 """Seconds that a picture may take to be there, on a machine that is busy with other things."""
+QUIET = 300
+"""Milliseconds without a new picture, after the one that was waited for."""
+WATCH_PICTURES = """
+window.shown = {width: 0, pictures: 0, loading: 0};
+const create = document.createElementNS.bind(document);
+document.createElementNS = (space, name, ...rest) => {
+    const element = create(space, name, ...rest);
+    if (name === "img") {
+        shown.loading++;
+        const twoFramesLater = then => requestAnimationFrame(() => requestAnimationFrame(then));
+        const done = () => twoFramesLater(() => {
+            shown.loading--;
+            shown.pictures++;
+            shown.width = element.naturalWidth;
+        });
+        element.addEventListener("load", done);
+        element.addEventListener("error", done);
+    }
+    return element;
+};
+"""
+"""Keeps count of the pictures that the page has put behind its 3D view, which it does some time after they are sent."""
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 SOFTWARE_RENDERING = ("--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
 STAY_OFFLINE = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
@@ -119,15 +141,15 @@ class ViewerPage:
         """
         width = self.resolution + (4 if self.number("Max res") == self.resolution else 0)
         self.set_number("Max res", width)
-        last: Optional[np.ndarray] = None
-
-        def still(picture: np.ndarray) -> bool:
-            nonlocal last
-            before, last = last, picture
-            return f"Resolution: {width}x" in self.text() and before is not None and np.array_equal(before, picture)
-
-        self.until_text(f"Resolution: {width}x")
-        return self.until("a picture that stands still", still)
+        end = time.monotonic() + PATIENCE
+        while True:
+            before = self.page.evaluate("shown")
+            self.page.wait_for_timeout(QUIET)
+            picture = self.picture()
+            if self.page.evaluate("shown") == before and before["width"] == width and before["loading"] == 0:
+                return picture
+            if time.monotonic() > end:
+                pytest.fail(f"no quiet picture {width} pixels across within {PATIENCE:.0f} s, but {before}")
 
     def after(self, action: Callable[[], object]) -> np.ndarray:
         """The picture after something was done."""

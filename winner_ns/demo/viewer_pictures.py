@@ -27,7 +27,9 @@ from winner_ns.demo.sound import CHIPTUNE
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-background-networking"]
 SIZE = {"width": 1280, "height": 800}
-COLOURS = 128
+COLOURS = 200
+STILL = 10.0
+"""Seconds; a busy machine takes some from a coarse picture to the sharp one."""
 PATIENCE = 120.0
 """Seconds that a viewer and its first picture may take."""
 
@@ -90,10 +92,10 @@ def choose(page: Any, label: str, value: str) -> None:
 
 
 def _still(page: Any) -> None:
-    """Waits until nothing has changed on screen for some seconds."""
+    """Waits until nothing has changed on screen for so long that the sharp picture must be there."""
     last, since = b"", time.monotonic()
     start = since
-    while time.monotonic() - since < 4 and time.monotonic() - start < PATIENCE:
+    while time.monotonic() - since < STILL and time.monotonic() - start < PATIENCE:
         shot = page.screenshot()
         if shot != last:
             last, since = shot, time.monotonic()
