@@ -3,17 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test test-viewer viewer-pictures bench-step lint clean
+.PHONY: demo test viewer-pictures bench-step lint clean
 
 demo: $(INSTALLED)
 	@$(BIN)/python -m winner_ns.demo
 
 test: $(INSTALLED)
-	@$(BIN)/python -m pytest -q --ignore=tests/browser
-
-# The viewer in the system's Chromium; minutes, and wants a machine with nothing else to do.
-test-viewer: $(INSTALLED)
-	@$(BIN)/python -m pytest -q tests/browser
+	@$(BIN)/python -m pytest -q
 
 viewer-pictures: $(INSTALLED)
 	@$(BIN)/python -m winner_ns.demo.viewer_pictures

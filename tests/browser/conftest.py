@@ -18,10 +18,14 @@ import soundfile
 import trimesh
 from PIL import Image
 
-from .viewer_page import PATIENCE, SOFTWARE_RENDERING, STAY_OFFLINE, WATCH_PICTURES, ViewerPage, find_browser
+from winner_ns.demo.viewer_pictures import FLAGS, WATCH_PICTURES
+
+from .viewer_page import PATIENCE, ViewerPage, find_browser
 
 HOST = "127.0.0.1"
 SMALL = ["--pipeline.model.field.width", "64", "--pipeline.model.field.depth", "3", "--pipeline.write-results", "False"]
+SMOOTH = ["--pipeline.model.purpose", "0.25"]
+"""So few samples leave a field with more noise free between them, where it is looked at as well."""
 VIEW = ["--viewer.websocket-host", HOST, "--viewer.websocket-port"]
 
 
@@ -135,7 +139,7 @@ def moving_square() -> np.ndarray:
 def _open_image(programs: Programs, folder: Path, port: int) -> OpenViewer:
     data = folder / "quadrants.png"
     Image.fromarray((255 * quadrants()).round().astype(np.uint8)).save(data)
-    return _open(programs, data, port, "--max-num-iterations", "100")
+    return _open(programs, data, port, "--max-num-iterations", "100", *SMOOTH)
 
 
 def _open_audio(programs: Programs, folder: Path, port: int) -> OpenViewer:
@@ -154,7 +158,7 @@ def _open_shape(programs: Programs, folder: Path, port: int) -> OpenViewer:
 def _open_volume(programs: Programs, folder: Path, port: int) -> OpenViewer:
     data = folder / "square.npy"
     np.save(data, moving_square())
-    return _open(programs, data, port, "--max-num-iterations", "200")
+    return _open(programs, data, port, "--max-num-iterations", "200", *SMOOTH)
 
 
 def _open(programs: Programs, data: Path, port: int, *flags: str) -> OpenViewer:
@@ -177,7 +181,7 @@ def _open_training(programs: Programs, folder: Path, port: int) -> OpenViewer:
 def _open_comparison(programs: Programs, folder: Path, port: int) -> OpenViewer:
     data = folder / "compared.png"
     Image.fromarray((255 * quadrants()).round().astype(np.uint8)).save(data)
-    good = programs.train(data, "good", "--max-num-iterations", "150")
+    good = programs.train(data, "good", "--max-num-iterations", "150", *SMOOTH)
     bad = programs.train(data, "bad", "--max-num-iterations", "3", "--pipeline.model.field.family", "siren")
     programs.view("winner-ns", "compare", good, bad, "--host", HOST, "--port", port, port=port)
     return OpenViewer(data, port, [good, bad])
@@ -213,7 +217,7 @@ def browser():
 
     program = find_browser()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=[*SOFTWARE_RENDERING, *STAY_OFFLINE])
+        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
         yield browser
         browser.close()
 

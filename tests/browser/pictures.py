@@ -29,6 +29,10 @@ class Box(NamedTuple):
         """Column and row."""
         return (self.left + self.right) / 2, (self.top + self.bottom) / 2
 
+    def shrunk(self, margin: int) -> "Box":
+        """Without so many pixels at each side."""
+        return Box(self.left + margin, self.top + margin, self.right - margin, self.bottom - margin)
+
 
 def box_of(mask: np.ndarray) -> Box:
     """The smallest rectangle around all that is true, but for single pixels."""
@@ -66,10 +70,10 @@ def resized(picture: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 def seen_samples(picture: np.ndarray, rows: int, columns: int) -> np.ndarray:
-    """What a picture of a whole signal shows where its samples are, [rows, columns, …]: between them a field is free,
-    and the picture's own compression blurs what changes faster."""
-    row = np.linspace(0, picture.shape[0] - 1, rows).round().astype(int)
-    column = np.linspace(0, picture.shape[1] - 1, columns).round().astype(int)
+    """What a picture of a whole signal shows at its samples, but for the outermost, where the picture's edge is mixed
+    with the white around it: [rows - 2, columns - 2, …]."""
+    row = np.linspace(0, picture.shape[0] - 1, rows).round().astype(int)[1:-1]
+    column = np.linspace(0, picture.shape[1] - 1, columns).round().astype(int)[1:-1]
     return picture[row][:, column]
 
 

@@ -22,6 +22,11 @@ def gray_box(picture):
     return box_of(picture.max(-1) < 0.85)
 
 
+def inner(samples):
+    """All samples but the outermost."""
+    return samples[1:-1, 1:-1]
+
+
 def test_opens_framed_and_upright_on_the_middle_slice(page):
     assert page.chosen("Output type") == "field"
     picture = page.settled()
@@ -32,9 +37,9 @@ def test_opens_framed_and_upright_on_the_middle_slice(page):
     assert box.width / box.height == pytest.approx(31 / 23, rel=0.02)
     middle = moving_square()[7:9].mean(0)
     seen = seen_samples(within(picture, box).mean(-1), *middle.shape)
-    assert correlation(seen, middle) > 0.9
+    assert correlation(seen, inner(middle)) > 0.9
     for turned in (middle[::-1], middle[:, ::-1]):
-        assert correlation(seen, turned) < 0.7
+        assert correlation(seen, inner(turned)) < 0.7
 
 
 def test_slices_follow_their_position_and_axis(page):
@@ -47,4 +52,5 @@ def test_slices_follow_their_position_and_axis(page):
             picture = page.after(lambda output=output: page.choose("Output type", output))
             box, expected = gray_box(picture), volume.take(index, axis)
             assert box.width / box.height == pytest.approx((expected.shape[1] - 1) / (expected.shape[0] - 1), rel=0.03)
-            assert correlation(seen_samples(within(picture, box).mean(-1), *expected.shape), expected) > 0.9
+            seen = seen_samples(within(picture, box).mean(-1), *expected.shape)
+            assert correlation(seen, inner(expected)) > 0.9

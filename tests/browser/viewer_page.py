@@ -14,33 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from winner_ns.demo.viewer_pictures import BROWSERS
+
 PATIENCE = 90.0
 """Seconds that a picture may take to be there, on a machine that is busy with other things."""
 QUIET = 300
 """Milliseconds without a new picture, after the one that was waited for."""
-WATCH_PICTURES = """
-window.shown = {width: 0, pictures: 0, loading: 0};
-const create = document.createElementNS.bind(document);
-document.createElementNS = (space, name, ...rest) => {
-    const element = create(space, name, ...rest);
-    if (name === "img") {
-        shown.loading++;
-        const twoFramesLater = then => requestAnimationFrame(() => requestAnimationFrame(then));
-        const done = () => twoFramesLater(() => {
-            shown.loading--;
-            shown.pictures++;
-            shown.width = element.naturalWidth;
-        });
-        element.addEventListener("load", done);
-        element.addEventListener("error", done);
-    }
-    return element;
-};
-"""
-"""Keeps count of the pictures that the page has put behind its 3D view, which it does some time after they are sent."""
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-SOFTWARE_RENDERING = ("--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
-STAY_OFFLINE = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
 
 
 def find_browser() -> str:
@@ -49,8 +28,8 @@ def find_browser() -> str:
     Leaves the calling module's tests out where there is none, or no Playwright to drive it; with
     WINNER_NS_NEED_BROWSER=1 that is an error.
     """
-    program = next(filter(None, map(shutil.which, CHROMIUM)), None)
-    problem = None if program else f"no browser is installed ({', '.join(CHROMIUM)})"
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    problem = None if program else f"no browser is installed ({', '.join(BROWSERS)})"
     try:
         import playwright.sync_api  # noqa: F401
     except ImportError:
