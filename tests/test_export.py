@@ -374,7 +374,7 @@ def test_mesh_without_a_surface_is_one_line_and_no_file(
 
 
 def test_mesh_is_closed_where_the_inside_reaches_the_cube(tmp_path: Path) -> None:
-    mesh = extract_mesh(load_run(sphere_run(tmp_path, sign=-1.0)), 32)
+    mesh, _ = extract_mesh(load_run(sphere_run(tmp_path, sign=-1.0)), 32)
     assert mesh.is_watertight
     # Everything but the ball; the outermost cells are cut at an unknown part of their width.
     radius = RADIUS / 0.9

@@ -9,6 +9,7 @@ import argparse
 import json
 import math
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -73,11 +74,11 @@ def _add_inspect(commands: Any) -> None:
     parser.add_argument("--law", default="matching", help="matching (default), paper, reference-code or explicit")
     parser.add_argument(
         "--purpose",
-        help="of the law matching: interpolate, fit, memorise, or kappa as a number (default 0.5, shapes 1.4)",
+        help="of the law matching: interpolate, fit, memorise, or kappa as a number (default 0.5, shapes 4)",
     )
     parser.add_argument("--s0", type=float, help="noise scale of layer 1, for the law explicit")
     parser.add_argument("--s1", type=float, help="noise scale of layer 2, for the law explicit")
-    parser.add_argument("--width", type=_count, help="neurons of every sine layer (default 256, shapes 128)")
+    parser.add_argument("--width", type=_count, help="neurons of every sine layer (default 256)")
     parser.add_argument("--depth", type=_count, help="number of sine layers (default 4)")
     parser.add_argument("--omega-0", type=_positive, default=30.0, help="frequency factor (default 30)")
     parser.add_argument("--first-omega-0", type=_positive, help="of the first layer (default: omega-0)")
@@ -116,7 +117,23 @@ def _add_audio(exports: Any) -> None:
 
 def _add_mesh(exports: Any) -> None:
     parser = _add_export(exports, "mesh", "a shape's surface: PLY, OBJ, STL, GLB or OFF", _export_mesh)
-    parser.add_argument("--resolution", type=int, default=256, help="grid points along each axis (default 256)")
+    # argparse takes negative numbers with exponents for flags.
+    parser._negative_number_matcher = re.compile(r"-(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$", re.IGNORECASE)
+    parser.add_argument("--resolution", type=int, default=256, help="grid points along the longest axis (default 256)")
+    parser.add_argument(
+        "--level", type=float, default=0.0, help="distance from the surface, negative inside (default 0)"
+    )
+    parser.add_argument(
+        "--bounds",
+        type=float,
+        nargs="+",
+        metavar="X",
+        help="what is in a box: low x y z, high x y z, after RUN; one number: times the fitted cube (default 1)",
+    )
+    parser.add_argument("--components", type=_components, metavar="K", help="keep the K largest parts, or `largest`")
+    parser.add_argument("--faces", type=_count, help="simplify to about so many")
+    parser.add_argument("--project", action="store_true", help="move the vertices onto the level set itself")
+    parser.add_argument("--normals", action="store_true", help="write the field's normals (PLY, OBJ, GLB)")
 
 
 def _add_volume(exports: Any) -> None:
@@ -293,10 +310,15 @@ def _export_audio(run: Any, options: argparse.Namespace) -> Dict[str, Any]:
 
 
 def _export_mesh(run: Any, options: argparse.Namespace) -> Dict[str, Any]:
-    from winner_ns.export.mesh import export_mesh
+    from winner_ns.export.mesh import MeshOptions, export_mesh
     from winner_ns.export.output import fitted_path
+    from winner_ns.progress import progress_bar
 
-    return export_mesh(run, options.output or fitted_path(run, ".ply"), options.resolution)
+    asked = ("level", "bounds", "components", "faces", "project", "normals")
+    output = options.output or fitted_path(run, ".ply")
+    with progress_bar() as report:
+        wanted = MeshOptions(**{name: getattr(options, name) for name in asked})
+        return export_mesh(run, output, options.resolution, wanted, report)
 
 
 def _export_volume(run: Any, options: argparse.Namespace) -> Dict[str, Any]:
@@ -321,6 +343,10 @@ def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
     return int(text)
+
+
+def _components(text: str) -> int:
+    return 1 if text == "largest" else _count(text)
 
 
 def _positive(text: str) -> float:

@@ -1,146 +1,240 @@
-"""Meshes of fitted shapes: marching cubes on the field, in the original's frame and units."""
+"""Meshes of fitted shapes, in the original's frame and units."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from winner_ns.errors import SignalError
+from winner_ns.export.extraction import LevelSet, extract_level_set
+from winner_ns.export.level_set_points import outward_normals, project
+from winner_ns.export.mesh_cleaning import is_watertight, largest_components, simplified
+from winner_ns.export.mesh_files import SUFFIXES, WITH_NORMALS, write_mesh
 from winner_ns.export.output import check_suffix, replacing, require_kind
-from winner_ns.fields.files import LoadedField, on_lattice
+from winner_ns.fields.files import LoadedField
+from winner_ns.progress import Report, silent
 
 if TYPE_CHECKING:
     import trimesh
 
-SUFFIXES = (".ply", ".obj", ".stl", ".glb", ".off")
+LARGEST = 4096
+"""Of all resolutions: coarse cells, whose number grows with its third power, would take too much memory."""
+TRUSTED = {"distance": 2.5, "occupancy": 4.0, "eikonal": 2.5}
+"""By loss, times the scale of tanh(distance / scale): further away, the distance drowns in what the fit leaves. (Fitted
+signs are no distances; near the surface they change as fast as the field can.)"""
+WELL_FITTED = {"distance": 1.2, "occupancy": 0.0, "eikonal": math.inf}
+"""Likewise: from levels further away, specks come off where the fit is noisy."""
+
+
+@dataclass(frozen=True)
+class MeshOptions:
+    """What else may be asked of a mesh."""
+
+    level: float = 0.0
+    """Distance from the fitted surface, in the original's units; negative is inside it."""
+    bounds: Optional[Sequence[float]] = None
+    """Corners of a box in the original's frame and units, low x, y, z, high x, y, z; or one number, for so many times
+    the cube that was fitted. The surface is closed at its walls. Default: that cube."""
+    components: Optional[int] = None
+    """Keeps so many of the surface's connected parts, those with the largest areas."""
+    faces: Optional[int] = None
+    """Simplifies the mesh to about so many."""
+    project: bool = False
+    """Moves vertices onto the level set, from where it would be if the distance were linear within each cell."""
+    normals: bool = False
+    """Adds normals to the vertices, the directions of the field's gradient."""
 
 
 def extract_unit_mesh(
     loaded: LoadedField, resolution: int = 256
 ) -> Tuple[Float[np.ndarray, "v 3"], Int[np.ndarray, "f 3"]]:
-    """The zero level set in the unit cube, by marching cubes (Lorensen and Cline 1987) on a dense grid.
+    """The zero level set in the unit cube, by marching cubes on a grid that is evaluated near the surface only.
 
     Args:
         loaded: a fitted shape.
-        resolution: grid points along each axis, spanning [-1, 1]; their distances take 4 bytes each.
+        resolution: grid points along each axis, spanning [-1, 1].
 
     Returns:
         Vertices (float64, unit cube) and faces (int64, counter-clockwise seen from outside); both empty where the
         field has no zero level set. The mesh is closed: the cube's walls count as outside.
     """
-    import mcubes
-
-    lines = [np.linspace(-1.0, 1.0, resolution)] * 3
-    distance = on_lattice(loaded.unit_distance, lines)[..., 0]
-    if distance.max() <= 0:
-        return np.empty((0, 3)), np.empty((0, 3), dtype=np.int64)
-    # Shapes end well inside the cube. What an unfinished field believes to be inside at its walls is closed there.
-    for axis in range(3):
-        walls = distance[(slice(None),) * axis + ([0, -1],)]
-        distance[(slice(None),) * axis + ([0, -1],)] = np.maximum(walls, 1e-3)
-    vertices, faces = mcubes.marching_cubes(distance, 0.0)
-    # PyMCubes turns faces towards larger values, which are outside here.
-    return vertices * (2.0 / (resolution - 1)) - 1.0, faces[:, ::-1].astype(np.int64)
+    found = _level_set(loaded, resolution, 0.0, -np.ones(3), np.ones(3), silent)
+    return found.vertices, found.faces
 
 
-def extract_mesh(loaded: LoadedField, resolution: int = 256) -> trimesh.Trimesh:
+def _level_set(
+    loaded: LoadedField, resolution: int, level: float, low: np.ndarray, high: np.ndarray, report: Report
+) -> LevelSet:
+    trusted = TRUSTED[_loss(loaded)] * loaded.description["target"]["distance_scale"]
+    return extract_level_set(lambda x: loaded.unit_distance(x) - level, low, high, resolution, trusted, report)
+
+
+def extract_mesh(
+    loaded: LoadedField,
+    resolution: int = 256,
+    options: MeshOptions = MeshOptions(),  # noqa: B008 (frozen)
+    report: Report = silent,
+) -> Tuple[trimesh.Trimesh, Dict[str, Any]]:
     """The fitted surface in the original's frame and units.
 
     Args:
         loaded: a fitted shape.
-        resolution: as in `extract_unit_mesh`, at least 2.
+        resolution: grid points along the longest axis, at least 3.
+        options: as they say.
+        report: is told about the progress.
+
+    Returns:
+        The mesh, with vertex normals if asked for; and points_evaluated, fraction_evaluated (of the grid's points),
+        components (where only some were to be kept: how many there were), spacing (the grid's, in the original's
+        units), watertight, warnings.
 
     Raises:
-        SignalError: another kind of run, or a field without a surface.
+        SignalError: another kind of run, options that cannot be, or a field without a surface there.
     """
     import trimesh
 
     require_kind(loaded, "shape")
-    if resolution < 2:
-        raise SignalError("--resolution", f"{resolution} is too small", "give at least 2, better 128 or more")
-    vertices, faces = extract_unit_mesh(loaded, resolution)
-    if not len(faces):
-        raise SignalError(
-            loaded.description["name"],
-            "the field has no surface, its distance never changes sign",
-            f"train longer, or raise --resolution (now {resolution}) if the shape is thinner than a cell",
-        )
+    scale, center = loaded.signal["scale"], np.array(loaded.signal["center"], dtype=np.float64)
+    low, high = _box(loaded, options.bounds)
+    level = options.level / scale
+    _check(options, resolution)
+    found = _level_set(loaded, resolution, level, low, high, report)
+    if not len(found.faces):
+        raise _no_surface(loaded, options, resolution)
+    warnings = _warnings(loaded, options, low, high)
+    facts: Dict[str, Any] = {
+        "points_evaluated": found.points_evaluated,
+        "fraction_evaluated": found.points_evaluated / found.grid_points,
+    }
+    vertices, faces, spacing = found.vertices, found.faces, found.spacing
+    del found
+    if options.components is not None:
+        vertices, faces, facts["components"] = largest_components(vertices, faces, options.components)
+    if options.faces is not None:
+        vertices, faces = simplified(vertices, faces, options.faces)
+    if options.project:
+        vertices = project(loaded, level, vertices, low, high, spacing)
+    facts["watertight"] = is_watertight(faces)
+    if options.faces is not None and not facts["watertight"]:
+        warnings.append(f"--faces {options.faces}: so few leave the mesh not watertight; give more")
+    normals = outward_normals(loaded, vertices, low, high, spacing) if options.normals else None
     # In double precision: a shape may lie far from the origin of its frame.
-    return trimesh.Trimesh(vertices * loaded.signal["scale"] + np.array(loaded.signal["center"]), faces, process=False)
+    vertices *= scale
+    vertices += center
+    mesh = trimesh.Trimesh(vertices, faces, vertex_normals=_whole(normals, vertices, faces), process=False)
+    return mesh, {**facts, "spacing": scale * float(spacing.max()), "warnings": warnings}
 
 
-def export_mesh(loaded: LoadedField, output: Path, resolution: int = 256) -> Dict[str, Any]:
-    """Extracts the fitted surface and writes it as PLY, OBJ, STL, GLB or OFF, told by the suffix.
-
-    Coordinates keep the original's frame: PLY has double precision where single would show, GLB moves a node to where
-    the shape is, OBJ and OFF have the decimals that it takes. STL has single precision only.
+def export_mesh(
+    loaded: LoadedField,
+    output: Path,
+    resolution: int = 256,
+    options: MeshOptions = MeshOptions(),  # noqa: B008 (frozen)
+    report: Report = silent,
+) -> Dict[str, Any]:
+    """Extracts the fitted surface and writes it as PLY, OBJ, STL, GLB or OFF, told by the suffix (`write_mesh`).
 
     Returns:
-        path, resolution, vertices, faces, watertight and warnings.
+        path, kind, resolution, vertices, faces, watertight, points_evaluated, fraction_evaluated, components (as
+        `extract_mesh`) and warnings.
 
     Raises:
-        SignalError: as `extract_mesh`, an unknown suffix, or the file cannot be written.
+        SignalError: as `extract_mesh`, an unknown suffix, one without normals, or the file cannot be written.
     """
     require_kind(loaded, "shape")
     suffix = check_suffix(output, SUFFIXES)
-    mesh = extract_mesh(loaded, resolution)
-    spacing = 2.0 * loaded.signal["scale"] / (resolution - 1)
-    single = np.spacing(np.float32(np.abs(mesh.vertices).max())) < 1e-3 * spacing
-    warnings: List[str] = []
+    if options.normals and suffix not in WITH_NORMALS:
+        raise SignalError(
+            output, f"{suffix} has no vertex normals", f"name a file that ends in {', '.join(WITH_NORMALS)}"
+        )
+    mesh, facts = extract_mesh(loaded, resolution, options, report)
+    spacing, warnings = facts.pop("spacing"), facts.pop("warnings")
     with replacing(output, loaded.description) as temporary:
-        if suffix == ".ply":
-            _write_ply(temporary, mesh, np.dtype("<f4" if single else "<f8"))
-        elif suffix == ".glb":
-            _write_glb(temporary, mesh, np.array(loaded.signal["center"]))
-        elif suffix == ".stl":
-            mesh.export(temporary, file_type="stl")
-            if not single:
-                warnings.append(
-                    f"{output}: STL has single precision, too coarse this far from the origin; write PLY, OBJ or GLB"
-                )
-        else:
-            options = {"include_normals": False, "header": None} if suffix == ".obj" else {}
-            mesh.export(temporary, file_type=suffix[1:], digits=max(4 - math.floor(math.log10(spacing)), 0), **options)
-    return {
-        "path": str(output),
-        "kind": "shape",
-        "resolution": resolution,
-        "vertices": len(mesh.vertices),
-        "faces": len(mesh.faces),
-        "watertight": bool(mesh.is_watertight),
-        "warnings": warnings,
-    }
+        written = write_mesh(temporary, mesh, np.array(loaded.signal["center"]), spacing, options.normals)
+    warnings += [f"{output}: {warning}" for warning in written]
+    counts = {"vertices": len(mesh.vertices), "faces": len(mesh.faces)}
+    return {"path": str(output), "kind": "shape", "resolution": resolution, **counts, **facts, "warnings": warnings}
 
 
-def _write_ply(path: Path, mesh: trimesh.Trimesh, number: np.dtype) -> None:
-    """Binary PLY with vertices of either precision (trimesh writes single only)."""
-    name = "float" if number.itemsize == 4 else "double"
-    faces = np.empty(len(mesh.faces), dtype=[("count", "u1"), ("vertices", "<i4", 3)])
-    faces["count"], faces["vertices"] = 3, mesh.faces
-    header = [
-        "ply",
-        "format binary_little_endian 1.0",
-        f"element vertex {len(mesh.vertices)}",
-        *(f"property {name} {axis}" for axis in "xyz"),
-        f"element face {len(faces)}",
-        "property list uchar int vertex_indices",
-        "end_header\n",
-    ]
-    with open(path, "wb") as file:
-        file.write("\n".join(header).encode())
-        file.write(mesh.vertices.astype(number).tobytes())
-        file.write(faces.tobytes())
+def _check(options: MeshOptions, resolution: int) -> None:
+    if resolution < 3:
+        raise SignalError("--resolution", f"{resolution} is too small", "give at least 3, better 128 or more")
+    if resolution > LARGEST:
+        raise SignalError(
+            "--resolution", f"{resolution} is too large", f"give at most {LARGEST}, and --bounds for a part"
+        )
+    if not math.isfinite(options.level):
+        raise SignalError("--level", f"{options.level} is no distance", "give one in the original's units")
+    if options.components is not None and options.components < 1:
+        raise SignalError("--components", f"{options.components} leaves nothing", "give at least 1")
+    if options.faces is not None and options.faces < 4:
+        raise SignalError("--faces", f"{options.faces} cannot be closed", "give at least 4")
 
 
-def _write_glb(path: Path, mesh: trimesh.Trimesh, center: Float[np.ndarray, "3"]) -> None:
-    """Binary glTF, whose vertices have single precision, around the shape's centre; the node's matrix has double."""
+def _box(loaded: LoadedField, bounds: Optional[Sequence[float]]) -> Tuple[np.ndarray, np.ndarray]:
+    """Corners of the box in which the surface is looked for, in the unit cube."""
+    if bounds is None:
+        return -np.ones(3), np.ones(3)
+    given = np.array(bounds, dtype=np.float64)
+    shown = " ".join(f"{value:g}" for value in given)
+    if len(given) not in (1, 6) or not np.isfinite(given).all():
+        raise SignalError("--bounds", f"{shown} is no box", "give low x y z and high x y z, or one number")
+    if len(given) == 1:
+        given = np.repeat([-given[0], given[0]], 3)
+    else:
+        given = (given - np.tile(loaded.signal["center"], 2)) / loaded.signal["scale"]
+    low, high = given[:3], given[3:]
+    if not (low < high).all():
+        raise SignalError("--bounds", f"{shown} is an empty box", "give low x y z, then high x y z, each larger")
+    return low, high
+
+
+def _no_surface(loaded: LoadedField, options: MeshOptions, resolution: int) -> SignalError:
+    name, where = loaded.description["name"], "" if options.bounds is None else " in these --bounds"
+    if options.level:
+        problem, far = f"the field has no surface at --level {options.level:g}{where}", _furthest_level(loaded)
+        near = f", within {far:.4g} distances are well fitted" if 0 < far < math.inf else ""
+        return SignalError(name, problem, f"give one nearer to 0{near}")
+    advice = f"train longer, or raise --resolution (now {resolution}) if the shape is thinner than a cell"
+    if where:
+        advice = "give a box that the surface passes through"
+    return SignalError(name, f"the field has no surface{where}, its distance never changes sign", advice)
+
+
+def _loss(loaded: LoadedField) -> str:
+    return loaded.description["target"].get("loss", "distance")
+
+
+def _furthest_level(loaded: LoadedField) -> float:
+    """Up to which levels are smooth, in the original's units."""
+    return WELL_FITTED[_loss(loaded)] * loaded.description["target"]["distance_scale"] * loaded.signal["scale"]
+
+
+def _warnings(loaded: LoadedField, options: MeshOptions, low: np.ndarray, high: np.ndarray) -> List[str]:
+    warnings, far = [], _furthest_level(loaded)
+    if abs(options.level) > far:
+        advice = "--components largest leaves specks out"
+        warnings.append(f"--level {options.level:g}: distances beyond {far:.4g} are not well fitted; {advice}")
+    if (low < -1).any() or (high > 1).any():
+        center, scale = np.array(loaded.signal["center"]), loaded.signal["scale"]
+        corners = " ".join(f"{value:g}" for value in (*(center - scale), *(center + scale)))
+        warnings.append(f"--bounds: nothing was fitted beyond the box {corners}, expect surfaces that are not there")
+    return warnings
+
+
+def _whole(
+    normals: Optional[np.ndarray], vertices: np.ndarray, faces: np.ndarray
+) -> Optional[Float[np.ndarray, "v 3"]]:
+    """Normals, those that are zero replaced by those of the faces around."""
     import trimesh
 
-    scene = trimesh.Scene()
-    moved = trimesh.Trimesh(mesh.vertices - center, mesh.faces, process=False)
-    scene.add_geometry(moved, transform=trimesh.transformations.translation_matrix(center))
-    path.write_bytes(scene.export(file_type="glb"))
+    if normals is not None:
+        lost = np.abs(normals).max(axis=1) == 0
+        if lost.any():
+            normals[lost] = trimesh.Trimesh(vertices, faces, process=False).vertex_normals[lost]
+    return normals

@@ -216,6 +216,8 @@ def _check_description(description: Dict[str, Any]) -> None:
     if kind == "shape":
         dimensions, channels = 3, 1
         lists, positive = [(signal["center"], 3)], [signal["scale"], target["distance_scale"]]
+        if target.get("loss", "distance") not in ("distance", "occupancy", "eikonal"):
+            raise ValueError(f"unknown loss {target['loss']!r}")
     else:
         shape, channels = signal["shape"], signal["channels"]
         dimensions = len(shape)

@@ -1,0 +1,88 @@
+"""Mesh files that keep coordinates far from the origin."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, List
+
+import numpy as np
+from jaxtyping import Float
+
+if TYPE_CHECKING:
+    import trimesh
+
+SUFFIXES = (".ply", ".obj", ".stl", ".glb", ".off")
+WITH_NORMALS = (".ply", ".obj", ".glb")
+
+
+def write_mesh(
+    path: Path, mesh: trimesh.Trimesh, center: Float[np.ndarray, "3"], spacing: float, normals: bool = False
+) -> List[str]:
+    """Writes a mesh as PLY, OBJ, STL, GLB or OFF, told by the suffix.
+
+    PLY has double precision where single would show, GLB moves a node to where the shape is, OBJ and OFF have the
+    decimals that it takes. STL has single precision only.
+
+    Args:
+        path: the file.
+        mesh: vertices in double precision.
+        center: a point near the middle of the mesh.
+        spacing: about the length of its edges.
+        normals: of vertices, too; not for STL and OFF.
+
+    Returns:
+        Warnings.
+    """
+    suffix = path.suffix.lower()
+    single = bool(np.spacing(np.float32(np.abs(mesh.vertices).max())) < 1e-3 * spacing)
+    if suffix == ".ply":
+        _write_ply(path, mesh, "<f4" if single else "<f8", normals)
+    elif suffix == ".glb":
+        _write_glb(path, mesh, center, normals)
+    elif suffix == ".stl":
+        mesh.export(path, file_type="stl")
+        if not single:
+            return ["STL has single precision, too coarse this far from the origin; write PLY, OBJ or GLB"]
+    else:
+        options = {"include_normals": normals, "header": None} if suffix == ".obj" else {}
+        digits = max(4 - math.floor(math.log10(spacing)), 6 if normals else 0)  # Those of normals, too.
+        mesh.export(path, file_type=suffix[1:], digits=digits, **options)
+    return []
+
+
+def _write_ply(path: Path, mesh: trimesh.Trimesh, number: str, normals: bool) -> None:
+    """Binary PLY with vertices of either precision (trimesh writes single only)."""
+    name = "float" if number == "<f4" else "double"
+    columns = [("position", number, 3)] + [("normal", "<f4", 3)] * normals
+    vertices = np.empty(len(mesh.vertices), dtype=columns)
+    vertices["position"] = mesh.vertices
+    if normals:
+        vertices["normal"] = mesh.vertex_normals
+    faces = np.empty(len(mesh.faces), dtype=[("count", "u1"), ("vertices", "<i4", 3)])
+    faces["count"], faces["vertices"] = 3, mesh.faces
+    header = [
+        "ply",
+        "format binary_little_endian 1.0",
+        f"element vertex {len(vertices)}",
+        *(f"property {name} {axis}" for axis in "xyz"),
+        *(f"property float n{axis}" for axis in "xyz" if normals),
+        f"element face {len(faces)}",
+        "property list uchar int vertex_indices",
+        "end_header\n",
+    ]
+    with open(path, "wb") as file:
+        file.write("\n".join(header).encode())
+        vertices.tofile(file)
+        faces.tofile(file)
+
+
+def _write_glb(path: Path, mesh: trimesh.Trimesh, center: Float[np.ndarray, "3"], normals: bool) -> None:
+    """Binary glTF, whose vertices have single precision, around the shape's centre; the node's matrix has double."""
+    import trimesh
+
+    scene = trimesh.Scene()
+    known = {"vertex_normals": mesh.vertex_normals} if normals else {}
+    moved = trimesh.Trimesh(mesh.vertices - center, mesh.faces, process=False, validate=False, **known)
+    scene.add_geometry(moved, transform=trimesh.transformations.translation_matrix(center))
+    path.write_bytes(scene.export(file_type="glb", include_normals=normals))

@@ -1,0 +1,52 @@
+"""A progress bar for what takes more than a few seconds, on a terminal only."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import contextmanager
+from typing import Callable, Iterator
+
+PATIENCE = 2.0
+"""Seconds that pass before a bar is shown."""
+
+Report = Callable[[str, int, int], None]
+"""Told what is going on, how much of it is done, and of how much."""
+
+
+def silent(doing: str, done: int, total: int) -> None:
+    """A report that nobody reads."""
+
+
+@contextmanager
+def progress_bar(long: bool = False) -> Iterator[Report]:
+    """Shows what the block reports on standard error, if that is a terminal, and takes it away at the end.
+
+    A bar moves with reports only: libigl's calls let no other thread run. Threads other than the main one show none.
+
+    Args:
+        long: known to take long: shown at once.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal or threading.current_thread() is not threading.main_thread():
+        yield silent
+        return
+    columns = (TextColumn("{task.description:<24}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    bar = Progress(*columns, console=console, transient=True, auto_refresh=False)
+    task = bar.add_task("")
+    started = time.monotonic()
+
+    def report(doing: str, done: int, total: int) -> None:
+        bar.update(task, description=doing, completed=done, total=total)
+        if not bar.live.is_started and (long or time.monotonic() - started > PATIENCE):
+            bar.start()
+        if bar.live.is_started:
+            bar.refresh()
+
+    try:
+        yield report
+    finally:
+        bar.stop()
