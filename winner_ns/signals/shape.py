@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any, Dict, List, Literal, Optional, Tuple
 
 import numpy as np
-from jaxtyping import Float, Int, UInt16
+from jaxtyping import Float, Int
 
 from winner_ns.errors import SignalError
+from winner_ns.progress import Report, progress_bar, silent
+from winner_ns.signals.mesh_repair import winding_numbers
+from winner_ns.signals.surfels import surfel_areas, surfel_windings
 
-ShapeSource = Literal["mesh", "distances", "oriented-points"]
+ShapeSource = Literal["mesh", "distances", "oriented-points", "points"]
 
 NEAR_SURFACE = ((0.4, 0.01), (0.4, 0.05))
 """(share, sigma) of the training samples that are surface points moved by normal noise of that sigma per axis, in unit
@@ -22,6 +25,17 @@ SURFACE_DISTANCE = 0.02
 
 # Queries that are answered in one go where temporary arrays are several times their size.
 _BATCH = 2**16
+# Faces from which on building search trees takes seconds.
+_MANY_FACES = 2**19
+
+
+@dataclass
+class Shells:
+    """Closed surfaces whose winding number tells where a solid is, though parts of them lie inside it."""
+
+    vertices: Float[np.ndarray, "v 3"]
+    """Unit cube, float64."""
+    faces: Int[np.ndarray, "f 3"]
 
 
 @dataclass
@@ -46,11 +60,13 @@ class ShapeSignal:
     distances: Optional[Float[np.ndarray, " p"]] = None
     """Signed distances at `points`, in unit-cube units; where source is "distances"."""
     normals: Optional[Float[np.ndarray, "p 3"]] = None
-    """Unit normals at `points`, pointing outward; where source is "oriented-points"."""
+    """Unit normals at `points`, pointing outward; where source is "oriented-points", and estimated where "points"."""
     watertight: bool = True
     """Of a mesh: every edge belongs to exactly two faces."""
     sign_rule: str = ""
     """How inside and outside are told apart, in words for the user."""
+    shells: Optional[Shells] = None
+    """Of a mesh that runs through itself: what its vertices and faces, then only the outer surface, were cut from."""
     metadata: Dict[str, Any] = field(default_factory=dict)
     warnings: List[str] = field(default_factory=list)
     kind: Literal["shape"] = "shape"
@@ -58,33 +74,41 @@ class ShapeSignal:
     def signed_distance(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
         """Signed distance (float64) to the surface at any points of the unit cube (not for source "distances").
 
-        Of a mesh: exact, the sign by the generalised winding number (Jacobson et al. 2013, evaluated as in Barill et
-        al. 2018), inside above 1/2. Of oriented points: to the tangent plane of the nearest sample (Hoppe et al.
-        1992), or to that sample itself where the perpendicular's foot is beyond its neighbours.
+        The sign is that of the generalised winding number (Jacobson et al. 2013, evaluated as in Barill et al. 2018),
+        inside above 1/2, in single precision: within 1e-7 of the surface it is left to chance. Of points, that of
+        small triangles which stand for them.
+
+        The distance to a mesh is exact; to points it is that to the tangent plane of the nearest one (Hoppe et al.
+        1992), or to that point itself where the perpendicular's foot is beyond its neighbours.
         """
+        return self._signed_distance(points, silent)
+
+    def _signed_distance(self, points: Float[np.ndarray, "n 3"], report: Report) -> Float[np.ndarray, " n"]:
+        if self.source == "distances":
+            raise ValueError("a shape given by signed distances is known at its own points only: use sample()")
         queries = np.ascontiguousarray(points, dtype=np.float64)
-        if self.source == "mesh":
-            tree, windings = self._mesh_trees
-            # Cell by cell, as neighbours walk the same branches of the trees: twice as fast as in random order.
-            order = np.argsort(_cell(queries), kind="stable")
-            queries = queries[order]
-            squared, _, _ = tree.squared_distance(self.vertices, self.faces, queries)
-            distance = np.empty(len(queries))
-            distance[order] = np.where(windings.winding_number(queries) > 0.5, -1.0, 1.0) * np.sqrt(squared)
-            return distance
-        if self.source == "oriented-points":
-            parts = [self._tangent_plane_distance(queries[i : i + _BATCH]) for i in range(0, len(queries), _BATCH)]
-            return np.concatenate(parts) if parts else np.empty(0)
-        raise ValueError("a shape given by signed distances is known at its own points only: use sample()")
+        distance = np.empty(len(queries))
+        # Neighbours walk the same branches of the trees: up to four times as fast as in random order.
+        order = _along_a_curve(queries)
+        for start in range(0, len(queries), _BATCH):
+            chosen = order[start : start + _BATCH]
+            batch = queries[chosen]
+            if self.source == "mesh":
+                away = np.sqrt(self._mesh_tree.squared_distance(self.vertices, self.faces, batch)[0])
+            else:
+                away = self._tangent_plane_distance(batch)
+            distance[chosen] = np.where(self._windings.winding_number(batch) > 0.5, -away, away)
+            report(f"measuring distances to {self.path.name}", start + len(chosen), len(queries))
+        return distance
 
     def surface_normals(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
         """Outward unit normals (float64) of the surface where it is nearest to points of the unit cube (not for source
-        "distances"). Of a mesh: of the nearest face; of oriented points: of the nearest sample."""
+        "distances"). Of a mesh: of the nearest face; of points: of the nearest one."""
         if self.source == "mesh":
             queries = np.ascontiguousarray(points, dtype=np.float64)
-            _, face, _ = self._mesh_trees[0].squared_distance(self.vertices, self.faces, queries)
-            return self._corners_and_areas[1][face]
-        if self.source == "oriented-points":
+            _, face, _ = self._mesh_tree.squared_distance(self.vertices, self.faces, queries)
+            return self._face_normals(face.astype(np.int64))
+        if self.normals is not None:
             return self.normals[self._point_tree.query(points, workers=-1)[1]]
         raise ValueError("a shape given by signed distances is known at its own points only")
 
@@ -96,7 +120,8 @@ class ShapeSignal:
         """
         generator = np.random.default_rng(seed)
         if self.source == "distances":
-            chosen = generator.choice(len(self.points), count, replace=count > len(self.points))
+            rounds = -(-count // len(self.points)) if len(self.points) else 0
+            chosen = np.concatenate([generator.permutation(len(self.points)) for _ in range(rounds)])[:count]
             return self.points[chosen].astype(np.float32), self.distances[chosen].astype(np.float32)
         sigma = np.repeat([sigma for _, sigma in NEAR_SURFACE], [round(share * count) for share, _ in NEAR_SURFACE])
         surface, _ = self._surface_points(len(sigma), generator)
@@ -105,12 +130,17 @@ class ShapeSignal:
         points = generator.permutation(np.concatenate([np.clip(near, -1.0, 1.0), uniform]))
         # Rounded before measuring, so that the distances are those of the points that are handed out.
         points = points.astype(np.float32)
-        return points, self.signed_distance(points).astype(np.float32)
+        many = self.faces is not None and len(self.faces) > _MANY_FACES
+        with progress_bar(long=many) as report:
+            report(f"building a search tree of {self.path.name}", 0, 1)
+            if self.source == "mesh":
+                _ = self._mesh_tree, self._windings
+            return points, self._signed_distance(points, report).astype(np.float32)
 
     def sample_surface(self, count: int, seed: int) -> Tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, "n 3"]]:
         """Points on the surface and their outward unit normals, float32, the same for the same seed.
 
-        Of a mesh: uniform in area, with face normals. Of oriented points: drawn from them. Of distances: the samples
+        Of a mesh: uniform in area, with face normals. Of points: drawn from them. Of distances: the samples
         closest to the surface, moved onto it along the gradient that their neighbours' distances show.
 
         Raises:
@@ -122,14 +152,16 @@ class ShapeSignal:
     def enclosed_volume(self) -> float:
         """Signed volume in unit-cube units (divergence theorem), negative where the surface is inside out.
 
-        Of an open mesh, as if closed by a cone to the origin. Of oriented points, an estimate: each stands for a
-        quarter of the disc that reaches its fourth neighbour. Not for source "distances".
+        Of an open mesh, as if closed by a cone to the origin. Of points, an estimate: each stands for a quarter of the
+        disc that reaches its fourth neighbour. Not for source "distances".
         """
         if self.source == "mesh":
-            a, b, c = np.moveaxis(self.vertices[self.faces], 1, 0)
-            return float(np.einsum("fi,fi->", a, np.cross(b, c))) / 6
-        areas = np.pi / 4 * self._spacing**2
-        return float(np.einsum("p,pi,pi->", areas, self.points, self.normals)) / 3
+            volume = 0.0
+            for start in range(0, len(self.faces), _BATCH):
+                a, b, c = np.moveaxis(self.vertices[self.faces[start : start + _BATCH]], 1, 0)
+                volume += float(np.einsum("fi,fi->", a, np.cross(b, c))) / 6
+            return volume
+        return float(np.einsum("p,pi,pi->", surfel_areas(self._spacing), self.points, self.normals)) / 3
 
     def describe(self) -> Dict[str, Any]:
         """What evaluating and exporting need once the shape is gone, as plain JSON."""
@@ -147,21 +179,33 @@ class ShapeSignal:
         return {name: value for name, value in vars(self).items() if not name.startswith("_")}
 
     @cached_property
-    def _mesh_trees(self) -> tuple:
+    def _mesh_tree(self):
         import igl
 
-        tree, windings = igl.AABB(), igl.FastWindingNumberBVH()
+        tree = igl.AABB()
         tree.init(self.vertices, self.faces)
-        windings.init(self.vertices, self.faces)
-        return tree, windings
+        return tree
 
     @cached_property
-    def _corners_and_areas(self) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Of a mesh: the faces' corners [f, 3, 3], unit normals and the running sum of areas."""
-        corners = self.vertices[self.faces]
-        cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-        doubled = np.linalg.norm(cross, axis=1)
-        return corners, cross / doubled[:, None], np.cumsum(doubled)
+    def _windings(self):
+        if self.source == "mesh":
+            shells = self.shells or self
+            return winding_numbers(shells.vertices, shells.faces)
+        return surfel_windings(self.points, self.normals, self._spacing)
+
+    @cached_property
+    def _area_sums(self) -> Float[np.ndarray, " f"]:
+        """Of a mesh: the running sum of the faces' (doubled) areas."""
+        areas = np.empty(len(self.faces))
+        for start in range(0, len(areas), _BATCH):
+            a, b, c = np.moveaxis(self.vertices[self.faces[start : start + _BATCH]], 1, 0)
+            areas[start : start + _BATCH] = np.linalg.norm(np.cross(b - a, c - a), axis=1)
+        return np.cumsum(areas)
+
+    def _face_normals(self, faces: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n 3"]:
+        a, b, c = np.moveaxis(self.vertices[self.faces[faces]], 1, 0)
+        across = np.cross(b - a, c - a)
+        return across / np.linalg.norm(across, axis=1, keepdims=True)
 
     @cached_property
     def _point_tree(self):
@@ -206,13 +250,13 @@ class ShapeSignal:
 
     def _surface_points(self, count: int, generator: np.random.Generator) -> Tuple[np.ndarray, np.ndarray]:
         if self.source == "mesh":
-            corners, normals, areas = self._corners_and_areas
+            areas = self._area_sums
             # The last face also takes what rounding leaves above its sum.
             face = np.minimum(np.searchsorted(areas, generator.random(count) * areas[-1], "right"), len(areas) - 1)
             # Uniform barycentric coordinates (Osada et al. 2002, eq. 1).
             root, along = np.sqrt(generator.random((count, 1))), generator.random((count, 1))
-            a, b, c = corners[face, 0], corners[face, 1], corners[face, 2]
-            return (1 - root) * a + root * (1 - along) * b + root * along * c, normals[face]
+            a, b, c = np.moveaxis(self.vertices[self.faces[face]], 1, 0)
+            return (1 - root) * a + root * (1 - along) * b + root * along * c, self._face_normals(face)
         points, normals = self._zero_crossings if self.source == "distances" else (self.points, self.normals)
         chosen = generator.choice(len(points), count, replace=count > len(points))
         return points[chosen], normals[chosen]
@@ -221,10 +265,13 @@ class ShapeSignal:
         distance, nearest = self._point_tree.query(queries, workers=-1)
         height = np.einsum("nd,nd->n", queries - self.points[nearest], self.normals[nearest])
         beside = np.sqrt(np.maximum(distance**2 - height**2, 0.0))
-        return np.where(beside <= 2 * self._spacing[nearest], height, np.copysign(distance, height))
+        return np.where(beside <= 2 * self._spacing[nearest], np.abs(height), distance)
 
 
-def _cell(points: Float[np.ndarray, "n 3"]) -> UInt16[np.ndarray, " n"]:
-    """The cell of a grid of 32 x 32 x 32 over the unit cube that each point lies in."""
-    x, y, z = np.clip((points.T + 1.0) * 16, 0, 31).astype(np.uint16)
-    return (x * 32 + y) * 32 + z
+def _along_a_curve(points: Float[np.ndarray, "n 3"]) -> Int[np.ndarray, " n"]:
+    """The order of points of the unit cube along a Z-order curve (Morton 1966) through 1024^3 cells."""
+    cell = np.clip((points.T + 1.0) * 512, 0, 1023).astype(np.uint32)
+    for shift, mask in ((16, 0x030000FF), (8, 0x0300F00F), (4, 0x030C30C3), (2, 0x09249249)):
+        # Each bit moves to thrice its place.
+        cell = (cell | (cell << np.uint32(shift))) & np.uint32(mask)
+    return np.argsort(cell[0] | (cell[1] << np.uint32(1)) | (cell[2] << np.uint32(2)), kind="stable")

@@ -1,4 +1,4 @@
-"""Reading shapes: meshes through trimesh, point samples with distances or normals from arrays, text and PLY."""
+"""Reading shapes: meshes through trimesh; points with distances, with normals or alone from arrays, text and PLY."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from winner_ns.errors import SignalError
+from winner_ns.progress import Report, progress_bar
 from winner_ns.signals.array import open_array
+from winner_ns.signals.hidden_surface import outer_surface
+from winner_ns.signals.mesh_repair import oriented_outward, winding_numbers, without_repeated_faces
 from winner_ns.signals.quiet import quiet_stderr
-from winner_ns.signals.shape import ShapeSignal
+from winner_ns.signals.shape import ShapeSignal, Shells
+from winner_ns.signals.unsigned_points import oriented_points
 
 SURFACE_EXTENT = 0.9
 """The surface's largest coordinate in the unit cube."""
@@ -21,24 +25,31 @@ FLATNESS = 1e-6
 """Thickness, as a share of the size, below which a shape counts as flat."""
 
 MESH_SUFFIXES = (".obj", ".ply", ".stl", ".off", ".glb", ".gltf")
-TEXT_SUFFIXES = (".xyz", ".txt", ".csv")
+TEXT_SUFFIXES = (".xyz", ".txt", ".csv", ".pts")
 
-_SAMPLES_ADVICE = "give columns x y z distance or x y z nx ny nz, one row per point"
+_SAMPLES_ADVICE = "give columns x y z distance, x y z nx ny nz or x y z, one row per point"
+# From this size on reading takes seconds, in bytes.
+_LARGE_FILE = 2**25
 
 
 def read_shape(path: Path) -> ShapeSignal:
     """Reads a mesh (OBJ, PLY, STL, OFF, GLB, glTF) or point samples.
 
-    Point samples are .npz (points with distances, sdf or signed_distance, or with normals), .npy or text of 4 columns
-    (x y z distance) or 6 (x y z nx ny nz), or a PLY without faces but with normals. A scene becomes one mesh. The
-    centre of the bounding box goes to the origin and the surface into [-0.9, 0.9]^3; samples with distances keep all
-    points in [-1, 1]^3 and what is inside in [-0.9, 0.9]^3.
+    Point samples are .npz (points with distances, sdf or signed_distance, with normals, or alone), .npy or text of 4
+    columns (x y z distance), 6 (x y z nx ny nz) or 3, .pts (text after an optional count, intensities and colours left
+    aside, or the binary Expe format), or a PLY without faces. A scene becomes one mesh. The centre of the bounding box
+    goes to the origin and the surface into [-0.9, 0.9]^3; samples with distances keep all points in [-1, 1]^3 and what
+    is inside in [-0.9, 0.9]^3.
+
+    Meshes may be broken: repeated faces count once, faces and parts that point the wrong way are turned around, what
+    lies inside the solid is left out, and holes are guessed across. Points alone get estimated normals.
 
     Raises:
-        SignalError: the file holds no surface, is damaged, flat, or has NaN or infinite numbers.
+        SignalError: the file holds no surface, is damaged, flat, or has NaN or infinite numbers, or points without
+            normals enclose nothing.
     """
     with open(path, "rb") as file:
-        head = file.read(8)
+        head = file.read(16)
     suffix = path.suffix.lower()
     if head.startswith(b"\x93NUMPY"):
         return _from_columns(path, open_array(path))
@@ -47,6 +58,8 @@ def read_shape(path: Path) -> ShapeSignal:
     file_type = _mesh_type(head, suffix)
     if file_type:
         return _from_mesh_file(path, file_type)
+    if head.startswith(b"[Expe/PointSet/"):
+        return _from_expe(path)
     if suffix in TEXT_SUFFIXES:
         return _from_columns(path, _read_text(path))
     raise SignalError(path, "is no shape", "give an OBJ, PLY, STL, OFF, GLB or glTF mesh, or point samples")
@@ -63,106 +76,124 @@ def _mesh_type(head: bytes, suffix: str) -> Optional[str]:
 def _from_mesh_file(path: Path, file_type: str) -> ShapeSignal:
     import trimesh
 
-    try:
-        with quiet_stderr():
-            # Unprocessed: trimesh would merge vertices by an absolute tolerance, whatever the mesh's unit.
-            scene = trimesh.load_scene(path, file_type=file_type, process=False, skip_materials=True)
-            mesh = scene.to_mesh()
-    except Exception as error:  # Any type: whatever its parsers stumble on in a damaged file.
-        raise SignalError(
-            path, f"is cut or no {file_type.upper()} file ({type(error).__name__})", "export the mesh again"
-        ) from error
-    vertices, faces = np.array(mesh.vertices, np.float64), np.array(mesh.faces, np.int64)
-    if len(faces):
-        return _from_mesh(path, file_type, vertices, faces)
-    points, normals = _points_with_normals(scene)
-    if normals is None:
-        raise SignalError(path, "has no faces and no normals", "give a mesh with faces, or points with normals")
-    return _from_normals(path, points, normals, file_type.upper())
+    with progress_bar(long=path.stat().st_size > _LARGE_FILE) as report:
+        report(f"reading {path.name}", 0, 5)
+        try:
+            with quiet_stderr():
+                # Unprocessed: trimesh would merge vertices by an absolute tolerance, whatever the mesh's unit.
+                scene = trimesh.load_scene(path, file_type=file_type, process=False, skip_materials=True)
+                mesh = _single_mesh(scene) or scene.to_mesh()
+                vertices, faces = np.array(mesh.vertices, np.float64), np.array(mesh.faces, np.int64)
+        except Exception as error:  # Any type: whatever its parsers stumble on in a damaged file.
+            raise SignalError(
+                path, f"is cut or no {file_type.upper()} file ({type(error).__name__})", "export the mesh again"
+            ) from error
+        if len(faces):
+            del scene, mesh
+            return _from_mesh(path, file_type, vertices, faces, report)
+    points, normals = _ply_points(scene)
+    if normals is not None:
+        return _from_normals(path, points, normals, file_type.upper())
+    if len(points):
+        return _from_points(path, points, file_type.upper())
+    raise SignalError(path, "has no faces and no normals", "give a mesh with faces, or points")
 
 
-def _points_with_normals(scene) -> Tuple[np.ndarray, Optional[np.ndarray]]:
+def _single_mesh(scene):
+    """The mesh of a scene that holds one as it stands, without the copies that moving it takes."""
+    nodes = scene.graph.nodes_geometry
+    if len(nodes) != 1:
+        return None
+    transform, name = scene.graph[nodes[0]]
+    mesh = scene.geometry[name]
+    return mesh if (transform == np.eye(4)).all() and hasattr(mesh, "faces") else None
+
+
+def _ply_points(scene) -> Tuple[np.ndarray, Optional[np.ndarray]]:
     """The vertices and normals of a PLY point cloud, which trimesh has in the file's own columns only."""
     for geometry in scene.geometry.values():
         columns = geometry.metadata.get("_ply_raw", {}).get("vertex", {}).get("data")
-        names = ("x", "y", "z", "nx", "ny", "nz")
-        try:
-            with np.errstate(invalid="ignore"):
-                table = np.stack([np.asarray(columns[name], np.float64).ravel() for name in names], axis=1)
-        except (KeyError, TypeError, ValueError, IndexError):
-            continue
-        return table[:, :3], table[:, 3:]
+        for names in (("x", "y", "z", "nx", "ny", "nz"), ("x", "y", "z")):
+            try:
+                with np.errstate(invalid="ignore"):
+                    table = np.stack([np.asarray(columns[name], np.float64).ravel() for name in names], axis=1)
+            except (KeyError, TypeError, ValueError, IndexError):
+                continue
+            return table[:, :3], table[:, 3:] if len(names) == 6 else None
     return np.empty((0, 3)), None
 
 
 def _from_mesh(
-    path: Path, file_type: str, vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]
+    path: Path,
+    file_type: str,
+    vertices: Float[np.ndarray, "v 3"],
+    faces: Int[np.ndarray, "f 3"],
+    report: Report,
 ) -> ShapeSignal:
     import trimesh
 
     warnings: List[str] = []
     if vertices.shape[1:] != (3,) or faces.min() < 0 or faces.max() >= len(vertices):
         raise SignalError(path, "has faces with vertices that are not there", "export the mesh again")
-    used, faces = np.unique(faces, return_inverse=True)
-    vertices, faces = vertices[used], faces.reshape(-1, 3)
+    used = np.zeros(len(vertices), bool)
+    used[faces] = True
+    vertices, faces = vertices[used], (np.cumsum(used) - 1)[faces]
     _check_finite(path, "vertices", vertices)
     vertices, center, scale = _into_cube(path, vertices)
     _check_not_flat(path, vertices)
 
+    report(f"joining the vertices of {path.name}", 1, 5)
     # Formats repeat vertices per face, seam or normal; the surface is one only once they are shared.
     first, merged = trimesh.grouping.unique_rows(vertices, digits=8)
     vertices, faces = vertices[first], merged[faces]
     a, b, c = faces.T
-    faces = np.ascontiguousarray(faces[(a != b) & (b != c) & (c != a)], dtype=np.int64)
+    faces = without_repeated_faces(faces[(a != b) & (b != c) & (c != a)].astype(np.int64), len(vertices))
     if not len(faces):
         raise SignalError(path, "has no face with an area", "export the mesh again")
-    faces = _oriented_alike(path, faces, vertices, warnings)
-    watertight = bool(trimesh.Trimesh(vertices, faces, process=False).is_watertight)
-    corners = vertices[faces]
-    faces = faces[np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]).any(axis=1)]
+    report(f"orienting the faces of {path.name}", 2, 5)
+    faces, watertight = oriented_outward(path, vertices, faces, warnings)
+    # Only now: between two faces, one without an area may be what connects them.
+    faces = np.ascontiguousarray(faces[_have_area(vertices, faces)])
     if not len(faces):
         raise SignalError(path, "has no face with an area", "export the mesh again")
-    shape = ShapeSignal(
-        path=path,
-        source="mesh",
-        center=center,
-        scale=scale,
-        vertices=np.ascontiguousarray(vertices),
-        faces=np.ascontiguousarray(faces),
-        watertight=watertight,
-        sign_rule="inside where the generalised winding number is above 1/2",
-        metadata={"format": file_type.upper(), "vertices": len(vertices), "faces": len(faces)},
-        warnings=warnings,
-    )
-    if shape.enclosed_volume() < 0:
-        shape.faces = np.ascontiguousarray(faces[:, ::-1])
-        warnings.append(f"{path}: the faces point inward; they are turned around")
+    report(f"measuring winding numbers of {path.name}", 3, 5)
+    windings = winding_numbers(vertices, faces)
+    report(f"looking for hidden faces of {path.name}", 4, 5)
+    shells = None
+    outer = outer_surface(vertices, faces, windings)
+    if outer is not None:
+        warnings.append(f"{path}: parts of the surface lie inside the solid; they are left out")
+        shells = Shells(vertices, outer.shells)
+        vertices, faces = outer.vertices, outer.faces
+        windings = winding_numbers(shells.vertices, shells.faces)
     if not watertight:
         warnings.append(
             f"{path}: is not watertight; inside is where the generalised winding number is above 1/2 "
             "(Jacobson et al. 2013; Barill et al. 2018), a guess across the holes"
         )
+    shape = ShapeSignal(
+        path=path,
+        source="mesh",
+        center=center,
+        scale=scale,
+        vertices=vertices,
+        faces=faces,
+        shells=shells,
+        watertight=watertight,
+        sign_rule="inside where the generalised winding number is above 1/2",
+        metadata={"format": file_type.upper(), "vertices": len(vertices), "faces": len(faces)},
+        warnings=warnings,
+    )
+    shape._windings = windings
     return shape
 
 
-def _oriented_alike(
-    path: Path, faces: Int[np.ndarray, "f 3"], vertices: Float[np.ndarray, "v 3"], warnings: List[str]
-) -> Int[np.ndarray, "f 3"]:
-    """Turns single faces that point the other way than the rest of their patch."""
-    import igl
-    import trimesh
-
-    if trimesh.Trimesh(vertices, faces, process=False).is_winding_consistent:
-        return faces
-    aligned, patch = igl.bfs_orient(faces)
-    turned = (aligned != faces).any(axis=1)
-    # Which of a patch's two sides is out is decided by most of its faces.
-    counts = np.bincount(patch)
-    mostly = np.bincount(patch, weights=turned) > counts / 2
-    wrong = turned != mostly[patch]
-    if wrong.any():
-        warnings.append(f"{path}: {int(wrong.sum())} of {len(faces)} faces point the wrong way; they are turned around")
-    return np.where(wrong[:, None], faces[:, ::-1], faces)
+def _have_area(vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]) -> Bool[np.ndarray, " f"]:
+    batch, found = 2**16, np.empty(len(faces), bool)
+    for start in range(0, len(faces), batch):
+        a, b, c = np.moveaxis(vertices[faces[start : start + batch]], 1, 0)
+        found[start : start + batch] = np.cross(b - a, c - a).any(axis=1)
+    return found
 
 
 def _from_archive(path: Path) -> ShapeSignal:
@@ -175,9 +206,9 @@ def _from_archive(path: Path) -> ShapeSignal:
         problem = "holds pickled Python objects" if "allow_pickle" in str(error) else "is cut or no .npz file"
         raise SignalError(path, problem, "save it again with numpy.savez") from error
     distances = next((arrays[name] for name in _DISTANCE_NAMES if name in arrays), None)
-    if "points" not in arrays or (distances is None and "normals" not in arrays):
+    if "points" not in arrays:
         found = ", ".join(names) or "nothing"
-        raise SignalError(path, f"holds {found}", "it needs points with distances (or sdf), or points with normals")
+        raise SignalError(path, f"holds {found}", "it needs points, with distances (or sdf), normals or alone")
     for name, array in arrays.items():
         if array.dtype.kind not in "iuf":
             raise SignalError(path, f"{name} are {array.dtype} instead of real numbers", "save integers or floats")
@@ -188,6 +219,8 @@ def _from_archive(path: Path) -> ShapeSignal:
         if distances.size != len(points):
             raise SignalError(path, f"{len(points)} points have {distances.size} distances", "save one for each")
         return _from_distances(path, points, np.asarray(distances, np.float64).ravel(), "NPZ")
+    if "normals" not in arrays:
+        return _from_points(path, points, "NPZ")
     if arrays["normals"].shape != points.shape:
         raise SignalError(path, f"{len(points)} points have normals {arrays['normals'].shape}", "save one for each")
     return _from_normals(path, points, np.asarray(arrays["normals"], np.float64), "NPZ")
@@ -202,6 +235,8 @@ def _read_text(path: Path) -> np.ndarray:
             first = file.readline()
             while first.lstrip().startswith("#"):
                 first = file.readline()
+            if path.suffix.lower() == ".pts" and first.strip().isdecimal():
+                first = file.readline()  # How many points there are.
             delimiter = "," if "," in first else None
             if not any(_is_number(field) for field in first.split(delimiter)):
                 first = file.readline()  # A line of column names.
@@ -221,13 +256,42 @@ def _is_number(text: str) -> bool:
 
 
 def _from_columns(path: Path, table: np.ndarray) -> ShapeSignal:
-    if table.ndim != 2 or table.shape[1] not in (4, 6):
+    file_format = path.suffix[1:].upper()
+    if file_format == "PTS" and table.shape[1] in (4, 6, 7):
+        # An intensity, colours or both; normals are told from colours by their length.
+        directions = table[:, 3:] if table.shape[1] == 6 else np.zeros(1)
+        table = table if np.allclose((directions**2).sum(axis=-1), 1.0, atol=0.01) else table[:, :3]
+    if table.ndim != 2 or table.shape[1] not in (3, 4, 6):
         raise SignalError(path, f"has the shape {table.shape}", _SAMPLES_ADVICE)
     table = np.asarray(table, np.float64)
-    file_format = path.suffix[1:].upper()
+    if table.shape[1] == 3:
+        return _from_points(path, table, file_format)
     if table.shape[1] == 4:
         return _from_distances(path, table[:, :3], table[:, 3], file_format)
     return _from_normals(path, table[:, :3], table[:, 3:], file_format)
+
+
+def _from_expe(path: Path) -> ShapeSignal:
+    """Points and normals of a .pts file in the binary Expe format: named properties of so many bytes each."""
+    data = path.read_bytes()
+    header, found, body = data.partition(b"\ndata\n")
+    try:
+        words = [line.split() for line in header.decode("ascii").splitlines() if line.strip()]
+        sizes = {name: int(size) for key, name, size in (w for w in words if w[0] == "property")}
+        count = next(int(w[1]) for w in words if w[0] == "nofpoints")
+        if b"Binary" not in header or not found or not {sizes["position"], sizes.get("normal", 12)} <= {12, 24}:
+            raise ValueError
+        kinds = [
+            (name, f"<f{size // 3}" if size in (12, 24) else "u1", size if size not in (12, 24) else 3)
+            for name, size in sizes.items()
+        ]
+        rows = np.frombuffer(body, np.dtype(kinds), count)
+    except (ValueError, KeyError, IndexError, StopIteration) as error:
+        raise SignalError(path, "is cut or no binary Expe point set", "export the points again") from error
+    points = rows["position"].astype(np.float64)
+    if "normal" in sizes:
+        return _from_normals(path, points, rows["normal"].astype(np.float64), "PTS")
+    return _from_points(path, points, "PTS")
 
 
 def _from_distances(path: Path, points: np.ndarray, distances: np.ndarray, file_format: str) -> ShapeSignal:
@@ -259,6 +323,8 @@ def _from_distances(path: Path, points: np.ndarray, distances: np.ndarray, file_
 
 
 def _from_normals(path: Path, points: np.ndarray, normals: np.ndarray, file_format: str) -> ShapeSignal:
+    import trimesh
+
     warnings: List[str] = []
     _check_points(path, points)
     _check_finite(path, "normals", normals)
@@ -267,29 +333,73 @@ def _from_normals(path: Path, points: np.ndarray, normals: np.ndarray, file_form
         raise SignalError(path, f"{int((length == 0).sum())} normals have no length", "drop these points")
     points, center, scale = _into_cube(path, points)
     _check_not_flat(path, points)
+    first, merged = trimesh.grouping.unique_rows(points, digits=8)
+    # Points that come twice, as at a mesh's seams, have the mean of their normals.
+    sums = np.stack([np.bincount(merged, (normals / length)[:, i]) for i in range(3)], axis=1)
+    length = np.linalg.norm(sums, axis=1, keepdims=True)
+    known = length[:, 0] > 1e-6
+    points, normals = points[first][known], sums[known] / length[known]
+    _check_count(path, points)
     shape = ShapeSignal(
         path=path,
         source="oriented-points",
         center=center,
         scale=scale,
         points=points,
-        normals=normals / length,
-        sign_rule="by the tangent plane of the nearest sample (Hoppe et al. 1992)",
+        normals=normals,
+        sign_rule="inside where the generalised winding number of the points and their normals is above 1/2",
         metadata={"format": file_format, "points": len(points)},
         warnings=warnings,
     )
     if shape.enclosed_volume() < 0:
-        shape.normals = -normals / length
+        shape.normals = -normals
         warnings.append(f"{path}: the normals point inward; they are turned around")
     return shape
 
 
+def _from_points(path: Path, points: np.ndarray, file_format: str) -> ShapeSignal:
+    import trimesh
+
+    _check_points(path, points)
+    points, center, scale = _into_cube(path, points)
+    _check_not_flat(path, points)
+    points = points[np.sort(trimesh.grouping.unique_rows(points, digits=8)[0])]
+    _check_count(path, points)
+    with progress_bar(long=len(points) > 2**18) as report:
+        report(f"telling inside from outside of {path.name}", 0, 1)
+        found = oriented_points(points)
+    if found is None:
+        raise SignalError(path, "the points shut nothing off that would be inside", "give normals or a denser set")
+    warnings = []
+    if found.moved:
+        warnings.append(
+            f"{path}: the points scatter by about {found.scatter * scale:.2g} around a smooth surface; "
+            "they are moved onto it"
+        )
+    return ShapeSignal(
+        path=path,
+        source="points",
+        center=center,
+        scale=scale,
+        points=found.points,
+        normals=found.normals,
+        sign_rule="inside where the generalised winding number of the points and of normals that are estimated and "
+        "turned to the outside by a flood fill is above 1/2",
+        metadata={"format": file_format, "points": len(found.points)},
+        warnings=warnings,
+    )
+
+
 def _check_points(path: Path, points: np.ndarray) -> None:
-    if len(points) < MIN_POINTS:
-        raise SignalError(path, f"has {len(points)} points", f"give at least {MIN_POINTS}")
+    _check_count(path, points)
     _check_finite(path, "points", points)
     if not np.ptp(points, axis=0).any():
         raise SignalError(path, "all points are the same", "there is nothing to fit")
+
+
+def _check_count(path: Path, points: np.ndarray) -> None:
+    if len(points) < MIN_POINTS:
+        raise SignalError(path, f"has {len(points)} points", f"give at least {MIN_POINTS}")
 
 
 def _check_finite(path: Path, what: str, rows: np.ndarray) -> None:

@@ -1,0 +1,237 @@
+"""Training samples of a shape, drawn ahead of time by a process of low priority.
+
+Measuring distances holds Python's global lock, so a thread would stop training. The process is a plain Python with this
+module, not one of multiprocessing's: those import the main program again, which for a trainer takes seconds and
+memory, and which fails in scripts without a main guard.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import weakref
+from typing import Any, Dict, List, Optional, Tuple
+
+import numpy as np
+from jaxtyping import Float
+
+from winner_ns.signals.shape import ShapeSignal
+
+AHEAD = 2
+"""Blocks that are drawn before they are asked for; they and the current one are all that is kept."""
+
+Block = Tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, " n"]]
+
+
+def block_seed(seed: int, number: int) -> int:
+    """What a block of that number is drawn with."""
+    return int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0])
+
+
+def draw_block(shape: ShapeSignal, block_size: int, seed: int, number: int) -> Block:
+    """Points and signed distances as `ShapeSignal.sample` gives them, the same for the same seed and number."""
+    return shape.sample(block_size, block_seed(seed, number))
+
+
+class ShapeSampler:
+    """Endless training samples of a shape, in blocks that depend on the seed and their number alone.
+
+    Where no process can be started, or it dies, blocks are drawn when they are asked for.
+
+        with ShapeSampler(shape, 2**18, seed=0) as sampler:
+            points, distances = sampler.block(0)
+
+    Args:
+        shape: what is sampled.
+        block_size: samples in a block.
+        seed: any integer from 0.
+        background: draw ahead in another process, from now on; else in this one, when asked.
+        first: the block that is going to be asked for first.
+    """
+
+    def __init__(self, shape: ShapeSignal, block_size: int, seed: int, background: bool = True, first: int = 0) -> None:
+        self.shape, self.block_size, self.seed = shape, block_size, seed
+        self._last: Optional[Tuple[int, Block]] = None
+        self._worker = _start((shape, block_size, seed)) if background else None
+        if self._worker is not None:
+            self._worker.want(range(first, first + AHEAD))
+            # Also where the sampler is forgotten or the program ends.
+            weakref.finalize(self, self._worker.stop)
+
+    @property
+    def in_background(self) -> bool:
+        """Whether another process is at work."""
+        return self._worker is not None and self._worker.alive
+
+    def block(self, number: int) -> Block:
+        """The block of that number, from 0; waits where it is not ready. The following ones are drawn next.
+
+        Raises:
+            SignalError: the shape cannot be sampled.
+        """
+        if self._last is not None and self._last[0] == number:
+            return self._last[1]
+        block = self._worker.take(number) if self.in_background else None
+        if block is None:
+            block = draw_block(self.shape, self.block_size, self.seed, number)
+        self._last = (number, block)
+        return block
+
+    def close(self) -> None:
+        """Ends the other process; blocks are drawn in this one from then on."""
+        if self._worker is not None:
+            self._worker.stop()
+
+    def __enter__(self) -> ShapeSampler:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __getstate__(self) -> Dict[str, Any]:
+        return {"shape": self.shape, "block_size": self.block_size, "seed": self.seed, "background": self.in_background}
+
+    def __setstate__(self, state: Dict[str, Any]) -> None:
+        self.__init__(**state)
+
+
+class _Worker:
+    """The other process as seen from here, and what it has sent."""
+
+    def __init__(self, process: subprocess.Popen, task: tuple) -> None:
+        self._process, self._owner = process, os.getpid()
+        self._ended = False
+        self._wanted: List[int] = []
+        self._ready: Dict[int, Any] = {}
+        self._news = threading.Condition()
+        self._messages: queue.SimpleQueue = queue.SimpleQueue()
+        self._messages.put(task)
+        for work in (self._write, self._read):
+            threading.Thread(target=work, daemon=True).start()
+
+    @property
+    def alive(self) -> bool:
+        # A forked process has the object, but not the threads behind it.
+        return not self._ended and os.getpid() == self._owner
+
+    def want(self, numbers: range) -> None:
+        with self._news:
+            self._wanted = list(numbers)
+            self._ready = {number: self._ready[number] for number in numbers if number in self._ready}
+            self._messages.put([number for number in numbers if number not in self._ready])
+
+    def take(self, number: int) -> Optional[Block]:
+        """Waits for a block and has the next ones drawn; None where the process has ended."""
+        self.want(range(number, number + 1 + AHEAD))
+        with self._news:
+            while number not in self._ready and not self._ended:
+                self._news.wait(1.0)
+            block = self._ready.pop(number, None)
+        if isinstance(block, Exception):
+            raise block
+        return block
+
+    def stop(self) -> None:
+        if os.getpid() != self._owner:
+            return
+        self._end()
+        self._process.kill()
+        self._process.wait()
+
+    def _end(self) -> None:
+        with self._news:
+            self._ended = True
+            self._ready.clear()
+            self._news.notify_all()
+        self._messages.put(None)
+
+    def _write(self) -> None:
+        try:
+            with self._process.stdin as pipe:
+                while (message := self._messages.get()) is not None:
+                    pickle.dump(message, pipe, protocol=5)
+                    pipe.flush()
+        except Exception:  # Any type: then blocks are drawn in this process, which says what is wrong.
+            self._end()
+
+    def _read(self) -> None:
+        try:
+            with self._process.stdout as pipe:
+                while True:
+                    number, block = pickle.load(pipe)
+                    with self._news:
+                        if number in self._wanted and not self._ended:
+                            self._ready[number] = block
+                            self._news.notify_all()
+        except Exception:  # Any type: whatever the last bytes of a process that died are taken for.
+            self._end()
+            self._process.wait()
+
+
+def _start(task: tuple) -> Optional[_Worker]:
+    """Starts the other process; None where that cannot be done."""
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-c", "from winner_ns.signals.shape_sampler import _serve; _serve()"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            # One thread: the others are training's.
+            env={
+                **os.environ,
+                "IGL_NUM_THREADS": "1",
+                "OMP_NUM_THREADS": "1",
+                "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
+            },
+        )
+    except (OSError, TypeError, ValueError):
+        return None
+    return _Worker(process, task)
+
+
+def _serve() -> None:
+    """What the other process does: draws the blocks that are wanted, in their order, until nobody listens."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The main process gets Ctrl-C too, and ends this one.
+    if hasattr(os, "nice"):
+        os.nice(10)
+    incoming, output = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    # Blocks alone go through the pipe, whatever libraries print.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    shape, block_size, seed = pickle.load(incoming)
+    wanted: List[int] = []
+    news = threading.Condition()
+
+    def listen() -> None:
+        try:
+            while True:
+                numbers = pickle.load(incoming)
+                with news:
+                    wanted[:] = numbers
+                    news.notify()
+        finally:
+            os._exit(0)
+
+    threading.Thread(target=listen, daemon=True).start()
+    parent = os.getppid()
+    while True:
+        with news:
+            while not wanted:
+                # The pipe stays open where the main process has left children behind.
+                if os.getppid() != parent:
+                    os._exit(0)
+                news.wait(1.0)
+            number = wanted[0]
+        try:
+            block: Any = draw_block(shape, block_size, seed, number)
+        except Exception as error:  # Any type: it is raised where the block is asked for.
+            block = error
+        pickle.dump((number, block), output, protocol=5)
+        output.flush()
+        with news:
+            if number in wanted:
+                wanted.remove(number)
