@@ -42,7 +42,7 @@ class SignalDataManagerConfig(DataManagerConfig):
     read: ReadOptions = field(default_factory=ReadOptions)
     """Which part of a sound is read, and how."""
     shape_samples: int = 524288
-    """Points drawn from a shape for training: on, near and away from its surface."""
+    """Points drawn from a shape at a time: near and away from its surface; others follow after some passes."""
     shape_loss: Literal["distance", "occupancy", "eikonal"] = "distance"
     """What shapes are fitted by: the squashed signed distance, tanh(distance / 0.02); the sign of it alone; or the
     surface and its normals alone, with SIREN's eikonal loss (arXiv 2006.09661), which needs no distances."""
@@ -178,7 +178,7 @@ class SignalDataManager(DataManager):
         target = self.target
         if target is None:
             return self.config.batch_size or 0
-        size = target.split.train_size if isinstance(target, GridTarget) else len(target.points)
+        size = target.split.train_size if isinstance(target, GridTarget) else target.count
         return min(self.config.batch_size or size, size)
 
     def get_eval_rays_per_batch(self) -> int:

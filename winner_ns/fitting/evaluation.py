@@ -120,8 +120,8 @@ def _evaluate_shape(field: LoadedField, target: ShapeTarget, mesh_resolution: in
     figures: Dict[str, float] = {}
     if target.signal.source == "distances":
         # Nothing but the given samples is known: their signs are compared where they lie.
-        points, values = target.points[:VOLUME_POINTS], target.values[:VOLUME_POINTS, 0]
-        figures["iou"] = intersection_over_union(values, fitted(points))
+        points, distances = target.signal.sample(min(VOLUME_POINTS, len(target.signal.points)), seed)
+        figures["iou"] = intersection_over_union(distances, fitted(points))
     else:
         # What the field believes to be inside far from the original counts as well.
         low, high = (bound[None] for bound in target.bounds)

@@ -26,7 +26,7 @@ class FieldConfig:
     family: Family = "winner"
     """winner: SIREN with noise adapted to the target; siren: plain; the others with their published defaults."""
     width: Optional[int] = None
-    """Neurons of every hidden layer; None: the kind's default (256, shapes 128)."""
+    """Neurons of every hidden layer; None: the kind's default (256)."""
     depth: Optional[int] = None
     """Number of hidden layers, the first one included; None: the kind's default (4)."""
     omega_0: float = 30.0

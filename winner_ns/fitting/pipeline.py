@@ -24,7 +24,7 @@ from winner_ns.fitting.datamanager import SignalDataManager, SignalDataManagerCo
 from winner_ns.fitting.evaluation import evaluate_field, pictures, quick_figures
 from winner_ns.fitting.metrics import psnr
 from winner_ns.fitting.model import SignalModel, SignalModelConfig
-from winner_ns.fitting.target import GridTarget, Target
+from winner_ns.fitting.target import GridTarget, ShapeTarget, Target
 from winner_ns.viewing.panel import SignalPanel
 
 FIGURES_EVERY = 1.0
@@ -123,6 +123,7 @@ class SignalPipeline(VanillaPipeline):
         callbacks.append(
             TrainingCallback([TrainingCallbackLocation.AFTER_TRAIN_ITERATION], self._show_figures_at_times)
         )
+        callbacks.append(TrainingCallback([TrainingCallbackLocation.AFTER_TRAIN], self._end_drawing))
         if self.config.write_results and attributes.trainer is not None and attributes.trainer.local_rank == 0:
             started = time()
 
@@ -131,6 +132,10 @@ class SignalPipeline(VanillaPipeline):
 
             callbacks.append(TrainingCallback([TrainingCallbackLocation.AFTER_TRAIN], finish))
         return callbacks
+
+    def _end_drawing(self, step: int) -> None:
+        if isinstance(self.datamanager.target, ShapeTarget):
+            self.datamanager.target.close()
 
     def _show_figures_at_times(self, step: int) -> None:
         if self.panel.viewer is not None and time() - self._figures_shown > FIGURES_EVERY:

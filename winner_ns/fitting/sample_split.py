@@ -112,14 +112,30 @@ class SampleSplit:
             batch_size: samples for this process; 0, or as many as there are, is every training sample.
             rank, world_size: which share of a distributed step.
         """
-        if batch_size <= 0 or batch_size * world_size >= self.train_size:
-            return self.train_samples(np.arange(rank, self.train_size, world_size))
-        positions = np.arange(batch_size) + (step * world_size + rank) * batch_size
-        epochs, within = positions // self.train_size, positions % self.train_size
+        epochs, within = self._order(step, batch_size, rank, world_size)
+        if self._whole(batch_size, world_size):
+            return self.train_samples(within)
         numbers = np.concatenate(
             [permute(within[epochs == e], self.train_size, self._key(2 + int(e))) for e in np.unique(epochs)]
         )
         return self.train_samples(numbers)
+
+    def passes(self, step: int, batch_size: int, rank: int = 0, world_size: int = 1) -> Int[np.ndarray, " n"]:
+        """How often training has been through all samples before each one of a `batch`."""
+        return self._order(step, batch_size, rank, world_size)[0]
+
+    def _whole(self, batch_size: int, world_size: int) -> bool:
+        return batch_size <= 0 or batch_size * world_size >= self.train_size
+
+    def _order(
+        self, step: int, batch_size: int, rank: int, world_size: int
+    ) -> Tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
+        """For each sample of a step: the pass through all of them, and its place in that."""
+        if self._whole(batch_size, world_size):
+            within = np.arange(rank, self.train_size, world_size)
+            return np.full(len(within), step), within
+        positions = np.arange(batch_size) + (step * world_size + rank) * batch_size
+        return positions // self.train_size, positions % self.train_size
 
     def _key(self, purpose: int) -> int:
         return (int(self.seed) << 32) + purpose

@@ -24,7 +24,7 @@ class KindSettings:
 SETTINGS: Dict[str, KindSettings] = {
     "image": KindSettings(width=256, depth=4, steps=1000, batch_size=8192, learning_rate=1e-3),
     "audio": KindSettings(width=256, depth=4, steps=2000, batch_size=8192, learning_rate=5e-4),
-    "shape": KindSettings(width=128, depth=4, steps=1500, batch_size=8192, learning_rate=1e-3),
+    "shape": KindSettings(width=256, depth=4, steps=2500, batch_size=8192, learning_rate=1e-3),
     "volume": KindSettings(width=256, depth=4, steps=2000, batch_size=8192, learning_rate=1e-3),
     "video": KindSettings(width=256, depth=4, steps=2000, batch_size=8192, learning_rate=1e-3),
 }

@@ -17,6 +17,7 @@ from winner_ns.errors import SignalError
 from winner_ns.fitting.interpolation import interpolation_error
 from winner_ns.fitting.sample_split import SampleSplit, parse_holdout
 from winner_ns.signals import GridSignal, ReadOptions, ShapeSignal, load_signal
+from winner_ns.signals.shape_sampler import ShapeSampler, block_seed, draw_block
 from winner_ns.spectrum import TargetSpectrum
 from winner_ns.spectrum.inspection import target_spectrum
 from winner_ns.spectrum.target import DISTANCE_SCALE, grid_spectrum
@@ -24,6 +25,8 @@ from winner_ns.spectrum.target import DISTANCE_SCALE, grid_spectrum
 QUIET_BELOW = 0.05
 """Standard deviation of the normalised training samples below which they are scaled up for training."""
 QUIET_TO = 0.2
+PASSES = 8
+"""Training's passes through a shape's points before others are drawn: drawing takes longer than one."""
 BLOCK = 2**20
 
 
@@ -61,7 +64,7 @@ class GridTarget:
 
 @dataclass
 class ShapeTarget:
-    """A shape as training sees it, at points drawn once, near the surface.
+    """A shape as training sees it, at points near its surface that are drawn anew every `PASSES` passes.
 
     Values by loss. distance: tanh(signed distance / DISTANCE_SCALE); occupancy: its sign; eikonal: 1 and the unit
     normal on the surface, zeros elsewhere (`eikonal_loss`).
@@ -69,16 +72,55 @@ class ShapeTarget:
 
     signal: ShapeSignal
     loss: str
-    points: Float[np.ndarray, "n 3"]
-    values: Float[np.ndarray, "n c"]
-    order: SampleSplit
+    count: int
+    """Points that are drawn at a time."""
+    seed: int
     spectrum: TargetSpectrum
     warnings: List[str] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.order = SampleSplit((self.count,), None, self.seed)
+        self._sampler: Optional[ShapeSampler] = None
+        self._drawn = (0, *self._draw(0))
+
     def batch(self, step: int, batch_size: int, rank: int, world_size: int) -> Tuple[Tensor, Tensor]:
-        """Points [n, 3] of the unit cube and the field's target values [n, 1] of one step."""
+        """Points [n, 3] of the unit cube and the field's target values [n, c] of one step."""
         chosen = self.order.batch(step, batch_size, rank, world_size)
-        return torch.from_numpy(self.points[chosen]), torch.from_numpy(self.values[chosen])
+        passes = self.order.passes(step, batch_size, rank, world_size)
+        if passes[-1] >= 1 and self._sampler is None and self._distances_take_time:
+            # By now training is known to last; the other process has the remaining passes' time.
+            self._sampler = ShapeSampler(self.signal, self.count, self.seed, first=int(passes[0]) // PASSES + 1)
+        parts = []
+        for block in np.unique(passes // PASSES):
+            points, values = self._block(int(block))
+            part = chosen[passes // PASSES == block]
+            parts.append((torch.from_numpy(points[part]), torch.from_numpy(values[part])))
+        points, values = zip(*parts)
+        return (points[0], values[0]) if len(parts) == 1 else (torch.cat(points), torch.cat(values))
+
+    def close(self) -> None:
+        """Ends the process that draws ahead; training is over."""
+        if self._sampler is not None:
+            self._sampler.close()
+
+    @property
+    def _distances_take_time(self) -> bool:
+        return self.loss != "eikonal" and self.signal.source != "distances"
+
+    def _block(self, number: int) -> Tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, "n c"]]:
+        if self._drawn[0] != number:
+            self._drawn = (number, *self._draw(number))
+        return self._drawn[1:]
+
+    def _draw(self, number: int) -> Tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, "n c"]]:
+        if self.loss == "eikonal":
+            return _surface_and_space(self.signal, self.count, block_seed(self.seed, number))
+        if self._sampler is not None:
+            points, distances = self._sampler.block(number)
+        else:
+            points, distances = draw_block(self.signal, self.count, self.seed, number)
+        values = np.tanh(distances / DISTANCE_SCALE) if self.loss == "distance" else np.where(distances < 0, -1.0, 1.0)
+        return points, values[:, None].astype(np.float32)
 
     @property
     def bounds(self) -> Tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"]]:
@@ -117,7 +159,7 @@ def load_target(
         kind: "auto" or a kind.
         holdout: none, every-second or a fraction.
         read: the fields of a ReadOptions.
-        shape_samples: points drawn from a shape.
+        shape_samples: points drawn from a shape at a time.
         seed: of the split, the order and the points.
         shape_loss: distance, occupancy or eikonal.
 
@@ -204,21 +246,8 @@ def _gaps_filled(samples: np.ndarray, heldout: np.ndarray) -> np.ndarray:
 
 
 def _shape_target(signal: ShapeSignal, count: int, loss: str, seed: int) -> ShapeTarget:
-    if loss == "eikonal":
-        points, values = _surface_and_space(signal, count, seed)
-    else:
-        points, distances = signal.sample(count, seed)
-        values = np.tanh(distances / DISTANCE_SCALE) if loss == "distance" else np.where(distances < 0, -1.0, 1.0)
-        values = values[:, None].astype(np.float32)
-    return ShapeTarget(
-        signal=signal,
-        loss=loss,
-        points=np.ascontiguousarray(points, dtype=np.float32),
-        values=values,
-        order=SampleSplit((len(points),), None, seed),
-        spectrum=target_spectrum(signal, squashed=loss != "eikonal"),
-        warnings=list(signal.warnings),
-    )
+    spectrum = target_spectrum(signal, loss)
+    return ShapeTarget(signal, loss, count, seed, spectrum, list(signal.warnings))
 
 
 def _surface_and_space(signal: ShapeSignal, count: int, seed: int) -> Tuple[np.ndarray, np.ndarray]:

@@ -120,15 +120,15 @@ def _nyquist(signal: Union[GridSignal, ShapeSignal]) -> Tuple[float, ...]:
     return (np.pi * (SHAPE_RESOLUTION - 1) / 2,) * 3 if signal.kind == "shape" else signal.nyquist
 
 
-def target_spectrum(signal: Union[GridSignal, ShapeSignal], squashed: bool = True) -> TargetSpectrum:
+def target_spectrum(signal: Union[GridSignal, ShapeSignal], loss: str = "distance") -> TargetSpectrum:
     """The spectrum of what a field would be trained on, from all samples of a signal.
 
     Args:
         signal: any.
-        squashed: of shapes, whether the field is trained on tanh(distance / DISTANCE_SCALE) or on the distance itself.
+        loss: of shapes, distance, occupancy or eikonal. The last one trains the distance itself, not its tanh.
     """
     if signal.kind == "shape":
-        return shape_spectrum(shape_target(signal, squashed), SHAPE_RESOLUTION)
+        return shape_spectrum(shape_target(signal, squashed=loss != "eikonal"), SHAPE_RESOLUTION, loss)
     return grid_spectrum(signal.kind, signal.samples, signal.nyquist, signal.value_offset)
 
 

@@ -12,7 +12,6 @@ from winner_ns.spectrum.band import SineNetwork, initial_band
 from winner_ns.spectrum.centroid import centroid_of_function, spectral_centroid
 from winner_ns.spectrum.laws import (
     LAWS,
-    PURPOSES,
     ExplicitLaw,
     MatchingLaw,
     NoiseScales,
@@ -23,8 +22,10 @@ from winner_ns.spectrum.laws import (
 DISTANCE_SCALE = 0.02
 """delta: a shape's training target is tanh(distance / delta), distances in units of the unit cube."""
 
-SHAPE_KAPPA = 1.4
-"""kappa for shapes, whose training points are drawn without end, so that there is nothing to interpolate between."""
+SHAPE_KAPPA: Dict[str, float] = {"distance": 4.0, "occupancy": 1.4, "eikonal": 4.0}
+"""kappa for shapes, by what they are trained with. Training points are drawn without end, so that there is nothing to
+interpolate between, and a squashed distance is constant almost everywhere, so that its centroid says less than its edge
+needs (docs/shapes.md). Signs alone leave specks where the band is wide."""
 
 BRIGHT: Dict[int, float] = {1: 0.5, 2: 0.33}
 """psi, by the number of coordinates (0.33 from three on), above which the samples do not tell what lies between them:
@@ -55,11 +56,12 @@ def grid_spectrum(
 
 
 def shape_spectrum(
-    target: Callable[[Float[np.ndarray, "n 3"]], Float[np.ndarray, " n"]], resolution: int = 64
+    target: Callable[[Float[np.ndarray, "n 3"]], Float[np.ndarray, " n"]], resolution: int = 64, loss: str = "distance"
 ) -> TargetSpectrum:
-    """The spectrum of a shape's training target (a function on the unit cube), from a grid of `resolution`^3."""
+    """The spectrum of a shape's training target (a function on the unit cube), from a grid of `resolution`^3; loss is
+    a key of SHAPE_KAPPA."""
     psi, omega = centroid_of_function(target, dimensions=3, resolution=resolution)
-    return TargetSpectrum("shape", 3, 1, psi, omega)
+    return TargetSpectrum("shape", 3, 1, psi, omega, kappa=SHAPE_KAPPA[loss])
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def choose_noise(
         target: what was measured.
         network: the sine network that is to be initialised.
         law: a name of LAWS.
-        purpose: kappa of the matching law by name or number; None is 0.5, for shapes SHAPE_KAPPA. "interpolate", asked
+        purpose: kappa of the matching law by name or number; None is the target's own. "interpolate", asked
             for by name, means no noise where the spectrum is too bright to interpolate (`BRIGHT`): that is best at
             withheld samples, and useless at the fitted ones.
         s0, s1: for the explicit law; given with another law they are an error.
@@ -135,7 +137,7 @@ def choose_noise(
         scales: NoiseScales = ExplicitLaw(s0 or 0.0, s1 or 0.0)(target, network)
     elif law == "matching":
         if purpose is None:
-            kappa = SHAPE_KAPPA if target.kind == "shape" else PURPOSES["interpolate"]
+            kappa = target.kappa
         else:
             kappa = 0.0 if bright and purpose == "interpolate" else kappa_of(purpose)
         scales = MatchingLaw(kappa)(target, network)
