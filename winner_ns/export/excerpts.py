@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 MOST_SHOWN = 2**19
 """Samples that a picture shows: of larger images every second (third, …) pixel, of larger sounds the start."""
-MESH_RESOLUTION = 128
+MESH_RESOLUTION = 256
 """Grid points per axis of the meshes that are shown."""
 
 Cut = Tuple[Optional[int], ...]

@@ -31,7 +31,7 @@ VOLUME_POINTS = 200_000
 SURFACE_POINTS = 50_000
 
 
-def evaluate_field(field: LoadedField, target: Target, mesh_resolution: int = 128) -> Dict[str, float]:
+def evaluate_field(field: LoadedField, target: Target, mesh_resolution: int = 256) -> Dict[str, float]:
     """All figures of a fitted field that its kind knows.
 
     Grids: psnr (dB, range 2, at fitted samples), psnr_heldout and psnr_interpolation (at withheld samples); images
