@@ -8,8 +8,9 @@ INSTALLED := .venv/.installed
 demo: $(INSTALLED)
 	@$(BIN)/python -m winner_ns.demo
 
+# Some of them: make test TESTS=tests/test_siren.py
 test: $(INSTALLED)
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q $(TESTS)
 
 viewer-pictures: $(INSTALLED)
 	@$(BIN)/python -m winner_ns.demo.viewer_pictures

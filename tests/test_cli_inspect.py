@@ -82,7 +82,7 @@ def test_shape_is_measured_on_the_training_target(tmp_path: Path, capsys: pytest
     assert (result["kind"], result["shape"], result["channels"]) == ("shape", None, 1)
     psi, omega = centroid_of_function(lambda p: np.tanh((np.linalg.norm(p, axis=1) - 0.9) / DISTANCE_SCALE))
     assert result["psi"] == pytest.approx(psi, rel=0.02) and result["omega"] == pytest.approx(omega, rel=0.02)
-    assert result["network"]["width"] == 128
+    assert result["network"]["width"] == 256 and result["kappa"] == 4.0
     # The same from samples of its distance.
     points = np.random.default_rng(0).uniform(-1, 1, (60_000, 3))
     np.savez(tmp_path / "ball.npz", points=points, distances=np.linalg.norm(points, axis=1) - 0.9)

@@ -152,6 +152,7 @@ def _open_shape(programs: Programs, folder: Path, port: int) -> OpenViewer:
     data = folder / "pear.ply"
     pear().export(data)
     few = ["--pipeline.datamanager.shape-samples", "100000", "--pipeline.datamanager.batch-size", "4096"]
+    few += ["--pipeline.model.purpose", "1.4"]  # So small a network is left with specks by more.
     return _open(programs, data, port, "--max-num-iterations", "500", *few)
 
 

@@ -18,7 +18,7 @@ from winner_ns.demo.viewer_pictures import BROWSERS
 
 PATIENCE = 90.0
 """Seconds that a picture may take to be there, on a machine that is busy with other things."""
-QUIET = 300
+QUIET = 800
 """Milliseconds without a new picture, after the one that was waited for."""
 
 
@@ -148,8 +148,9 @@ class ViewerPage:
     # What is done ----------------------------------------------------------------------------------------------------
 
     def _done(self) -> None:
-        """Waits until the browser has told the viewer: of what is done within 50 ms, it only tells the last."""
-        self.page.evaluate("() => new Promise(done => setTimeout(done, 100))")
+        """Waits until the browser has told the viewer, and that has taken note: of what is done within 50 ms, it only
+        tells the last, and the viewer's threads take what follows too soon in any order."""
+        self.page.evaluate("() => new Promise(done => setTimeout(done, 250))")
 
     def choose(self, label: str, value: str) -> None:
         """Chooses from a dropdown."""
