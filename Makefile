@@ -8,9 +8,8 @@ INSTALLED := .venv/.installed
 demo: $(INSTALLED)
 	@$(BIN)/python -m winner_ns.demo
 
-# Some of them: make test TESTS=tests/test_siren.py
 test: $(INSTALLED)
-	@$(BIN)/python -m pytest -q $(TESTS)
+	@$(BIN)/python -m pytest -q
 
 viewer-pictures: $(INSTALLED)
 	@$(BIN)/python -m winner_ns.demo.viewer_pictures

@@ -18,7 +18,7 @@ import soundfile
 import trimesh
 from PIL import Image
 
-from winner_ns.demo.viewer_pictures import FLAGS, WATCH_PICTURES
+from winner_ns.demo.viewer_pictures import FLAGS, watched
 
 from .viewer_page import PATIENCE, ViewerPage, find_browser
 
@@ -248,7 +248,7 @@ def open_page(browser):
         pages.append(page)
         address = f"http://{HOST}:{viewer.port}"
         page.route(lambda url: not url.startswith((address, "data:", "blob:")), lambda route: route.abort())
-        page.add_init_script(WATCH_PICTURES)
+        watched(page)
         page.goto(address, wait_until="domcontentloaded")
         page.add_style_tag(content="* { box-shadow: none !important }")  # The panel's falls onto the picture.
         return ViewerPage(page, **settings)
