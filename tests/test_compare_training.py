@@ -254,7 +254,7 @@ def test_checkpoints_of_distributed_training_and_of_strangers(photo, compare, ru
 
 
 def test_a_field_that_diverges_leaves_the_others_alone(torus, compare, ns_train, runs):
-    flags = ("--data", torus, "--max-num-iterations", 15, "--pipeline.datamanager.shape-samples", 3000)
+    flags = ("--data", torus, "--max-num-iterations", 40, "--pipeline.datamanager.shape-samples", 3000)
     finished = compare(*flags, *SMALL, FIELDS, "broken=siren:lr=1e30", "winner")
     assert finished.status == 1 and "Traceback" not in finished.errors, finished.errors
     together = runs()[0]
@@ -264,7 +264,7 @@ def test_a_field_that_diverges_leaves_the_others_alone(torus, compare, ns_train,
     assert_same_weights(fitted, load_run(runs()[-1]))
     assert (together / "results" / "winner" / "torus-fitted.ply").exists()
     assert (together / "results" / "comparison.png").exists()
-    assert "iou" in run_figures(fitted)["figures"]
+    assert run_figures(fitted)["figures"]["iou"] > 0
     with pytest.raises(SignalError, match="broken"):
         load_runs(together)
 
