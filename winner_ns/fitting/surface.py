@@ -12,8 +12,7 @@ from jaxtyping import Float, Int
 
 from winner_ns.errors import SignalError
 from winner_ns.signals.load import load_signal
-from winner_ns.signals.quiet import quiet_stderr
-from winner_ns.signals.shape_file import MESH_SUFFIXES
+from winner_ns.signals.mesh_file import mesh_type, read_mesh_file
 
 LARGEST_COORDINATE = 1e30
 """Fourth powers of distances, which standard errors of squared distances need, stay finite below it."""
@@ -190,47 +189,18 @@ def read_surface(path: Path) -> SurfaceFile:
     Raises:
         SignalError: no such file, another kind of file, a damaged one, one without a surface.
     """
-    file_type = _mesh_type(path)
+    # What is wrong with a file that is not there, `load_signal` says.
+    file_type = mesh_type(path) if path.is_file() else None
     if file_type:
-        vertices, faces = _read_triangles(path, file_type)
-        if len(faces):
-            return SurfaceFile(path, *_checked(path, vertices, faces))
+        mesh = read_mesh_file(path, file_type)
+        if len(mesh.faces):
+            return SurfaceFile(path, *_checked(path, mesh.vertices, mesh.faces))
     shape = load_signal(path, "shape")
     if shape.source == "distances":
         raise SignalError(path, "has distances at points in place of a surface", "give a mesh, or points with normals")
     points = shape.points * shape.scale + shape.center
     _check_coordinates(path, points)
     return SurfaceFile(path, points, normals=shape.normals, warnings=list(shape.warnings))
-
-
-def _mesh_type(path: Path) -> Optional[str]:
-    try:
-        with open(path, "rb") as file:
-            head = file.read(4)
-    except OSError:
-        return None  # What is wrong with it, `load_signal` says.
-    if not head:
-        return None
-    if head.startswith(b"ply"):
-        return "ply"
-    if head == b"glTF":
-        return "glb"
-    suffix = path.suffix.lower()
-    return suffix[1:] if suffix in MESH_SUFFIXES else None
-
-
-def _read_triangles(path: Path, file_type: str) -> Tuple[np.ndarray, np.ndarray]:
-    import trimesh
-
-    try:
-        with quiet_stderr():
-            scene = trimesh.load_scene(path, file_type=file_type, process=False, skip_materials=True)
-            mesh = scene.to_mesh()
-        return np.array(mesh.vertices, np.float64), np.array(mesh.faces, np.int64)
-    except Exception as error:  # Any type: whatever its parsers stumble on in a damaged file.
-        raise SignalError(
-            path, f"is cut or no {file_type.upper()} file ({type(error).__name__})", "export the mesh again"
-        ) from error
 
 
 def _checked(

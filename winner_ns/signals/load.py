@@ -13,9 +13,10 @@ from winner_ns.signals.array import map_array
 from winner_ns.signals.audio import read_audio
 from winner_ns.signals.grid import GridSignal
 from winner_ns.signals.image import read_image
+from winner_ns.signals.mesh_file import MESH_SUFFIXES
 from winner_ns.signals.options import ReadOptions
 from winner_ns.signals.shape import ShapeSignal
-from winner_ns.signals.shape_file import MESH_SUFFIXES, TEXT_SUFFIXES, read_shape
+from winner_ns.signals.shape_file import TEXT_SUFFIXES, read_shape
 from winner_ns.signals.volume import read_video, read_volume
 
 KINDS = ("image", "audio", "shape", "volume", "video")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Tuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -13,8 +13,8 @@ from winner_ns.errors import SignalError
 from winner_ns.progress import Report, progress_bar
 from winner_ns.signals.array import open_array
 from winner_ns.signals.hidden_surface import outer_surface
+from winner_ns.signals.mesh_file import mesh_type, read_mesh_file
 from winner_ns.signals.mesh_repair import oriented_outward, winding_numbers, without_repeated_faces
-from winner_ns.signals.quiet import quiet_stderr
 from winner_ns.signals.shape import ShapeSignal, Shells
 from winner_ns.signals.unsigned_points import oriented_points
 
@@ -24,7 +24,6 @@ MIN_POINTS = 16
 FLATNESS = 1e-6
 """Thickness, as a share of the size, below which a shape counts as flat."""
 
-MESH_SUFFIXES = (".obj", ".ply", ".stl", ".off", ".glb", ".gltf")
 TEXT_SUFFIXES = (".xyz", ".txt", ".csv", ".pts")
 
 _SAMPLES_ADVICE = "give columns x y z distance, x y z nx ny nz or x y z, one row per point"
@@ -55,7 +54,7 @@ def read_shape(path: Path) -> ShapeSignal:
         return _from_columns(path, open_array(path))
     if head.startswith(b"PK\x03\x04"):
         return _from_archive(path)
-    file_type = _mesh_type(head, suffix)
+    file_type = mesh_type(path)
     if file_type:
         return _from_mesh_file(path, file_type)
     if head.startswith(b"[Expe/PointSet/"):
@@ -65,62 +64,17 @@ def read_shape(path: Path) -> ShapeSignal:
     raise SignalError(path, "is no shape", "give an OBJ, PLY, STL, OFF, GLB or glTF mesh, or point samples")
 
 
-def _mesh_type(head: bytes, suffix: str) -> Optional[str]:
-    if head.startswith(b"ply"):
-        return "ply"
-    if head.startswith(b"glTF"):
-        return "glb"
-    return suffix[1:] if suffix in MESH_SUFFIXES else None
-
-
 def _from_mesh_file(path: Path, file_type: str) -> ShapeSignal:
-    import trimesh
-
     with progress_bar(long=path.stat().st_size > _LARGE_FILE) as report:
         report(f"reading {path.name}", 0, 5)
-        try:
-            with quiet_stderr():
-                # Unprocessed: trimesh would merge vertices by an absolute tolerance, whatever the mesh's unit.
-                scene = trimesh.load_scene(path, file_type=file_type, process=False, skip_materials=True)
-                mesh = _single_mesh(scene) or scene.to_mesh()
-                vertices, faces = np.array(mesh.vertices, np.float64), np.array(mesh.faces, np.int64)
-        except Exception as error:  # Any type: whatever its parsers stumble on in a damaged file.
-            raise SignalError(
-                path, f"is cut or no {file_type.upper()} file ({type(error).__name__})", "export the mesh again"
-            ) from error
+        vertices, faces, points, normals = read_mesh_file(path, file_type)
         if len(faces):
-            del scene, mesh
             return _from_mesh(path, file_type, vertices, faces, report)
-    points, normals = _ply_points(scene)
-    if normals is not None:
-        return _from_normals(path, points, normals, file_type.upper())
-    if len(points):
+    if points is None or not len(points):
+        raise SignalError(path, "has no faces and no normals", "give a mesh with faces, or points")
+    if normals is None:
         return _from_points(path, points, file_type.upper())
-    raise SignalError(path, "has no faces and no normals", "give a mesh with faces, or points")
-
-
-def _single_mesh(scene):
-    """The mesh of a scene that holds one as it stands, without the copies that moving it takes."""
-    nodes = scene.graph.nodes_geometry
-    if len(nodes) != 1:
-        return None
-    transform, name = scene.graph[nodes[0]]
-    mesh = scene.geometry[name]
-    return mesh if (transform == np.eye(4)).all() and hasattr(mesh, "faces") else None
-
-
-def _ply_points(scene) -> Tuple[np.ndarray, Optional[np.ndarray]]:
-    """The vertices and normals of a PLY point cloud, which trimesh has in the file's own columns only."""
-    for geometry in scene.geometry.values():
-        columns = geometry.metadata.get("_ply_raw", {}).get("vertex", {}).get("data")
-        for names in (("x", "y", "z", "nx", "ny", "nz"), ("x", "y", "z")):
-            try:
-                with np.errstate(invalid="ignore"):
-                    table = np.stack([np.asarray(columns[name], np.float64).ravel() for name in names], axis=1)
-            except (KeyError, TypeError, ValueError, IndexError):
-                continue
-            return table[:, :3], table[:, 3:] if len(names) == 6 else None
-    return np.empty((0, 3)), None
+    return _from_normals(path, points, normals, file_type.upper())
 
 
 def _from_mesh(
