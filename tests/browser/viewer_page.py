@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import re
-import shutil
 import time
 from pathlib import Path
 from typing import Callable, List, Sequence, Tuple
@@ -14,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from winner_ns.demo.viewer_pictures import BROWSERS
+from winner_ns.demo.viewer_pictures import BROWSERS, installed_browser
 
 PATIENCE = 90.0
 """Seconds that a picture may take to be there, on a machine that is busy with other things."""
@@ -28,7 +27,7 @@ def find_browser() -> str:
     Leaves the calling module's tests out where there is none, or no Playwright to drive it; with
     WINNER_NS_NEED_BROWSER=1 that is an error.
     """
-    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    program = installed_browser()
     problem = None if program else f"no browser is installed ({', '.join(BROWSERS)})"
     try:
         import playwright.sync_api  # noqa: F401

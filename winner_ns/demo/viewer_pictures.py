@@ -18,7 +18,7 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List
+from typing import Any, Callable, Dict, Iterator, List, Optional
 
 from winner_ns.demo.__main__ import SOUND_STEPS, installed
 from winner_ns.demo.runs import Run, train
@@ -67,6 +67,11 @@ def demo_runs() -> Dict[str, Run]:
         "chiptune": Run("chiptune", CHIPTUNE, ["--max-num-iterations", str(SOUND_STEPS)]),
         "bunny": Run("bunny", bunny),
     }
+
+
+def installed_browser() -> Optional[str]:
+    """A Chromium of the system."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
 @contextmanager
@@ -156,7 +161,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("demo-results"))
     parser.add_argument("--output", type=Path, default=Path("docs/pictures"))
     arguments = parser.parse_args()
-    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    program = installed_browser()
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
