@@ -12,6 +12,7 @@ from winner_ns.fitting.settings import SETTINGS
 from winner_ns.fitting.target import Target, channels_of, dimensions_of, target_kind
 from winner_ns.spectrum import SineNetwork
 from winner_ns.spectrum.target import NoiseReport, choose_noise
+from winner_ns.spectrum.verdict import bottleneck_warning
 
 SINE_FAMILIES = ("winner", "siren")
 
@@ -99,11 +100,9 @@ def report_lines(description: Dict[str, Any], report: Optional[NoiseReport], war
         lines += report.lines()
         if report.bright and description["holdout"] != "none":
             lines.append("NOTE      the spectrum is too bright to tell what lies between the samples, by any method")
-        if report.bottleneck and report.band < 2 * report.plain_band:
-            lines.append(
-                f"WARNING   the target's energy lies {report.omega / report.plain_band:.0f} times above the band of a "
-                "plain SIREN: expect it to collapse to about zero; the family winner avoids that"
-            )
+        bottleneck = bottleneck_warning(report)
+        if bottleneck is not None and report.band < 2 * report.plain_band:
+            lines.append(f"WARNING   {bottleneck}")
     settings = ", ".join(f"{key} {value}" for key, value in network["settings"].items() if value is not None)
     lines.append(f"field     {network['family']}: {network['in_dim']} -> {network['out_dim']}, {settings}")
     return lines + [f"note      {warning}" for warning in warnings]

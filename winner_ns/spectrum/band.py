@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import List
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,20 @@ class SineNetwork:
     first_omega_0: float = 30.0
 
 
-def band_gain(network: SineNetwork, s1: float) -> float:
-    """G: how much the layers after the first one widen the band, sigma_out = sigma_1 G(H, s1).
+@dataclass(frozen=True)
+class WideLayer:
+    """What the theory of wide networks says of a sine layer after the first one, at the start."""
+
+    variance: float
+    """T, of the pre-activations over weights and coordinates."""
+    varying: float
+    """v, the part of it that is variance over coordinates, T - v being that of the neurons' means."""
+    gain: float
+    """How much wider the band of the layer's output is than the first layer's."""
+
+
+def wide_layers(network: SineNetwork, s1: float) -> List[WideLayer]:
+    """The layers 2, 3, … of a fresh network.
 
     Derivation, for wide layers, whose pre-activations are Gaussian over the weights. Of a layer's outputs h let
     m = E[h²], q the part of m that varies over the coordinates (m - q is E[h h'] at two points far apart), and g the
@@ -33,18 +46,27 @@ def band_gain(network: SineNetwork, s1: float) -> float:
     and the squared frequency grows by (v/2)(1 + e^(-2v) beta)/q'. The linear output leaves it as it is.
     """
     a_plain, noise = 2.0, network.width * s1**2
+    c = network.omega_0**2 / (3.0 * network.width)
     q = m = 0.5
     gain_squared = 1.0
+    layers = []
     for layer in range(2, network.depth + 1):
         a = a_plain + (noise if layer == 2 else 0.0)
         v = a * q
-        beta = math.exp(-2.0 * (network.omega_0**2 / (3.0 * network.width) + a * (m - q)))
+        beta = math.exp(-2.0 * (c + a * (m - q)))
         damped = math.exp(-2.0 * v) * beta
         q_next = (1.0 - damped - math.exp(-v) * (1.0 - beta)) / 2.0
         gain_squared *= (v / 2.0) * (1.0 + damped) / q_next
+        layers.append(WideLayer(a * m + c, v, math.sqrt(gain_squared)))
         m = (1.0 - damped) / 2.0
         q = q_next
-    return math.sqrt(gain_squared)
+    return layers
+
+
+def band_gain(network: SineNetwork, s1: float) -> float:
+    """G: how much the layers after the first one widen the band, sigma_out = sigma_1 G(H, s1) (`wide_layers`)."""
+    layers = wide_layers(network, s1)
+    return layers[-1].gain if layers else 1.0
 
 
 def initial_band(network: SineNetwork, s0: float = 0.0, s1: float = 0.0) -> float:

@@ -13,6 +13,7 @@ from winner_ns.spectrum.band import SineNetwork
 from winner_ns.spectrum.centroid import LONGEST_TRANSFORM, channel_means, scattered_interpolant
 from winner_ns.spectrum.laws import TargetSpectrum
 from winner_ns.spectrum.target import DISTANCE_SCALE, NoiseReport, choose_noise, grid_spectrum, shape_spectrum
+from winner_ns.spectrum.verdict import bottleneck_warning
 
 if TYPE_CHECKING:
     from winner_ns.signals import GridSignal, ShapeSignal
@@ -57,11 +58,9 @@ class Inspection:
     def warnings(self) -> List[str]:
         """The reader's warnings, and the one about plain SIREN."""
         lines = list(self.signal.warnings)
-        if self.report.bottleneck:
-            lines.append(
-                f"the target's energy lies {self.report.omega / self.report.plain_band:.0f} times above the band of a "
-                "plain SIREN: expect a plain one to collapse to about zero"
-            )
+        bottleneck = bottleneck_warning(self.report)
+        if bottleneck is not None:
+            lines.append(bottleneck)
         if self.report.bright:
             lines.append("the spectrum is too bright to tell what lies between the samples; the purpose fit suits it")
         return lines

@@ -1,0 +1,78 @@
+"""The layers of any family's network, and what goes into their activations."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Tuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from winner_ns.fields.siren import SineLayer
+from winner_ns.fields.wire import ComplexLinear
+
+OUTPUT = "output"
+CHUNK = 4096
+"""Points that are evaluated at a time."""
+
+
+def named_layers(network: nn.Module) -> Dict[str, nn.Module]:
+    """The layers with weights by name, "layer 1", "layer 2", … and "output"; what is in front of them, such as a hash
+    grid's tables, is not among them (nor anything of a network that tiny-cuda-nn runs as one piece)."""
+    layers = [module for module in network.modules() if isinstance(module, (SineLayer, nn.Linear, ComplexLinear))]
+    return {OUTPUT if layer is layers[-1] else f"layer {i}": layer for i, layer in enumerate(layers, start=1)}
+
+
+def parameters_by_layer(network: nn.Module) -> Dict[str, List[nn.Parameter]]:
+    """All parameters, by the layer that they belong to; those of no layer come first, as "encoding"."""
+    layers = named_layers(network)
+    within = {id(parameter) for layer in layers.values() for parameter in layer.parameters()}
+    others = [parameter for parameter in network.parameters() if id(parameter) not in within]
+    encoding = {"encoding": others} if others else {}
+    return {**encoding, **{name: list(layer.parameters()) for name, layer in layers.items()}}
+
+
+@torch.no_grad()
+def pre_activations(
+    network: nn.Module, coordinates: Float[Tensor, "n d"], most_neurons: int = 2**30
+) -> Dict[str, Float[Tensor, "n h"]]:
+    """What each layer's activation is applied to, and under "output" the field's values.
+
+    Sine layers: omega_0 (W x + b), in radians (of FINER before the factor |z| + 1); complex layers: the real part of
+    W x + b; others: W x + b.
+
+    Args:
+        network: a field of any family.
+        coordinates: points.
+        most_neurons: of each hidden layer, so many neurons at most, evenly spaced.
+
+    Returns:
+        By layer, on the CPU.
+    """
+    device = next(network.parameters()).device
+    parts: Dict[str, List[Tensor]] = {}
+
+    def keep(name: str, z: Tensor) -> None:
+        step = -(-z.shape[-1] // most_neurons)
+        parts.setdefault(name, []).append(z[..., ::step].to("cpu", torch.float32, copy=True))
+
+    def hook_of(name: str) -> Any:
+        def hook(layer: nn.Module, inputs: Tuple[Tensor, ...], output: Tensor) -> None:
+            if isinstance(layer, SineLayer):
+                keep(name, layer.pre_activation(inputs[0]))
+            else:
+                keep(name, output.real if output.is_complex() else output)
+
+        return hook
+
+    hooks = [
+        layer.register_forward_hook(hook_of(name)) for name, layer in named_layers(network).items() if name != OUTPUT
+    ]
+    try:
+        for x in coordinates.split(CHUNK):
+            parts.setdefault(OUTPUT, []).append(network(x.to(device)).cpu())
+    finally:
+        for hook in hooks:
+            hook.remove()
+    order = [*(name for name in parts if name != OUTPUT), OUTPUT]
+    return {name: torch.cat(parts[name]) for name in order}

@@ -1,0 +1,66 @@
+"""What an analysis says of a field and its target, in a few sentences."""
+
+from __future__ import annotations
+
+from typing import List
+
+from winner_ns.analysis.analysis import Analysis, StateAnalysis
+from winner_ns.analysis.layers import OUTPUT
+from winner_ns.analysis.spectra import TARGET
+from winner_ns.spectrum.verdict import band_verdict, rounded
+
+BAND_FAMILIES = ("winner", "siren", "finer")
+"""Sine networks: of these the initial band was measured to tell what becomes of a training."""
+REACH = 1000.0
+"""What is learnt at least 1/REACH as fast as what is learnt first counts as within reach of a training."""
+LITTLE = 0.1
+"""Share of the target's energy within reach below which a training is expected to fail."""
+COLLAPSED = 0.8
+"""Loss over the target's variance from which on a trained field knows little more than the mean."""
+
+
+def verdict(analysis: Analysis) -> List[str]:
+    """A sentence each on the initial band, the kernel, a sine network's pre-activations, and the trained field."""
+    initial, family = analysis.states["initial"], analysis.description["network"]["family"]
+    band = initial.spectra.band[OUTPUT]
+    if family in BAND_FAMILIES:
+        sentences = [band_verdict(analysis.omega, band)]
+    else:
+        sentences = [
+            f"the initial field's band is {rounded(band)} rad/unit, the target's centroid {rounded(analysis.omega)}"
+        ]
+    sentences.append(_kernel_sentence(initial, family))
+    layer = initial.statistics.get("layer 2")
+    if layer is not None and layer.theory is not None:
+        sentences.append(
+            f"the pre-activations of layer 2 have a standard deviation of {layer.std_over_points:.3g} over the points, "
+            f"theory says {layer.theory.std_over_points:.3g}"
+        )
+    if "trained" in analysis.states:
+        sentences.append(_trained_sentence(analysis))
+    return sentences
+
+
+def _kernel_sentence(initial: StateAnalysis, family: str) -> str:
+    energy = initial.kernel.energy_within(REACH)
+    share = f"{energy:.0%}" if energy >= 0.01 else "less than 1%"
+    piece = " x ".join(str(n) for n in initial.kernel.shape)
+    learnt = (
+        f"{share} of the target's energy (in its liveliest {piece} samples) is what gradient descent learns at least a "
+        "thousandth as fast as what it learns first"
+    )
+    # A hash grid's tables start at next to nothing, and its kernel is another one after a few steps.
+    return f"{learnt}: expect the bottleneck" if energy < LITTLE and family != "hash-grid" else learnt
+
+
+def _trained_sentence(analysis: Analysis) -> str:
+    trained = analysis.states["trained"]
+    after = "after training" if analysis.step is None else f"after {analysis.step + 1} steps"
+    output, target = (rounded(trained.spectra.band[name]) for name in (OUTPUT, TARGET))
+    bands = f"the output's band is {output} rad/unit, the target's {target}"
+    if analysis.variance is None:
+        return f"{after} {bands}"
+    ratio = trained.gradients.loss / analysis.variance
+    if not ratio < COLLAPSED:
+        return f"{after} the loss is {ratio:.2g} of the target's variance: the field has collapsed to about its mean"
+    return f"{after} the loss is {ratio:.2g} of the target's variance; {bands}"
