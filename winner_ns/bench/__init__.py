@@ -1,1 +1,1 @@
-"""Benchmarks: the training step, the reference recipe, equal time."""
+"""Benchmarks: presets with one report, and the training step, the reference recipe, equal time."""

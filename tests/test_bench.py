@@ -1,0 +1,459 @@
+"""`winner-ns bench`: presets, cells that are ns-train's, results that survive a kill, tables and a report of all."""
+
+from __future__ import annotations
+
+import csv
+import importlib.metadata
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+import yaml
+from PIL import Image
+
+import winner_ns
+from winner_ns.bench.cells import cells_of
+from winner_ns.bench.departures import chosen_by_loss, noise_on_layers, scales_of_another_kind
+from winner_ns.bench.inputs import INPUTS, Input, prepare_inputs
+from winner_ns.bench.preset import BUDGETS, list_presets, load_preset
+from winner_ns.bench.results import ResultsFile
+from winner_ns.bench.run import run_bench
+from winner_ns.bench.training import run_cell
+from winner_ns.cli import main
+from winner_ns.errors import SignalError
+from winner_ns.fields import Siren
+from winner_ns.signals import detect_kind
+from winner_ns.spectrum import PaperLaw, SineNetwork, TargetSpectrum
+
+TINY = {
+    "title": "Two fields on a small picture",
+    "shows": "That it works.",
+    "task": "fit",
+    "kind": "image",
+    "signals": ["picture.png"],
+    "fields": {"siren": "siren", "noisy-start": "winner:s0=8,s1=0.1"},
+    "metrics": ["psnr", "parameters"],
+    "steps": 20,
+    "batch": 300,
+    "seeds": 2,
+    "width": 16,
+}
+
+
+def write_picture(path):
+    rows, columns = np.mgrid[0:32, 0:32] / 32
+    picture = 0.5 + 0.3 * np.sin(9 * rows * columns) + 0.2 * np.cos(14 * columns)
+    Image.fromarray((255 * np.clip(picture, 0, 1)).astype(np.uint8)).save(path)
+
+
+def write_preset(folder, **changes):
+    folder.mkdir(exist_ok=True)
+    write_picture(folder / "picture.png")
+    data = {key: value for key, value in {**TINY, **changes}.items() if value is not None}
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(data, sort_keys=False))
+    return folder / "tiny.yaml"
+
+
+def run_alone(folder, field=None, **changes):
+    """The record of one cell, trained in this process."""
+    preset = load_preset(str(write_preset(folder, **changes)))
+    cells = cells_of(preset, prepare_inputs(preset, folder / "out" / "inputs"))
+    (cell,) = [each for each in cells if each.seed == 0 and each.field == (field or each.field)]
+    return run_cell(cell, folder / "out")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A benchmark as the command runs it: its folder and what it printed."""
+    folder = tmp_path_factory.mktemp("bench")
+    preset = write_preset(folder)
+    lines = []
+    records = run_bench(load_preset(str(preset)), folder / "out", "winner-ns bench tiny", workers=1, tell=lines.append)
+    return folder, records, lines
+
+
+def json_lines(folder):
+    return [json.loads(line) for line in (folder / "out" / "results.jsonl").read_text().splitlines()]
+
+
+def test_every_cell_is_one_json_line_and_says_what_its_field_is_worth(finished):
+    folder, records, lines = finished
+    stored = json_lines(folder)
+    assert sorted((r["field"], r["seed"]) for r in stored) == [
+        ("noisy-start", 0), ("noisy-start", 1), ("siren", 0), ("siren", 1),
+    ]  # fmt: skip
+    assert {r["key"]: r for r in stored} == {r["key"]: r for r in records}
+    original = np.asarray(Image.open(folder / "picture.png")).astype(float)
+    for record in stored:
+        files = folder / "out" / record["folder"]
+        fitted = winner_ns.load_field(files / "field.safetensors").grid((32, 32))[..., 0]
+        assert record["figures"]["psnr"] == pytest.approx(10 * np.log10(255**2 / np.mean((fitted - original) ** 2)))
+        picture = np.asarray(Image.open(files / "fitted.png")).astype(float)
+        assert np.abs(picture - np.clip(fitted, 0, 255)).max() < 0.51
+        curve = record["curve"]
+        assert curve["steps"] == list(range(21)) and len(curve["psnr"]) == len(curve["seconds"]) == 21
+        assert curve["psnr"][-1] == pytest.approx(record["figures"]["psnr"])
+        assert curve["seconds"] == sorted(curve["seconds"]) and curve["seconds"][-1] > 0
+    assert len({r["figures"]["psnr"] for r in stored}) == 4
+    assert sum("left" in line for line in lines) == 4
+
+
+def test_tables_are_means_and_deviations_of_the_json_lines(finished):
+    folder, _, _ = finished
+    stored = json_lines(folder)
+    with open(folder / "out" / "results.csv", newline="") as file:
+        rows = {row["field"]: row for row in csv.DictReader(file)}
+    assert set(rows) == {"siren", "noisy-start"}
+    table = (folder / "out" / "results.md").read_text()
+    means = {}
+    for field, row in rows.items():
+        values = [r["figures"]["psnr"] for r in stored if r["field"] == field]
+        mean, deviation = statistics.mean(values), statistics.stdev(values)
+        assert (row["signal"], row["seeds"]) == ("picture", "2")
+        assert float(row["psnr_mean"]) == pytest.approx(mean) and float(row["psnr_sd"]) == pytest.approx(deviation)
+        assert f"{mean:.2f} ± {deviation:.2f}" in table
+        means[field] = f"{mean:.2f} ± {deviation:.2f}"
+    best = max(means, key=lambda field: float(rows[field]["psnr_mean"]))
+    assert f"| {best} | **{means[best]}** |" in table
+    assert table.count("**") == 2  # The number of parameters is no contest.
+
+
+class Page(HTMLParser):
+    """What a page refers to, and the text of the cells of its tables."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.links, self.texts = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.links += [value for name, value in attrs if name in ("src", "href", "srcset", "data", "action", "poster")]
+
+    def handle_data(self, data):
+        self.texts.append(data.strip())
+
+
+def test_the_report_needs_nothing_else_and_shows_every_cell(finished):
+    folder, records, _ = finished
+    text = (folder / "out" / "report.html").read_text()
+    page = Page(text)
+    assert len(page.links) > 8
+    assert all(link.startswith(("data:", "#")) for link in page.links)
+    without_data = re.sub(r"data:[\w/+.-]+;base64,[\w+/=]+", "", text)
+    assert not re.search(r"https?:|//\w|@import|url\(", without_data)
+    for record in records:
+        assert f"{record['figures']['psnr']:.4g}" in page.texts
+    assert {"winner-ns bench tiny", importlib.metadata.version("torch")} <= set(page.texts)
+    assert os.uname().nodename not in page.texts and str(folder) not in text
+    # The original, and of each field its picture and error map; two curves in one chart.
+    assert sum(link.startswith("data:image/svg+xml") for link in page.links) == 1
+    assert sum(link.startswith(("data:image/png", "data:image/jpeg")) for link in page.links) == 1 + 2 * 2
+
+
+def test_a_finished_benchmark_trains_nothing_again_and_a_changed_one_only_what_changed(finished, tmp_path):
+    folder, _, _ = finished
+    before = (folder / "out" / "results.jsonl").read_bytes()
+    preset = load_preset(str(folder / "tiny.yaml"))
+    again = run_bench(preset, folder / "out", "again", workers=1, tell=lambda line: None)
+    assert (folder / "out" / "results.jsonl").read_bytes() == before and len(again) == 4
+    inputs = prepare_inputs(preset, folder / "out" / "inputs")
+    keys = {cell.key for cell in cells_of(preset, inputs)}
+    other = {cell.key for cell in cells_of(replace(preset, fields={**preset.fields, "siren": "siren:lr=1e-4"}), inputs)}
+    assert len(keys & other) == 2 and all("noisy-start" in key for key in keys & other)
+    write_picture(tmp_path / "picture.png")
+    Image.open(tmp_path / "picture.png").rotate(90).save(tmp_path / "picture.png")
+    assert not keys & {cell.key for cell in cells_of(preset, [Input("picture", tmp_path / "picture.png", "image")])}
+
+
+def test_a_killed_benchmark_goes_on_without_loss_or_doubles(tmp_path):
+    preset = write_preset(tmp_path, steps=40, seeds=4)
+    results = tmp_path / "out" / "results.jsonl"
+    program = "import sys; from winner_ns.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", program, "bench", preset, "--out", tmp_path / "out", "--workers", "1"]
+    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not results.exists() or results.read_bytes().count(b"\n") < 2:
+        assert process.poll() is None
+        time.sleep(0.01)
+    workers = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()
+    process.kill()
+    process.wait()
+    assert workers
+    for worker in workers:
+        while _alive(int(worker)):
+            time.sleep(0.05)
+    whole = results.read_bytes()
+    whole = whole[: whole.rindex(b"\n") + 1]
+    assert 2 <= whole.count(b"\n") < 8
+    results.write_bytes(whole + b'{"key": "picture/siren/3')  # As if the last line had been on its way.
+    assert main(["bench", str(preset), "--out", str(tmp_path / "out"), "--workers", "1"]) == 0
+    assert results.read_bytes().startswith(whole)
+    records = json_lines(tmp_path)
+    assert sorted((r["field"], r["seed"]) for r in records) == [
+        (field, seed) for field in ("noisy-start", "siren") for seed in range(4)
+    ]
+
+
+def _alive(process):
+    """Whether a process still runs (one that has ended but that nobody has asked for does not)."""
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(process)], capture_output=True, text=True).stdout.strip()
+    return bool(state) and not state.startswith("Z")
+
+
+@pytest.mark.parametrize("field", ["siren", "noisy-start"])
+def test_a_cell_is_what_ns_train_trains_bit_for_bit(field, tmp_path, ns_train, runs):
+    record = run_alone(tmp_path, field)
+    flags = ["--pipeline.model.field.family", "siren"]
+    if field == "noisy-start":
+        flags = ["--pipeline.model.law", "explicit", "--pipeline.model.s0", 8, "--pipeline.model.s1", 0.1]
+    done = ns_train(
+        "--data", tmp_path / "picture.png", "--max-num-iterations", 20, "--machine.seed", 0,
+        "--pipeline.datamanager.batch-size", 300, "--pipeline.model.field.width", 16, *flags,
+    )  # fmt: skip
+    assert done.status == 0, done.errors
+    theirs = winner_ns.load_field(runs()[0] / "results" / "field.safetensors")
+    ours = winner_ns.load_field(tmp_path / "out" / record["folder"] / "field.safetensors")
+    for name, value in theirs.network.state_dict().items():
+        assert torch.equal(value, ours.network.state_dict()[name]), name
+    assert ours.description == theirs.description | {"data": ours.description["data"]}
+
+
+def test_denoising_is_judged_by_the_clean_signal(tmp_path):
+    changes = {
+        "task": "denoise",
+        "sigma": 0.3,
+        "metrics": ["psnr_best", "psnr"],
+        "fields": {"siren": "siren:omega_0=8"},
+    }
+    record = run_alone(tmp_path, "siren", **changes, steps=200)
+    figures, files = record["figures"], tmp_path / "out" / record["folder"]
+    clean = np.asarray(Image.open(tmp_path / "picture.png")).astype(float)
+    fitted = winner_ns.load_field(files / "field.safetensors").grid((32, 32))[..., 0]
+    assert figures["psnr"] == pytest.approx(10 * np.log10(255**2 / np.mean((fitted - clean) ** 2)))
+    assert figures["psnr_best"] == max(record["curve"]["psnr"]) >= figures["psnr"] - 1e-9
+    # The mean square of 1024 Gaussian numbers is within 20 % of its expectation (more than four standard errors).
+    assert figures["psnr_noisy"] == pytest.approx(10 * np.log10(4 / 0.3**2), abs=0.8)
+    assert figures["psnr"] > figures["psnr_noisy"] + 3  # Or nothing was removed.
+    noisy = np.asarray(Image.open(files / "noisy.png")).astype(float)
+    assert 0.15 < np.std(noisy - clean) / 127.5 < 0.33
+
+
+def test_withheld_samples_have_figures_and_a_baseline(tmp_path):
+    changes = {"task": "heldout", "holdout": 0.25, "metrics": ["psnr_heldout", "psnr"], "seeds": 1}
+    preset = load_preset(str(write_preset(tmp_path, **changes)))
+    records = run_bench(preset, tmp_path / "out", "held out", workers=1, tell=lambda line: None)
+    assert all(np.isfinite(r["figures"]["psnr_heldout"]) and r["curve"]["psnr_heldout"] for r in records)
+    baseline = records[0]["figures"]["psnr_interpolation"]
+    assert f"| classical interpolation | {baseline:.2f} |" in (tmp_path / "out" / "results.md").read_text()
+
+
+def test_sounds_can_be_listened_to_and_one_field_that_fails_costs_only_itself(tmp_path):
+    """The paper's law knows no shapes and videos; everything else of the benchmark is there."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "README.md").write_text("What is here.")
+    time_ = np.arange(2000) / 8000
+    soundfile.write(tmp_path / "data" / "tone.wav", 0.4 * np.sin(2 * np.pi * 2500 * time_), 8000)
+    INPUTS["gif"].write(tmp_path / "data" / "walk.gif")
+    preset = write_preset(
+        tmp_path, kind="any", signals=["gif"], seeds=1, fields={"siren": "siren", "paper": "winner:law=paper"}, steps=5
+    )
+    with pytest.raises(SignalError, match=r"1 of 4 cells failed, walk, paper, seed 0: .*video") as caught:
+        run_bench(load_preset(str(preset)), tmp_path / "out", "x", tmp_path / "data", 1, tell=lambda line: None)
+    assert "\n" not in str(caught.value)
+    records = json_lines(tmp_path)
+    assert {(r["signal"], r["field"]) for r in records} == {("tone", "siren"), ("tone", "paper"), ("walk", "siren")}
+    heard = soundfile.read(tmp_path / "out" / "cells" / "tone" / "siren" / "0" / "fitted.flac")
+    assert heard[1] == 8000 and heard[0].shape == (2000,)
+    page = Page((tmp_path / "out" / "report.html").read_text())
+    assert sum(link.startswith("data:audio/flac") for link in page.links) == 3  # The original and two fields.
+
+
+def test_a_surface_is_shown_and_kept_as_a_mesh(tmp_path, torus):
+    import trimesh
+
+    changes = {"kind": "shape", "signals": [str(torus)], "metrics": ["iou"], "resolution": 32, "width": 64}
+    record = run_alone(tmp_path, "siren", **changes, batch=2000, steps=60)
+    files = tmp_path / "out" / record["folder"]
+    mesh = trimesh.load(files / "fitted.ply", process=False)
+    original = trimesh.load(torus, process=False)
+    assert record["figures"]["iou"] > 0.9 and mesh.is_watertight
+    largest = max(mesh.split(only_watertight=False), key=lambda part: part.area)  # Specks may be beside it.
+    assert np.abs(largest.bounds - original.bounds).max() < 0.05 * original.extents.max()
+    shown = np.asarray(Image.open(files / "fitted.png")).astype(float)
+    expected = np.asarray(Image.open(files.parents[1] / "original.png")).astype(float)
+    assert np.abs(shown - expected).mean() < 6  # Of 255: what is covered is the same, the lighting nearly.
+
+
+WRONG = [
+    ({"setps": 20}, ["no key setps", "did you mean steps?"]),
+    ({"budgets": {"short": {"seed": 1}}}, ["no key budgets.short.seed", "did you mean seeds?"]),
+    ({"budgets": {"long": {}}}, ["no key budgets.long", "short, paper"]),
+    ({"steps": "many"}, ["steps is 'many'", "whole number"]),
+    ({"batch": -1}, ["batch is -1"]),
+    ({"seeds": True}, ["seeds is True"]),
+    ({"task": "train"}, ["task is 'train'", "fit, denoise, heldout"]),
+    ({"title": None}, ["title is missing"]),
+    ({"metrics": ["psrn"]}, ["metrics: psrn", "did you mean psnr?"]),
+    ({"fields": {"a": "sirem"}}, ["fields.a: sirem", "did you mean siren?"]),
+    ({"fields": {"a": "siren:omega=30"}}, ["a=siren:omega=30", "no setting 'omega'"]),
+    ({"fields": {}}, ["fields is {}"]),
+    ({"laws": ["papper"]}, ["laws: papper", "did you mean paper?"]),
+    ({"signals": ["camra"]}, ["camra", "did you mean camera?"]),
+    ({"signals": ["chiptune"]}, ["of the kind audio, the preset's are image"]),
+    ({"sigma": 0.1}, ["the task is fit and sigma 0.1"]),
+    ({"sweep": {"s0": [1]}}, ["one or two settings"]),
+    ({"departures": {"siren": {"noise_layer": [1]}}}, ["departures.siren.noise_layer", "did you mean noise_layers?"]),
+    ({"departures": {"other": {"noise_layers": [1]}}}, ["other is none of the fields"]),
+    ({"departures": {"siren": {"sampling": "hard"}}}, ["sampling is 'hard'", "by-loss"]),
+]
+
+
+@pytest.mark.parametrize(("changes", "told"), WRONG)
+def test_a_broken_preset_gives_one_line_that_helps(changes, told, tmp_path, capsys):
+    preset = write_preset(tmp_path, **changes)
+    capsys.readouterr()
+    assert main(["bench", str(preset), "--out", str(tmp_path / "out")]) == 1
+    line = capsys.readouterr().err
+    assert line.startswith("winner-ns: error: ") and line.count("\n") == 1
+    for part in told:
+        assert part in line
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("imges", "did you mean images?"),
+        ("nowhere.yaml", "does not exist"),
+        ("reference-recipe", "is no preset"),
+    ],
+)
+def test_an_unknown_preset_names_the_nearest(name, told, capsys):
+    assert main(["bench", name]) == 1
+    line = capsys.readouterr().err
+    assert told in line and line.count("\n") == 1
+
+
+def test_what_is_no_yaml_says_where(tmp_path):
+    (tmp_path / "broken.yaml").write_text("title: a\nfields: {siren: siren\nsteps: 3\n")
+    with pytest.raises(SignalError, match="no YAML at line 3"):
+        load_preset(str(tmp_path / "broken.yaml"))
+    (tmp_path / "code.yaml").write_text("title: !!python/object/apply:os.getcwd []\n")
+    with pytest.raises(SignalError, match="no YAML"):
+        load_preset(str(tmp_path / "code.yaml"))
+
+
+def test_a_damaged_result_is_named_not_lost(tmp_path):
+    (tmp_path / "results.jsonl").write_text('{"key": "a", "figures": {}, "curve": {}}\nnonsense\n{}\n')
+    with pytest.raises(SignalError, match="line 2 is no result"):
+        ResultsFile(tmp_path / "results.jsonl")
+
+
+def test_two_benchmarks_never_write_to_one_folder(tmp_path):
+    from filelock import FileLock
+
+    preset = load_preset(str(write_preset(tmp_path)))
+    (tmp_path / "out").mkdir()
+    with FileLock(tmp_path / "out" / ".lock"):
+        with pytest.raises(SignalError, match="another benchmark is writing there"):
+            run_bench(preset, tmp_path / "out", "x")
+
+
+def test_the_presets_that_come_along_can_all_be_run(capsys):
+    assert main(["bench", "--list"]) == 0
+    listed = capsys.readouterr().out
+    for budget in BUDGETS:
+        presets = {preset.name: preset for preset in list_presets(budget)}
+        assert {"audio", "images", "denoising-images", "denoising-audio", "shapes", "bottleneck"} <= set(presets)
+        for name, preset in presets.items():
+            assert name in listed
+            assert set(preset.signals) <= set(INPUTS)
+            kinds = {INPUTS[signal].kind for signal in preset.signals}
+            assert preset.kind == "any" or kinds == {preset.kind}
+            assert cells_of(preset, []) == []  # All fields' settings are known to their families.
+    families = {text.partition(":")[0] for text in load_preset("images").fields.values()}
+    assert families == {"siren", "winner", "finer", "wire", "gauss", "relu-pe", "rff", "hash-grid"}
+    recipe = load_preset("paper/audio", "paper")
+    assert (recipe.samples, recipe.width, recipe.depth, recipe.steps, recipe.batch) == (150_000, 222, 4, 1000, 0)
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_built_in_inputs_are_what_they_say(name, tmp_path):
+    path = tmp_path / f"{name}{INPUTS[name].suffix}"
+    INPUTS[name].write(path)
+    assert detect_kind(path) == INPUTS[name].kind
+
+
+def test_laws_and_sweeps_become_fields(tmp_path):
+    write_picture(tmp_path / "picture.png")
+    preset = load_preset(
+        str(
+            write_preset(
+                tmp_path, fields={"siren": "siren", "w": "winner:width=8", "own": "winner:law=paper"},
+                laws=["matching", "paper"], sweep={"s0": [1, 20], "s1": [0.5]}, seeds=1,
+            )
+        )
+    )  # fmt: skip
+    cells = {cell.field: cell for cell in cells_of(preset, prepare_inputs(preset, tmp_path / "inputs"))}
+    assert list(cells) == ["siren", "w-matching", "w-paper", "own", "winner,s0=1,s1=0.5", "winner,s0=20,s1=0.5"]
+    assert [cells[name].law for name in list(cells)[1:]] == ["matching", "paper", "paper", "explicit", "explicit"]
+    assert cells["w-paper"].width == 8 and cells["own"].width == 16
+    assert (cells["winner,s0=20,s1=0.5"].s0, cells["winner,s0=20,s1=0.5"].s1) == (20, 0.5)
+
+
+def test_images_are_reduced_to_the_preset_s_size(tmp_path):
+    (given,) = prepare_inputs(load_preset(str(write_preset(tmp_path, size=16))), tmp_path / "inputs")
+    reduced, original = np.asarray(Image.open(given.path)), np.asarray(Image.open(tmp_path / "picture.png"))
+    expected = original.reshape(16, 2, 16, 2).mean(axis=(1, 3))
+    assert np.abs(reduced - expected).max() <= 1  # Rounded along either axis.
+
+
+def test_noise_reaches_the_layers_that_are_named_and_no_others():
+    def field():
+        return Siren(1, 1, width=256, depth=4, generator=torch.Generator().manual_seed(0))
+
+    noisy = noise_on_layers(field(), 300.0, 0.6, [2, 4], torch.Generator().manual_seed(1))
+    for number, (before, after) in enumerate(zip(field().layers, noisy.layers), 1):
+        added = (after.weight - before.weight).detach()
+        if number in (2, 4):
+            assert added.std().item() == pytest.approx(0.6 / 30, rel=0.02)  # Of 65,536 numbers: 0.3 % standard error.
+        else:
+            assert not added.any()
+    first = noise_on_layers(field(), 300.0, 0.6, [1], torch.Generator().manual_seed(1))
+    added = (first.layers[0].weight - field().layers[0].weight).detach()
+    assert added.std().item() == pytest.approx(10.0, rel=0.2)
+
+
+def test_samples_are_chosen_in_proportion_to_their_loss():
+    losses = torch.tensor([1.0, 2.0, 5.0, 0.0])
+    counts = np.bincount([int(chosen_by_loss(losses, 1, seed)[0]) for seed in range(2000)], minlength=4)
+    # Four standard errors of a share of 2000 draws are at most 0.045.
+    assert np.abs(counts / 2000 - np.array([1, 2, 5, 0]) / 8).max() < 0.045
+    assert sorted(chosen_by_loss(losses, 4, 0).tolist()) == [0, 1, 2, 3]
+
+
+def test_choosing_by_loss_and_another_kind_s_constants_change_the_training(tmp_path):
+    fields = {"plain": "siren", "chosen": "siren", "image": "winner", "audio": "winner"}
+    departures = {
+        "chosen": {"sampling": "by-loss"}, "image": {"constants_of": "image"}, "audio": {"constants_of": "audio"},
+    }  # fmt: skip
+    records = {name: run_alone(tmp_path, name, fields=fields, departures=departures, seeds=1) for name in fields}
+    assert records["plain"]["curve"]["psnr"][0] == records["chosen"]["curve"]["psnr"][0]
+    assert records["plain"]["figures"]["psnr"] != records["chosen"]["figures"]["psnr"]
+    psi = records["image"]["noise"]["psi"]
+    assert records["image"]["noise"]["s0"] == pytest.approx(50 * (1 - np.exp(-5 * psi)))
+    assert records["audio"]["noise"]["s0"] == pytest.approx(3500 * (1 - np.exp(-5 * psi)))
+
+
+def test_constants_of_a_kind_are_those_of_its_law():
+    image, network = TargetSpectrum("image", 2, 1, 0.3, 100.0), SineNetwork(2, 64, 4, 30.0, 30.0)
+    assert scales_of_another_kind(image, network, "image") == PaperLaw()(image, network)
+    assert scales_of_another_kind(image, network, "audio").s1 == pytest.approx(3 * 0.3)

@@ -1,0 +1,188 @@
+"""The report's charts as SVG: curves over steps and seconds, sweeps, heat maps, what lies between the samples."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
+from jaxtyping import Float
+
+from winner_ns.bench.preset import METRICS, Preset
+from winner_ns.bench.results import Record, Summary, names, summarise
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PALETTE = (
+    "#4b5563", "#c2410c", "#d97706", "#1d4ed8", "#15803d", "#7c3aed", "#0891b2", "#be185d", "#65a30d", "#92400e",
+    "#0f766e", "#9333ea",
+)  # fmt: skip
+"""Colours of the fields that are shown, in their order."""
+
+
+def colours(fields: Sequence[str]) -> Dict[str, str]:
+    """A colour for each field, of which there are to be no more than in PALETTE."""
+    return {field: PALETTE[number % len(PALETTE)] for number, field in enumerate(fields)}
+
+
+def curve_metric(records: Sequence[Record]) -> str:
+    """What the curves show of these records: PSNR at withheld samples, PSNR, or IoU; "" where there is nothing."""
+    for metric in ("psnr_heldout", "psnr", "iou"):
+        if any(metric in record["curve"] for record in records):
+            return metric
+    return ""
+
+
+def curves(records: Sequence[Record], signal: str, shown: Sequence[str]) -> bytes:
+    """A figure over the steps and over the seconds of training: the mean over seeds, and the range they span; fields
+    that are not among those shown are thin and gray."""
+    metric = curve_metric([record for record in records if record["signal"] == signal])
+    fields = names(records, "field")
+    figure, axes = _figure(10.6, 3.5, 2)
+    for axis, x in zip(axes, ("steps", "seconds"), strict=True):
+        for field in fields:
+            found = _mean_curve(records, signal, field, x, metric)
+            if found is None:
+                continue
+            at, low, mean, high = found
+            if field not in shown:
+                axis.plot(at, mean, color="0.8", linewidth=0.6, zorder=1)
+                continue
+            color = colours(shown)[field]
+            axis.plot(at, mean, color=color, label=field, linewidth=1.6)
+            axis.fill_between(at, low, high, color=color, alpha=0.15, linewidth=0)
+        axis.set_xlabel("step" if x == "steps" else "seconds of training")
+    axes[0].set_ylabel(METRICS.get(metric, metric))
+    axes[1].tick_params(labelleft=False)
+    axes[1].set_ylim(axes[0].get_ylim())
+    axes[1].legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return _svg(figure)
+
+
+def _mean_curve(
+    records: Sequence[Record], signal: str, field: str, x: str, metric: str
+) -> Optional[Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+    """Where, and lowest, mean and highest over the seeds."""
+    found = [r["curve"] for r in records if r["signal"] == signal and r["field"] == field and metric in r["curve"]]
+    if not found:
+        return None
+    # In Python, infinite and undefined values are None.
+    values = np.array([[np.nan if y is None else y for y in curve[metric]] for curve in found], dtype=float)
+    at = np.mean([curve[x] for curve in found], axis=0)
+    return at, values.min(axis=0), values.mean(axis=0), values.max(axis=0)
+
+
+def sweep_chart(preset: Preset, records: Sequence[Record]) -> Optional[bytes]:
+    """The first metric over what was swept: a line for each signal, or of two settings a heat map for each signal.
+    None where nothing was swept."""
+    varied = [key for key, values in preset.sweep.items() if len(values) > 1]
+    if not varied:
+        return None
+    signals, metric = names(records, "signal"), preset.metrics[0]
+    if len(varied) == 1:
+        (key,) = varied
+        figure, (axis,) = _figure(7.0, 3.6, 1)
+        for number, signal in enumerate(signals):
+            found = [(x, summarise(records, signal, _swept(preset, {key: x}), metric)) for x in preset.sweep[key]]
+            at, means, deviations = zip(
+                *[(x, each.mean, each.deviation) for x, each in found if each] or [[np.nan] * 3]
+            )
+            color = PALETTE[(number + 1) % len(PALETTE)]
+            axis.errorbar(at, means, deviations, color=color, label=signal, marker="o", markersize=4, capsize=2)
+        smallest = min((x for x in preset.sweep[key] if x > 0), default=1.0)
+        axis.set_xscale("symlog", linthresh=smallest)
+        axis.set_xlabel(key)
+        axis.set_ylabel(METRICS[metric])
+        axis.legend(frameon=False)
+        return _svg(figure)
+    down, across = varied
+    figure, axes = _figure(4.8 * len(signals), 3.8, len(signals))
+    for axis, signal in zip(axes, signals, strict=True):
+        values = np.array(
+            [
+                [
+                    _mean(summarise(records, signal, _swept(preset, {down: a, across: b}), metric))
+                    for b in preset.sweep[across]
+                ]
+                for a in preset.sweep[down]
+            ]
+        )
+        _heat_map(axis, values, METRICS[metric])
+        axis.set_xticks(range(values.shape[1]), [f"{x:g}" for x in preset.sweep[across]])
+        axis.set_yticks(range(values.shape[0]), [f"{x:g}" for x in preset.sweep[down]])
+        axis.set_xlabel(across)
+        axis.set_ylabel(down)
+        axis.set_title(signal, loc="left", fontsize=10)
+    return _svg(figure)
+
+
+def _heat_map(axis: Axes, values: Float[np.ndarray, "rows columns"], title: str) -> None:
+    """A colour and a number for each cell."""
+    drawn = axis.imshow(values, origin="lower", aspect="auto", cmap="magma")
+    axis.grid(False)
+    axis.spines[:].set_visible(False)
+    known = values[np.isfinite(values)]
+    middle = (known.min() + known.max()) / 2 if len(known) else 0.0
+    for row, column in np.argwhere(np.isfinite(values)):
+        value = values[row, column]
+        color = "white" if value < middle else "black"
+        axis.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=7, color=color)
+    axis.figure.colorbar(drawn, ax=axis, label=title)
+
+
+def _mean(summary: Optional[Summary]) -> float:
+    return np.nan if summary is None else summary.mean
+
+
+def _swept(preset: Preset, values: Dict[str, float]) -> str:
+    """The name that `cells_of` gives to a field of the sweep."""
+    chosen = {key: values.get(key, given[0]) for key, given in preset.sweep.items()}
+    return "winner," + ",".join(f"{key}={value:g}" for key, value in chosen.items())
+
+
+def between_samples_chart(records: Sequence[Record]) -> Optional[bytes]:
+    """PSNR at withheld samples over PSNR at fitted ones, a point for each cell, a panel for each signal; None where no
+    samples are withheld."""
+    if not any(record["figures"].get("psnr_heldout") is not None for record in records):
+        return None
+    signals, fields = names(records, "signal"), names(records, "field")
+    figure, axes = _figure(3.6 * len(signals) + 1.6, 3.6, len(signals))
+    for axis, signal in zip(axes, signals, strict=True):
+        of_signal = [r["figures"] | {"field": r["field"]} for r in records if r["signal"] == signal]
+        for field in fields:
+            points = [(f["psnr"], f["psnr_heldout"]) for f in of_signal if f["field"] == field]
+            shown = [(a, b) for a, b in points if a is not None and b is not None]
+            axis.plot(*zip(*shown), "o", color=colours(fields)[field], label=field, markersize=5) if shown else None
+        low, high = max(axis.get_xlim()[0], axis.get_ylim()[0]), min(axis.get_xlim()[1], axis.get_ylim()[1])
+        if low < high:
+            axis.plot([low, high], [low, high], color="0.7", linewidth=1, zorder=0)
+        classical = [f["psnr_interpolation"] for f in of_signal if f.get("psnr_interpolation") is not None]
+        if classical:
+            axis.axhline(float(np.mean(classical)), color="0.5", linestyle="--", linewidth=1, zorder=0)
+            axis.text(0.02, float(np.mean(classical)), "classical", fontsize=7, color="0.4", va="bottom",
+                      transform=axis.get_yaxis_transform())  # fmt: skip
+        axis.set_title(signal, loc="left", fontsize=10)
+        axis.set_xlabel("PSNR at fitted samples, dB")
+    axes[0].set_ylabel("at withheld samples, dB")
+    axes[-1].legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return _svg(figure)
+
+
+def _figure(width: float, height: float, columns: int) -> "Tuple[Figure, List[Axes]]":
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = list(figure.subplots(1, columns, squeeze=False)[0])
+    for axis in axes:
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.grid(alpha=0.25)
+        axis.tick_params(labelsize=8)
+    return figure, axes
+
+
+def _svg(figure: Any) -> bytes:
+    file = io.BytesIO()
+    figure.savefig(file, format="svg", metadata={"Date": None})
+    return file.getvalue()

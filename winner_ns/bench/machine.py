@@ -1,0 +1,48 @@
+"""What a benchmark ran on and with, for its report: no names of hosts or people."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from datetime import date
+from pathlib import Path
+from typing import Dict, Sequence
+
+import winner_ns
+
+
+def describe_machine(where: Sequence[str]) -> Dict[str, str]:
+    """Title -> value: processor, cores, GPU, memory, system, versions, date.
+
+    Args:
+        where: the device of each process.
+    """
+    import torch
+
+    facts = {"processor": _processor(), "cores": str(os.cpu_count()), "memory": _memory()}
+    if where and where[0].startswith("cuda"):
+        facts["GPU"] = ", ".join(torch.cuda.get_device_name(device) for device in dict.fromkeys(where))
+    facts["cells at a time"] = f"{len(where)}, one {'GPU' if 'GPU' in facts else 'thread'} each"
+    facts["system"] = f"{platform.system()} {platform.machine()}"
+    facts["Python"] = platform.python_version()
+    facts |= {name: importlib.metadata.version(name) for name in ("torch", "numpy", "nerfstudio")}
+    facts["winner_ns"] = winner_ns.__version__
+    facts["date"] = date.today().isoformat()
+    return {name: value for name, value in facts.items() if value}
+
+
+def _processor() -> str:
+    information = Path("/proc/cpuinfo")
+    if information.is_file():
+        for line in information.read_text(errors="replace").splitlines():
+            if line.lower().startswith(("model name", "hardware")):
+                return " ".join(line.partition(":")[2].split())
+    return platform.processor() or platform.machine()
+
+
+def _memory() -> str:
+    try:
+        return f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB"
+    except (AttributeError, ValueError, OSError):
+        return ""

@@ -1,0 +1,118 @@
+"""The results of a benchmark: one JSON line a cell, appended as it comes; means and standard deviations over seeds."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence
+
+import numpy as np
+
+from winner_ns.bench.preset import METRICS, Preset
+from winner_ns.errors import SignalError
+from winner_ns.export.figures_table import LOWER_IS_BETTER
+
+Record = Dict[str, Any]
+
+
+class ResultsFile:
+    """results.jsonl. A line counts once it is whole: what a killed program left of its last one is cut off.
+
+    Args:
+        path: the file; made if it is not there.
+
+    Raises:
+        SignalError: a line before the last one is no record.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "ab+") as file:
+            file.seek(0)
+            whole = file.read()
+            kept = whole[: whole.rfind(b"\n") + 1]
+            file.truncate(len(kept))
+        self.records: List[Record] = []
+        for number, line in enumerate(kept.splitlines(), 1):
+            try:
+                record = json.loads(line)
+                record["key"], record["figures"], record["curve"]
+            except (ValueError, TypeError, KeyError) as error:
+                raise SignalError(
+                    path, f"line {number} is no result", "take that line out, or the file away"
+                ) from error
+            self.records.append(record)
+
+    def append(self, record: Record) -> None:
+        """Writes a record's line, on the disk when this returns."""
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(record, allow_nan=False) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self.records.append(record)
+
+    def of(self, keys: Sequence[str]) -> List[Record]:
+        """The records of these cells, in this order; those of other cells (of a preset that has changed) are left."""
+        known = {record["key"]: record for record in self.records}
+        return [known[key] for key in keys if key in known]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A figure over the seeds."""
+
+    mean: float
+    deviation: float
+    """Standard deviation of the sample (n - 1); 0 for a single one."""
+    count: int
+
+    def told(self, metric: str) -> str:
+        """The figure of that name with as many places as are worth reading."""
+        if metric == "parameters":
+            return f"{self.mean:,.0f}"
+        places = 1 if metric == "training_seconds" else 2 if METRICS[metric].endswith("dB") else 4
+        spread = f" ± {self.deviation:.{places}f}" if self.count > 1 else ""
+        # Rounded first: there is no minus before a zero.
+        return f"{round(self.mean, places) + 0.0:.{places}f}{spread}"
+
+
+def summarise(records: Sequence[Record], signal: Optional[str], field: str, metric: str) -> Optional[Summary]:
+    """A field's figure over the seeds; signal None: of the mean over all signals. None where it is not known."""
+    by_seed: Dict[int, List[float]] = {}
+    for record in records:
+        value = record["figures"].get(metric)
+        if record["field"] == field and signal in (None, record["signal"]) and value is not None:
+            by_seed.setdefault(record["seed"], []).append(value)
+    if signal is None:
+        # A seed that lacks a signal would say something else.
+        most = max((len(values) for values in by_seed.values()), default=0)
+        by_seed = {seed: values for seed, values in by_seed.items() if len(values) == most}
+    values = [float(np.mean(each)) for each in by_seed.values()]
+    if not values:
+        return None
+    return Summary(float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else 0.0, len(values))
+
+
+def names(records: Sequence[Record], key: str) -> List[str]:
+    """The signals, or fields, in the order in which they first come."""
+    return list(dict.fromkeys(record[key] for record in records))
+
+
+def best_field(records: Sequence[Record], signal: Optional[str], metric: str) -> Optional[str]:
+    """The field with the best mean; None where there is nothing to choose from."""
+    if metric == "parameters":
+        return None
+    means = {field: summarise(records, signal, field, metric) for field in names(records, "field")}
+    known = {field: summary.mean for field, summary in means.items() if summary is not None}
+    if len(known) < 2:
+        return None
+    lower = metric in (*LOWER_IS_BETTER, "training_seconds")
+    return min(known, key=lambda field: known[field] if lower else -known[field])
+
+
+def shown_metrics(preset: Preset, records: Sequence[Record]) -> List[str]:
+    """The preset's metrics that any record has."""
+    return [metric for metric in preset.metrics if any(r["figures"].get(metric) is not None for r in records)]

@@ -1,0 +1,130 @@
+"""A whole benchmark: trains what is not there yet, and writes the tables and the report of what is."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Callable, Iterator, List, Optional, Sequence
+
+from winner_ns.bench.cells import Cell, cells_of
+from winner_ns.bench.inputs import prepare_inputs
+from winner_ns.bench.machine import describe_machine
+from winner_ns.bench.preset import Preset
+from winner_ns.bench.report import write_report
+from winner_ns.bench.results import Record, ResultsFile
+from winner_ns.bench.tables import write_csv, write_markdown
+from winner_ns.bench.workers import devices, run_cells
+from winner_ns.errors import SignalError
+
+
+def run_bench(
+    preset: Preset,
+    folder: Path,
+    command: str,
+    data: Optional[Path] = None,
+    workers: int = 0,
+    tell: Callable[[str], None] = print,
+) -> List[Record]:
+    """Trains the cells of a preset that the folder has no results of, then writes results.csv, .md and report.html.
+
+    Args:
+        preset: what is compared.
+        folder: of results.jsonl, inputs/, cells/ and the report; an interrupted benchmark goes on.
+        command: as it was typed, for the report.
+        data: a folder of files to fit in place of the preset's signals.
+        workers: cells at the same time; 0: as many as there are GPUs or cores.
+        tell: is given lines about the progress.
+
+    Returns:
+        The records of all cells, in the preset's order.
+
+    Raises:
+        SignalError: the preset or the data cannot be used, another benchmark is writing to the folder, or cells have
+            failed (the others' results are written).
+    """
+    folder = folder.resolve()
+    with _alone_in(folder):
+        results = ResultsFile(folder / "results.jsonl")
+        cells = cells_of(preset, prepare_inputs(preset, folder / "inputs", data))
+        keys = [cell.key for cell in cells]
+        known = {record["key"] for record in results.records}
+        missing = [cell for cell in cells if cell.key not in known]
+        where = devices(workers)
+        tell(f"{preset.title}: {len(cells)} cells, {len(cells) - len(missing)} done already, {len(where)} at a time")
+        errors = _train(missing, folder, where, results, tell) if missing else []
+        records = results.of(keys)
+        if records:
+            machine = describe_machine(where)
+            write_csv(folder / "results.csv", records)
+            write_markdown(folder / "results.md", preset, records, command, machine)
+            write_report(folder / "report.html", folder, preset, records, command, machine, len(cells))
+    if errors:
+        advice = f"the same command tries them again; {folder / 'report.html'} has the others"
+        raise SignalError(preset.name, f"{len(errors)} of {len(cells)} cells failed, {errors[0]}", advice)
+    return records
+
+
+def _train(
+    cells: Sequence[Cell], folder: Path, where: Sequence[str], results: ResultsFile, tell: Callable[[str], None]
+) -> List[str]:
+    """Trains cells and keeps their results as they come; returns what went wrong."""
+    errors: List[str] = []
+    left = {cell.key: cell for cell in cells}
+    done: List[Record] = []
+    for number, answer in enumerate(run_cells(cells, folder, where), 1):
+        if "error" in answer:
+            errors.append(answer["error"])
+            tell(f"{number:4d}/{len(cells)}  FAILED {answer['error']}")
+            continue
+        record = answer["record"]
+        results.append(record)
+        done.append(record)
+        left.pop(record["key"])
+        remaining = _seconds_left(list(left.values()), done, len(where))
+        tell(f"{number:4d}/{len(cells)}  {_line(record)}; about {_duration(remaining)} left")
+    return errors
+
+
+def _line(record: Record) -> str:
+    figure = next((name for name in ("psnr_heldout", "psnr_best", "psnr", "iou") if name in record["figures"]), None)
+    value = record["figures"].get(figure)
+    shown = "" if value is None else f", {figure.replace('_', ' ')} {value:.4g}"
+    return f"{record['signal']}, {record['field']}, seed {record['seed']}: {_duration(record['seconds'])}{shown}"
+
+
+def _seconds_left(left: Sequence[Cell], done: Sequence[Record], workers: int) -> float:
+    """What is left takes as long as the same field did on the same signal, or on others, or as the mean cell."""
+
+    def mean(records: List[Record]) -> Optional[float]:
+        return sum(record["seconds"] for record in records) / len(records) if records else None
+
+    total = 0.0
+    for cell in left:
+        same = [record for record in done if record["field"] == cell.field]
+        total += mean([r for r in same if r["signal"] == cell.signal]) or mean(same) or mean(list(done)) or 0.0
+    return total / max(min(workers, len(left)), 1)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keeps a second benchmark out of the folder; the lock ends with the program, however that ends."""
+    from filelock import FileLock, Timeout
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock", timeout=0)
+        lock.acquire()
+    except Timeout as error:
+        raise SignalError(folder, "another benchmark is writing there", "wait for it, or give another --out") from error
+    except OSError as error:
+        raise SignalError(folder, f"cannot be written ({error.strerror or error})", "give another --out") from error
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,108 @@
+"""A benchmark's tables: in the terminal, as CSV and as Markdown. Fields are rows, signals columns."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence, Tuple
+
+from rich.table import Table
+from rich.text import Text
+
+from winner_ns.bench.inputs import INPUTS
+from winner_ns.bench.preset import BASELINES, METRICS, Preset
+from winner_ns.bench.results import Record, best_field, names, shown_metrics, summarise
+from winner_ns.export.output import replacing
+
+Row = List[Tuple[str, bool]]
+"""For each signal (and the mean of all) the figure as it is shown, and whether it is the best."""
+
+
+def rows_of(records: Sequence[Record], metric: str) -> Tuple[List[str], Dict[str, Row]]:
+    """The columns' titles, and the rows by the fields' names; the last one is what needs no field (BASELINES)."""
+    signals: List[Optional[str]] = [*names(records, "signal")]
+    if len(signals) > 1:
+        signals.append(None)
+    best = {signal: best_field(records, signal, metric) for signal in signals}
+
+    def told(signal: Optional[str], field: str, figure: str) -> str:
+        summary = summarise(records, signal, field, figure)
+        return "–" if summary is None else summary.told(metric)
+
+    fields = names(records, "field")
+    rows = {field: [(told(signal, field, metric), best[signal] == field) for signal in signals] for field in fields}
+    name, figure = BASELINES.get(metric, ("", ""))
+    if any(record["figures"].get(figure) is not None for record in records):
+        # Beside every field it is the same.
+        rows[name] = [(told(signal, fields[0], figure), False) for signal in signals]
+    return [signal or "mean" for signal in signals], rows
+
+
+def terminal_tables(preset: Preset, records: Sequence[Record]) -> List[Table]:
+    """One table for each metric."""
+    tables = []
+    for metric in shown_metrics(preset, records):
+        titles, rows = rows_of(records, metric)
+        table = Table("field", *titles, title=METRICS[metric], title_justify="left", title_style="bold")
+        for column in table.columns[1:]:
+            column.justify = "right"
+        for field, row in rows.items():
+            cells = [Text(each, "bold" if best else "") for each, best in row]
+            table.add_row(Text(field), *cells)
+        tables.append(table)
+    return tables
+
+
+def presets_table(presets: Sequence[Preset]) -> Table:
+    """What there is to run."""
+    table = Table("preset", "task", "what it shows", show_lines=True)
+    for preset in presets:
+        table.add_row(Text(preset.name), preset.task, Text(f"{preset.title}. {preset.shows}"))
+    return table
+
+
+def inputs_table() -> Table:
+    """What presets may name as signals beside files."""
+    table = Table("input", "kind", "what it is")
+    for name, source in INPUTS.items():
+        table.add_row(name, source.kind, source.about)
+    return table
+
+
+def write_csv(path: Path, records: Sequence[Record]) -> None:
+    """A row for each signal and field: seeds, and mean and standard deviation of every figure that was measured."""
+    known = dict.fromkeys([*METRICS, *(figure for _, figure in BASELINES.values())])
+    metrics = [metric for metric in known if any(r["figures"].get(metric) is not None for r in records)]
+    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["signal", "field", "seeds", *(f"{m}_{part}" for m in metrics for part in ("mean", "sd"))])
+        for signal in names(records, "signal"):
+            for field in names(records, "field"):
+                summaries = [summarise(records, signal, field, metric) for metric in metrics]
+                seeds = sum(r["signal"] == signal and r["field"] == field for r in records)
+                if seeds:
+                    numbers = [x for s in summaries for x in ((s.mean, s.deviation) if s else ("", ""))]
+                    writer.writerow([signal, field, seeds, *numbers])
+
+
+def write_markdown(
+    path: Path, preset: Preset, records: Sequence[Record], command: str, machine: Dict[str, str]
+) -> None:
+    """The same tables as in the terminal, the best mean in bold, with what they were made by and on."""
+    lines = [f"# {preset.title}", "", preset.shows, "", f"    {command}", ""]
+    lines += [", ".join(f"{name} {value}" for name, value in machine.items()), ""]
+    for metric in shown_metrics(preset, records):
+        titles, rows = rows_of(records, metric)
+        lines += [f"## {METRICS[metric]}", "", f"| field | {' | '.join(titles)} |"]
+        lines += ["|---|" + "---:|" * len(titles)]
+        for field, row in rows.items():
+            shown = [f"**{each}**" if best else each for each, best in row]
+            lines.append(f"| {field} | {' | '.join(shown)} |")
+        lines.append("")
+    lines.append(f"Mean ± standard deviation over {preset.seeds} seeds; {preset.steps} steps of {_batch(preset)}.")
+    with replacing(path) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _batch(preset: Preset) -> str:
+    return f"{preset.batch} samples" if preset.batch else "all samples"

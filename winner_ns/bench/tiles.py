@@ -1,0 +1,256 @@
+"""What a report shows of each fitted signal: pictures with error maps, spectrograms with players, surfaces."""
+
+from __future__ import annotations
+
+import io
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, List, Optional, Sequence, Tuple
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from winner_ns.bench.preset import METRICS, Preset
+from winner_ns.bench.results import Record
+from winner_ns.export.excerpts import distance_colors, telling_piece
+
+LARGEST = 448
+"""Pixels along the longer side of an embedded picture."""
+QUIETEST = 90.0
+"""Decibels that a spectrogram reaches below the original's loudest frequency."""
+PIECE = 150
+"""Most samples of the piece of a sound that is shown close up."""
+LOWEST_PLAYED = 3000
+"""Hertz; browsers play no sound with a lower sample rate."""
+
+
+@dataclass
+class Tile:
+    """One column of a comparison."""
+
+    title: str
+    figure: str
+    best: bool
+    pictures: List[Tuple[str, bytes, str]]
+    """Caption, content, media type."""
+    sound: Optional[Tuple[bytes, str]] = None
+    """Content and media type of what can be listened to."""
+
+
+def tiles_of(folder: Path, preset: Preset, records: Sequence[Record]) -> Tuple[List[Tile], str]:
+    """The original (and, where there is noise, what was trained on) and each field's result, and what the scales are.
+
+    Args:
+        folder: the benchmark's.
+        preset: its first metric stands below the titles.
+        records: of one signal, one for each field.
+    """
+    kind = records[0]["kind"]
+    if kind == "audio":
+        return _sounds(folder, preset, records)
+    return _surfaces(folder, preset, records) if kind == "shape" else _pictures(folder, preset, records)
+
+
+def _tiles(preset: Preset, records: Sequence[Record], noisy: bool) -> List[Tile]:
+    from winner_ns.bench.results import best_field
+
+    metric = preset.metrics[0]
+    best = best_field(records, None, metric)
+    tiles = [Tile("original", "", False, [])]
+    if noisy:
+        value = records[0]["figures"].get("psnr_noisy")
+        tiles.append(Tile("with noise", "" if value is None else f"{value:.2f} dB", False, []))
+    for record in records:
+        value = record["figures"].get(metric)
+        unit = METRICS[metric].rpartition(", ")[2] if "," in METRICS[metric] else METRICS[metric]
+        figure = "–" if value is None else f"{value:.2f} dB" if unit == "dB" else f"{value:.4g} {unit}"
+        tiles.append(Tile(record["field"], figure, record["field"] == best, []))
+    return tiles
+
+
+# Pictures -----------------------------------------------------------------------------------------------------------
+
+
+def _pictures(folder: Path, preset: Preset, records: Sequence[Record]) -> Tuple[List[Tile], str]:
+    from matplotlib import colormaps
+
+    files = _files(folder, records, "png")
+    tiles = _tiles(preset, records, len(files) > len(records) + 1)
+    shown = [None if path is None else _read(path) for path in files]
+    original = shown[0]
+    errors = [None if each is None else np.abs(each - original).mean(axis=-1) for each in shown]
+    limit = _limit([error for error in errors[1:] if error is not None], 0.995)
+    window = _detail(original, [error for error in errors[1:] if error is not None])
+    for tile, picture, error in zip(tiles, shown, errors, strict=True):
+        if picture is None:
+            continue
+        tile.pictures.append(("", *_encoded(_enlarged(picture), lossless=min(picture.shape[:2]) < 100)))
+        if window is not None:
+            tile.pictures.append(("detail", *_encoded(_enlarged(picture[window], 224), lossless=True)))
+        if picture is not original:
+            colored = colormaps["magma"](np.clip(error / limit, 0, 1))[..., :3]
+            tile.pictures.append(("error", *_encoded(_enlarged(colored))))
+    note = f"Error maps: black is none, the brightest colour {100 * limit:.2g} % of the range or more, in all alike."
+    return tiles, note
+
+
+def _files(folder: Path, records: Sequence[Record], suffix: str) -> List[Optional[Path]]:
+    """The original's file, the noisy one's where there is one, and each cell's (None where it has none)."""
+    cells = [folder / record["folder"] for record in records]
+    noisy = cells[0] / f"noisy.{suffix}"
+    fitted = [path if path.exists() else None for path in (cell / f"fitted.{suffix}" for cell in cells)]
+    return [cells[0].parents[1] / f"original.{suffix}", *([noisy] if noisy.exists() else []), *fitted]
+
+
+def _read(path: Path) -> Float[np.ndarray, "h w c"]:
+    """Pixels in 0 … 1: one channel or three."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("L" if image.mode == "L" else "RGB"), dtype=np.float32) / 255.0
+    return pixels.reshape(*pixels.shape[:2], -1)
+
+
+def _limit(errors: Sequence[np.ndarray], quantile: float) -> float:
+    """The end of a colour scale for all: that of the middle one, so that one that is far off hides no others."""
+    limits = [float(np.nanquantile(error, quantile)) for error in errors if np.isfinite(error).any()]
+    return max(float(np.median(limits)), 1e-3) if limits else 1.0
+
+
+def _detail(original: Float[np.ndarray, "h w c"], errors: Sequence[np.ndarray]) -> Optional[Tuple[slice, slice]]:
+    """A window of a quarter of the sides where there is contrast and the fields differ; None in small pictures."""
+    from scipy.ndimage import uniform_filter
+
+    height, width = original.shape[:2]
+    if min(height, width) < 64 or not errors:
+        return None
+    sides = (height // 4, width // 4)
+    gray = original.mean(axis=-1)
+    contrast = uniform_filter(gray**2, sides) - uniform_filter(gray, sides) ** 2
+    telling = np.maximum(contrast, 0) * np.std([uniform_filter(error, sides) for error in errors], axis=0)
+    row, column = np.unravel_index(int((telling if telling.any() else contrast).argmax()), gray.shape)
+    top, left = (int(np.clip(a - s // 2, 0, n - s)) for a, s, n in zip((row, column), sides, (height, width)))
+    return slice(top, top + sides[0]), slice(left, left + sides[1])
+
+
+def _enlarged(pixels: Float[np.ndarray, "h w c"], smallest: int = 160) -> Shaped[np.ndarray, "h2 w2 *c"]:
+    """8-bit pixels, at most LARGEST along the longer side, by averaging; small pictures with pixels as squares."""
+    from PIL import Image
+
+    gray = pixels.shape[-1] == 1
+    bytes_of = (255 * np.clip(pixels[..., 0] if gray else pixels, 0, 1)).round().astype(np.uint8)
+    picture = Image.fromarray(bytes_of)
+    squares = max(1, round(smallest / max(picture.size)))
+    if squares > 1:
+        picture = picture.resize([n * squares for n in picture.size], Image.Resampling.NEAREST)
+    if max(picture.size) > LARGEST:
+        picture.thumbnail((LARGEST, LARGEST), Image.Resampling.BOX)
+    return np.asarray(picture)
+
+
+def _encoded(pixels: np.ndarray, lossless: bool = False) -> Tuple[bytes, str]:
+    from PIL import Image
+
+    file = io.BytesIO()
+    if lossless:
+        Image.fromarray(pixels).save(file, "PNG", optimize=True)
+        return file.getvalue(), "image/png"
+    Image.fromarray(pixels).save(file, "JPEG", quality=90, subsampling=0)
+    return file.getvalue(), "image/jpeg"
+
+
+# Sounds -------------------------------------------------------------------------------------------------------------
+
+
+def _sounds(folder: Path, preset: Preset, records: Sequence[Record]) -> Tuple[List[Tile], str]:
+    import soundfile
+
+    files = _files(folder, records, "flac")
+    tiles = _tiles(preset, records, len(files) > len(records) + 1)
+    original, rate = soundfile.read(files[0])
+    top = float(_levels(_mono(original), rate).max())
+    piece = telling_piece(_mono(original), rate, PIECE) if rate >= LOWEST_PLAYED else slice(None)
+    for tile, path in zip(tiles, files, strict=True):
+        if path is None:
+            continue
+        sound = soundfile.read(path)[0]
+        tile.pictures.append(("", *_spectrogram(_mono(sound), rate, top)))
+        if path is not files[0]:
+            tile.pictures.append(("error", *_spectrogram(_mono(sound - original), rate, top)))
+        tile.pictures.append(
+            ("wave", *_wave(_mono(original)[piece], None if path is files[0] else _mono(sound)[piece]))
+        )
+        if rate >= LOWEST_PLAYED:
+            tile.sound = (path.read_bytes(), "audio/flac")
+    start, stop, _ = piece.indices(len(original))
+    seen = f"{1000 * (stop - start) / rate:.3g} ms where it is loudest" if rate >= LOWEST_PLAYED else "all of it"
+    note = (
+        f"Spectrograms of the sound and of the error: {len(original) / rate:.3g} s from left to right, 0 to "
+        f"{rate / 2:g} Hz from bottom to top, {QUIETEST:g} dB from black to the original's loudest; all alike. Waves: "
+        f"{seen}, the original in gray."
+    )
+    return tiles, note
+
+
+def _mono(sound: np.ndarray) -> Float[np.ndarray, " n"]:
+    return sound if sound.ndim == 1 else sound.mean(axis=1)
+
+
+def _levels(wave: Float[np.ndarray, " n"], rate: int) -> Float[np.ndarray, "frequencies times"]:
+    """A spectrogram in dB; also of short sounds both times and frequencies are told apart."""
+    from scipy.signal import spectrogram
+
+    window = min(2 ** round(math.log2(2 * math.sqrt(len(wave)))), 1024, len(wave))
+    magnitude = spectrogram(wave, rate, "hann", window, window - max(window // 4, 1), mode="magnitude")[2]
+    return 20.0 * np.log10(np.maximum(magnitude, 1e-12))
+
+
+def _wave(original: Float[np.ndarray, " n"], fitted: Optional[Float[np.ndarray, " n"]]) -> Tuple[bytes, str]:
+    """A sound over time in front of the original."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(2.8, 0.9), dpi=160)
+    axis = figure.add_axes((0, 0, 1, 1))
+    axis.plot(original, color="0.65", linewidth=1.6 if fitted is not None else 1.0)
+    if fitted is not None:
+        axis.plot(fitted, color="#c2410c", linewidth=0.7)
+    height = 1.1 * float(np.abs(original).max())
+    axis.set(xlim=(0, len(original) - 1), ylim=(-height, height))
+    axis.set_axis_off()
+    file = io.BytesIO()
+    figure.savefig(file, format="png", facecolor="#f5f6f8")
+    return file.getvalue(), "image/png"
+
+
+def _spectrogram(wave: Float[np.ndarray, " n"], rate: int, top: float) -> Tuple[bytes, str]:
+    from matplotlib import colormaps
+    from PIL import Image
+
+    levels = np.clip((_levels(wave, rate)[::-1] - top) / QUIETEST + 1, 0, 1)
+    pixels = (255 * colormaps["magma"](levels)[..., :3]).round().astype(np.uint8)
+    picture = Image.fromarray(pixels).resize((LARGEST, LARGEST // 2), Image.Resampling.BILINEAR)
+    return _encoded(np.asarray(picture))
+
+
+# Shapes -------------------------------------------------------------------------------------------------------------
+
+
+def _surfaces(folder: Path, preset: Preset, records: Sequence[Record]) -> Tuple[List[Tile], str]:
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    files = _files(folder, records, "png")
+    tiles = _tiles(preset, records, False)
+    maps: List[Any] = [None if path is None else np.load(path.with_name("distance.npz")) for path in files[1:]]
+    limit = _limit([each["distance"].astype(float) for each in maps if each is not None], 0.98)
+    scale = ScalarMappable(Normalize(0.0, limit), "turbo")
+    for tile, path, each in zip(tiles, files, [None, *maps], strict=True):
+        if path is None:
+            tile.figure += " (no surface)"
+            continue
+        tile.pictures.append(("", *_encoded(_enlarged(_read(path)))))
+        if each is not None:
+            distance, light = each["distance"].astype(float), each["light"].astype(float)
+            tile.pictures.append(("error", *_encoded(_enlarged(distance_colors(distance, light, scale)))))
+    return tiles, f"Error maps: distance to the original, from blue for none to red for {limit:.2g} % of its diagonal."

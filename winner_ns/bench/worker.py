@@ -1,0 +1,52 @@
+"""A process that trains cells: reads one as a JSON line, writes its record as another, until there are no more.
+
+    python -m winner_ns.bench.worker FOLDER DEVICE
+
+It ends at once where the program that started it does, so that a killed benchmark leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any, Dict
+
+
+def main() -> None:
+    folder, device = Path(sys.argv[1]), sys.argv[2]
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The main program gets Ctrl-C too, and ends this one.
+    # Records alone go through the pipe, whatever libraries print.
+    output = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    tasks: "queue.SimpleQueue[str]" = queue.SimpleQueue()
+
+    def listen() -> None:
+        for line in sys.stdin:
+            tasks.put(line)
+        os._exit(0)
+
+    threading.Thread(target=listen, daemon=True).start()
+
+    import torch
+
+    from winner_ns.bench.cells import Cell
+    from winner_ns.bench.training import run_cell
+
+    torch.set_num_threads(1)
+    while True:
+        cell = Cell(**json.loads(tasks.get()))
+        answer: Dict[str, Any]
+        try:
+            answer = {"record": run_cell(cell, folder, device)}
+        except Exception as error:  # Any type: one cell that fails is no reason to lose the others.
+            answer = {"error": f"{cell.signal}, {cell.field}, seed {cell.seed}: {error or type(error).__name__}"}
+        print(json.dumps(answer), file=output, flush=True)
+
+
+if __name__ == "__main__":
+    main()
