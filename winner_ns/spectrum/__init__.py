@@ -13,6 +13,7 @@ from winner_ns.spectrum.laws import (
     TargetSpectrum,
     kappa_of,
 )
+from winner_ns.spectrum.views import View, views_spectrum
 
 __all__ = [
     "LAWS",
@@ -24,10 +25,12 @@ __all__ = [
     "ReferenceCodeLaw",
     "SineNetwork",
     "TargetSpectrum",
+    "View",
     "band_gain",
     "centroid_of_function",
     "initial_band",
     "kappa_of",
     "scattered_interpolant",
     "spectral_centroid",
+    "views_spectrum",
 ]

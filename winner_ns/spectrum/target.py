@@ -131,7 +131,7 @@ def choose_noise(
         raise ValueError(f"s0 and s1 are computed by the law {law!r}; use the law explicit to give them")
     if law != "matching" and purpose is not None:
         raise ValueError(f"the law {law!r} knows no purpose; only matching does")
-    bright = target.kind != "shape" and target.psi > BRIGHT.get(target.dimensions, 0.33)
+    bright = target.kind not in ("shape", "views") and target.psi > BRIGHT.get(target.dimensions, 0.33)
     kappa: Optional[float] = None
     if law == "explicit":
         scales: NoiseScales = ExplicitLaw(s0 or 0.0, s1 or 0.0)(target, network)

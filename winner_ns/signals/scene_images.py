@@ -1,0 +1,98 @@
+"""The image files of posed photographs, checked by their headers and their ends, without decoding them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Callable, Optional, Sequence, Tuple
+
+from winner_ns.errors import SignalError
+
+LARGEST_SIDE = 1600
+"""Pixels; of larger photographs smaller copies are taken, where there are some."""
+CHANNELS = {"L": 3, "RGB": 3, "RGBA": 4}
+"""Pillow's modes that nerfstudio reads rightly, and the channels that it makes of them."""
+
+_ENDS = {"PNG": b"IEND\xae\x42\x60\x82", "JPEG": b"\xff\xd9"}
+
+
+def check_images(
+    source: Path,
+    files: Sequence[Path],
+    sizes: Optional[Sequence[Tuple[int, int]]] = None,
+    masks: bool = False,
+) -> None:
+    """Raises SignalError unless all files are whole images that can be trained on together.
+
+    Args:
+        source: the file that names them.
+        files: at least one.
+        sizes: width and height of each in pixels, give or take one that rounding makes; None: all the same.
+        masks: whether they are masks, of any mode.
+    """
+    missing = [file for file in files if not file.is_file()]
+    if missing:
+        raise SignalError(
+            source,
+            f"{len(missing)} of {len(files)} images are missing, the first is {missing[0]}",
+            "copy them there or correct the file's paths",
+        )
+    first_size, first_mode = _header(files[0])
+    for i, file in enumerate(files):
+        size, mode = _header(file)
+        width, height = size
+        if sizes is None and size != first_size:
+            raise SignalError(
+                file,
+                f"has {width} x {height} pixels, {files[0]} has {first_size[0]} x {first_size[1]}",
+                "a scene of this format needs images of one size",
+            )
+        if sizes is not None and max(abs(width - sizes[i][0]), abs(height - sizes[i][1])) > 1:
+            raise SignalError(
+                file,
+                f"has {width} x {height} pixels, where {source} says {sizes[i][0]} x {sizes[i][1]}",
+                "give the images that the cameras were found for, or scale the intrinsics",
+            )
+        if masks:
+            continue
+        if mode not in CHANNELS:
+            raise SignalError(file, f"is of the mode {mode}", "save it as RGB or RGBA with 8 bits per channel")
+        if CHANNELS[mode] != CHANNELS[first_mode]:
+            raise SignalError(
+                file,
+                f"is {mode} where {files[0]} is {first_mode}",
+                "give all images of a scene an alpha channel, or none",
+            )
+
+
+def downscale_factor(largest: Path, copies: Callable[[int], Sequence[Path]]) -> int:
+    """The power of two by which to take smaller copies of photographs larger than LARGEST_SIDE; 1 where they are small
+    enough or not all copies are there.
+
+    Args:
+        largest: a photograph of full size.
+        copies: factor -> the files of all copies that are so much smaller.
+    """
+    if not largest.is_file():
+        return 1
+    factor, side = 1, max(_header(largest)[0])
+    while side / factor > LARGEST_SIDE and all(file.is_file() for file in copies(2 * factor)):
+        factor *= 2
+    return factor
+
+
+def _header(file: Path) -> Tuple[Tuple[int, int], str]:
+    """(width, height) and Pillow's mode of a whole image."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(file) as image:
+            size, mode, end = image.size, image.mode, _ENDS.get(image.format or "", b"")
+            with open(file, "rb") as raw:
+                raw.seek(-min(file.stat().st_size, max(len(end), 1)), 2)
+                if raw.read() != end and end:
+                    image.load()  # Something may follow a whole image; only decoding tells.
+    except UnidentifiedImageError as error:
+        raise SignalError(file, "is no image of a known format", "give a PNG or JPEG") from error
+    except Exception as error:  # Any type: whatever Pillow's parsers stumble on in a damaged file.
+        raise SignalError(file, f"is a cut or damaged image ({error})", "get a whole copy of the file") from error
+    return size, mode
