@@ -1,4 +1,4 @@
-"""winner-ns: inspect signals, export and compare finished runs.
+"""winner-ns: inspect signals, analyse fields, export and compare finished runs.
 
 Everything heavy is imported by the command that needs it.
 """
@@ -10,6 +10,7 @@ import json
 import math
 import os
 import re
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -52,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"winner-ns {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_inspect(commands)
+    _add_analyze(commands)
     export = commands.add_parser("export", help="write what a run has fitted to a file that other programs read")
     exports = export.add_subparsers(required=True, metavar="WHAT")
     _add_image(exports)
@@ -60,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_volume(exports)
     _add_compare(commands)
     _add_eval_mesh(commands)
+    _add_bench(commands)
     _add_export(exports, "field", "the field itself, one .safetensors file for winner_ns.load_field", _export_field)
     return parser
 
@@ -82,14 +85,48 @@ def _add_inspect(commands: Any) -> None:
     parser.add_argument("--depth", type=_count, help="number of sine layers (default 4)")
     parser.add_argument("--omega-0", type=_positive, default=30.0, help="frequency factor (default 30)")
     parser.add_argument("--first-omega-0", type=_positive, help="of the first layer (default: omega-0)")
+    _add_reading(parser)
+    parser.add_argument("--plot", type=Path, metavar="PNG", help="draw the spectrum and the bands")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _add_reading(parser: argparse.ArgumentParser) -> None:
     sound = parser.add_argument_group("sounds")
     sound.add_argument("--start", type=float, help="seconds to skip")
     sound.add_argument("--duration", type=float, help="seconds to read")
     sound.add_argument("--duration-samples", type=int, help="samples to read, instead of --duration")
     sound.add_argument("--sample-rate", type=int, help="hertz to resample to")
     sound.add_argument("--mono", action="store_true", default=None, help="average the channels")
-    parser.add_argument("--plot", type=Path, metavar="PNG", help="draw the spectrum and the bands")
+
+
+def _add_analyze(commands: Any) -> None:
+    parser = commands.add_parser(
+        "analyze", help="show what initialisation does to a field: spectra of its layers, tangent kernel, gradients"
+    )
+    parser.set_defaults(command=_analyze)
+    parser.add_argument("run", type=Path, nargs="?", metavar="RUN", help="a finished run, before and after training")
+    parser.add_argument(
+        "--data", type=Path, help="without RUN: what a field would be trained on; with it: where that file is now"
+    )
+    parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="default: <name>-<family>-analysis")
+    parser.add_argument("--points", type=_count, default=1024, help="of the tangent kernel, at most (default 1024)")
+    parser.add_argument("--format", choices=("png", "svg"), default="png", help="of the pictures (default png)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    field = parser.add_argument_group("a field that is yet to be trained, without RUN")
+    field.add_argument(
+        "--family", help="winner (default), siren, finer, wire, gauss, relu-pe, rff or hash-grid, as ns-train has it"
+    )
+    field.add_argument("--kind", help="image, audio, shape, volume or video (default: told by the file)")
+    field.add_argument("--width", type=_count, help="neurons of every hidden layer (default: the kind's)")
+    field.add_argument("--depth", type=_count, help="number of hidden layers (default: the kind's)")
+    field.add_argument("--omega-0", type=_positive, help="frequency factor of winner and siren (default 30)")
+    field.add_argument("--first-omega-0", type=_positive, help="of the first layer (default: omega-0)")
+    field.add_argument("--law", help="of winner: matching (default), paper, reference-code or explicit")
+    field.add_argument("--purpose", help="of the law matching: interpolate, fit, memorise, or kappa as a number")
+    field.add_argument("--s0", type=float, help="noise scale of layer 1, means the law explicit")
+    field.add_argument("--s1", type=float, help="noise scale of layer 2, means the law explicit")
+    field.add_argument("--seed", type=int, help="of the random weights (default 42, as ns-train has it)")
+    _add_reading(parser)
 
 
 def _add_export(exports: Any, name: str, help: str, command: Callable[..., Dict[str, Any]]) -> argparse.ArgumentParser:
@@ -116,7 +153,9 @@ def _add_audio(exports: Any) -> None:
 
 
 def _add_mesh(exports: Any) -> None:
-    parser = _add_export(exports, "mesh", "a shape's surface: PLY, OBJ, STL, GLB or OFF", _export_mesh)
+    parser = _add_export(
+        exports, "mesh", "the surface of a shape, or learnt from photographs: PLY, OBJ, STL, GLB or OFF", _export_mesh
+    )
     # argparse takes negative numbers with exponents for flags.
     parser._negative_number_matcher = re.compile(r"-(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$", re.IGNORECASE)
     parser.add_argument("--resolution", type=int, default=256, help="grid points along the longest axis (default 256)")
@@ -134,6 +173,11 @@ def _add_mesh(exports: Any) -> None:
     parser.add_argument("--faces", type=_count, help="simplify to about so many")
     parser.add_argument("--project", action="store_true", help="move the vertices onto the level set itself")
     parser.add_argument("--normals", action="store_true", help="write the field's normals (PLY, OBJ, GLB)")
+    parser.add_argument(
+        "--frame",
+        choices=("world", "scene"),
+        help="of a surface learnt from photographs: world, as in their files (default), or scene, as nerfstudio has it",
+    )
 
 
 def _add_volume(exports: Any) -> None:
@@ -180,6 +224,17 @@ def _add_eval_mesh(commands: Any) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
+def _add_bench(commands: Any) -> None:
+    parser = commands.add_parser("bench", help="train all fields of a preset on all its signals, and write a report")
+    parser.set_defaults(command=_bench)
+    parser.add_argument("preset", nargs="?", metavar="PRESET", help="a name that --list shows, or a YAML file")
+    parser.add_argument("--list", action="store_true", help="show the presets, and the inputs that they may name")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="fit the files in this folder instead")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="default bench-results/PRESET-BUDGET; is gone on with")
+    parser.add_argument("--budget", choices=("short", "paper"), default="short", help="default short: minutes")
+    parser.add_argument("--workers", type=_count, default=0, help="cells at a time (default: GPUs, else cores)")
+
+
 def _inspect(options: argparse.Namespace) -> None:
     from winner_ns.export.output import check_suffix
     from winner_ns.fitting.settings import SETTINGS
@@ -190,12 +245,12 @@ def _inspect(options: argparse.Namespace) -> None:
         from winner_ns.export.spectrum_plot import SUFFIXES, write_spectrum_plot
 
         check_suffix(options.plot, SUFFIXES)
-    reading = ("start", "duration", "duration_samples", "sample_rate", "mono")
-    given = {name: getattr(options, name) for name in reading if getattr(options, name) is not None}
+    given = _given(options, _READING)
     signal = load_signal(options.file, options.kind, ReadOptions(**given))
     if given and signal.kind != "audio":
-        flag = "--" + next(iter(given)).replace("_", "-")
-        raise SignalError(flag, f"is for sounds, {options.file} is of the kind {signal.kind}", "leave it out")
+        raise SignalError(
+            _flag(next(iter(given))), f"is for sounds, {options.file} is of the kind {signal.kind}", "leave it out"
+        )
     defaults = SETTINGS[signal.kind]
     inspection = inspect_signal(
         signal,
@@ -215,6 +270,52 @@ def _inspect(options: argparse.Namespace) -> None:
         _print_json({**inspection.as_dict(), **plot})
     else:
         print("\n".join([*inspection.lines(), *([f"plot      {options.plot}"] if options.plot else [])]))
+
+
+_READING = ("start", "duration", "duration_samples", "sample_rate", "mono")
+_FIELD = ("family", "width", "depth", "omega_0", "first_omega_0", "law", "purpose", "s0", "s1", "seed")
+
+
+def _analyze(options: argparse.Namespace) -> None:
+    from winner_ns.analysis import FieldChoice, analyze, subject_before_training, subject_of_run
+    from winner_ns.analysis.numbers import summary, write_numbers
+    from winner_ns.analysis.pictures import write_pictures
+    from winner_ns.progress import progress_bar
+    from winner_ns.signals import ReadOptions
+
+    given, reading = _given(options, (*_FIELD, "kind")), _given(options, _READING)
+    if options.run:
+        for name in (*given, *reading):
+            raise SignalError(_flag(name), "is for a field that is yet to be trained", "leave it out, or RUN")
+        subject = subject_of_run(options.run, options.data)
+    elif options.data is None:
+        raise SignalError("analyze", "there is nothing to analyse", "give a finished run, or a file with --data")
+    else:
+        kind = given.pop("kind", "auto")
+        subject = subject_before_training(options.data, FieldChoice(**given), kind, ReadOptions(**reading))
+    name, family = subject.target.signal.path.stem, subject.description["network"]["family"]
+    folder = options.output or Path(f"{name}-{family}-analysis")
+    with progress_bar() as report:
+        analysis = analyze(subject, options.points, report)
+    paths = write_pictures(folder, analysis, options.format)
+    paths.append(folder / "numbers.npz")
+    write_numbers(paths[-1], analysis)
+    result = summary(analysis)
+    if options.json:
+        _print_json({**result, "files": [str(path) for path in paths]})
+    else:
+        print(
+            "\n".join([*(f"verdict   {line}" for line in result["verdict"]), *(f"wrote     {path}" for path in paths)])
+        )
+
+
+def _given(options: argparse.Namespace, names: Sequence[str]) -> Dict[str, Any]:
+    """Those of these flags that were given."""
+    return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 def _compare(options: argparse.Namespace) -> None:
@@ -274,12 +375,42 @@ def _eval_mesh(options: argparse.Namespace) -> None:
         print(f"winner-ns: warning: {warning}", file=sys.stderr)
 
 
+def _bench(options: argparse.Namespace) -> None:
+    from winner_ns.bench.preset import list_presets, load_preset
+    from winner_ns.bench.tables import inputs_table, presets_table, terminal_tables
+
+    if options.list:
+        _print_tables([presets_table(list_presets()), inputs_table()])
+        return
+    if options.preset is None:
+        raise SignalError("bench", "no preset is given", "name one, see winner-ns bench --list")
+    from winner_ns.bench.run import run_bench
+
+    preset = load_preset(options.preset, options.budget)
+    folder = options.out or Path("bench-results") / f"{preset.name}-{options.budget}"
+    flags = {"--data": options.data, "--out": options.out, "--workers": options.workers}
+    given = [str(part) for flag, value in flags.items() if value for part in (flag, value)]
+    command = shlex.join(["winner-ns", "bench", options.preset, "--budget", options.budget, *given])
+    records = run_bench(preset, folder, command, options.data, options.workers)
+    _print_tables(terminal_tables(preset, records))
+    print(f"wrote {folder / 'report.html'}, results.csv, results.md and results.jsonl beside it")
+
+
+def _print_tables(tables: Sequence[Any]) -> None:
+    from rich.console import Console
+
+    for table in tables:
+        Console().print(table)
+
+
 def _export(options: argparse.Namespace) -> None:
     from winner_ns.export.run import load_run
 
     started = time.monotonic()
-    run = load_run(options.run)
-    result = options.export(run, options)
+    if options.export is _export_mesh and _learnt_from_views(options.run):
+        result = _export_surface(options)
+    else:
+        result = options.export(load_run(options.run), options)
     result["seconds"] = round(time.monotonic() - started, 3)
     if options.json:
         _print_json(result)
@@ -309,11 +440,38 @@ def _export_audio(run: Any, options: argparse.Namespace) -> Dict[str, Any]:
     return export_audio(run, options.output or fitted_path(run, ".wav"), options.sample_rate, options.subtype)
 
 
+def _learnt_from_views(path: Path) -> bool:
+    """Whether a run learnt a surface from photographs."""
+    from winner_ns.export.run import read_descriptions
+
+    if path.suffix == ".safetensors":
+        return False
+    return any("surface" in description for description in read_descriptions(path).values())
+
+
+def _export_surface(options: argparse.Namespace) -> Dict[str, Any]:
+    from winner_ns.progress import progress_bar
+    from winner_ns.scenes.surface_mesh import load_surface, write_scene_mesh
+
+    for name in ("level", "project", "normals"):
+        if getattr(options, name):
+            raise SignalError(f"--{name}", "is not for surfaces learnt from photographs", "leave it out")
+    field, description = load_surface(options.run)
+    output = options.output or Path(f"{description['name']}-fitted.ply")
+    asked = {name: getattr(options, name) for name in ("bounds", "components", "faces")}
+    with progress_bar() as report:
+        return write_scene_mesh(
+            field, description, output, options.resolution, options.frame or "world", report, **asked
+        )
+
+
 def _export_mesh(run: Any, options: argparse.Namespace) -> Dict[str, Any]:
     from winner_ns.export.mesh import MeshOptions, export_mesh
     from winner_ns.export.output import fitted_path
     from winner_ns.progress import progress_bar
 
+    if options.frame is not None:
+        raise SignalError("--frame", "is for surfaces learnt from photographs", "leave it out")
     asked = ("level", "bounds", "components", "faces", "project", "normals")
     output = options.output or fitted_path(run, ".ply")
     with progress_bar() as report:

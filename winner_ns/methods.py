@@ -3,6 +3,7 @@
 from nerfstudio.plugins.types import MethodSpecification
 
 from winner_ns.fitting.comparison import CompareTrainerConfig
+from winner_ns.fitting.surface_trainer import SurfaceTrainerConfig
 from winner_ns.fitting.trainer import SignalTrainerConfig
 
 winner_siren = MethodSpecification(
@@ -27,4 +28,16 @@ winner_compare = MethodSpecification(
         vis="viewer+tensorboard",
     ),
     description="Fit several fields to one signal side by side, on the same batches, and compare them.",
+)
+
+winner_neus = MethodSpecification(
+    config=SurfaceTrainerConfig(
+        method_name="winner-neus",
+        steps_per_save=500,
+        steps_per_eval_batch=100,
+        steps_per_eval_image=500,
+        steps_per_eval_all_images=10**9,
+        vis="viewer+tensorboard",
+    ),
+    description="Learn a surface from posed photographs: NeuS with a SIREN adapted to their spectrum; gives a mesh.",
 )

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".ply", ".obj", ".stl", ".glb", ".off")
 WITH_NORMALS = (".ply", ".obj", ".glb")
+WITH_COLORS = WITH_NORMALS
 
 
 def write_mesh(
@@ -26,7 +27,7 @@ def write_mesh(
 
     Args:
         path: the file.
-        mesh: vertices in double precision.
+        mesh: vertices in double precision; its vertex colours, if it has any, go into PLY, OBJ and GLB.
         center: a point near the middle of the mesh.
         spacing: about the length of its edges.
         normals: of vertices, too; not for STL and OFF.
@@ -54,11 +55,14 @@ def write_mesh(
 def _write_ply(path: Path, mesh: trimesh.Trimesh, number: str, normals: bool) -> None:
     """Binary PLY with vertices of either precision (trimesh writes single only)."""
     name = "float" if number == "<f4" else "double"
-    columns = [("position", number, 3)] + [("normal", "<f4", 3)] * normals
+    colored = mesh.visual.kind == "vertex"
+    columns = [("position", number, 3)] + [("normal", "<f4", 3)] * normals + [("color", "u1", 3)] * colored
     vertices = np.empty(len(mesh.vertices), dtype=columns)
     vertices["position"] = mesh.vertices
     if normals:
         vertices["normal"] = mesh.vertex_normals
+    if colored:
+        vertices["color"] = mesh.visual.vertex_colors[:, :3]
     faces = np.empty(len(mesh.faces), dtype=[("count", "u1"), ("vertices", "<i4", 3)])
     faces["count"], faces["vertices"] = 3, mesh.faces
     header = [
@@ -67,6 +71,7 @@ def _write_ply(path: Path, mesh: trimesh.Trimesh, number: str, normals: bool) ->
         f"element vertex {len(vertices)}",
         *(f"property {name} {axis}" for axis in "xyz"),
         *(f"property float n{axis}" for axis in "xyz" if normals),
+        *(f"property uchar {name}" for name in ("red", "green", "blue") if colored),
         f"element face {len(faces)}",
         "property list uchar int vertex_indices",
         "end_header\n",
@@ -83,6 +88,8 @@ def _write_glb(path: Path, mesh: trimesh.Trimesh, center: Float[np.ndarray, "3"]
 
     scene = trimesh.Scene()
     known = {"vertex_normals": mesh.vertex_normals} if normals else {}
+    if mesh.visual.kind == "vertex":
+        known["vertex_colors"] = mesh.visual.vertex_colors
     moved = trimesh.Trimesh(mesh.vertices - center, mesh.faces, process=False, validate=False, **known)
     scene.add_geometry(moved, transform=trimesh.transformations.translation_matrix(center))
     path.write_bytes(scene.export(file_type="glb", include_normals=normals))

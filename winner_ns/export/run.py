@@ -16,6 +16,9 @@ from winner_ns.errors import SignalError
 from winner_ns.fields.files import LoadedField, read_field_file, rebuild_field
 
 _ADVICE = "give the folder of a run (with config.yml in it), a checkpoint (.ckpt) or a field file (.safetensors)"
+_SCENE_ADVICE = (
+    "look at it with `ns-viewer` or `ns-render`, or use `winner-ns export mesh` for a run of `ns-train winner-neus`"
+)
 _CHECKPOINT = re.compile(r"step-(\d+)\.ckpt")
 # Distributed training wraps the model; a comparison holds one model for each field.
 _MODEL = re.compile(r"_model\.(?:module\.)?(?:models\.([^.]+)\.)?(field\.|_extra_state$)")
@@ -71,6 +74,23 @@ def load_runs(path: Union[str, os.PathLike]) -> Dict[str, LoadedRun]:
     return _open(path, several=True)
 
 
+def read_model(path: Union[str, os.PathLike]) -> Tuple[Dict[str, Any], Dict[str, Tensor]]:
+    """The description and the weights of a run's one model, of whatever kind, as plain JSON and tensors.
+
+    Args:
+        path: as for `load_run`, but no field file.
+
+    Raises:
+        SignalError: no run or no checkpoint there, of another method, of several fields, or damaged.
+    """
+    if not Path(path).exists():
+        raise SignalError(path, "no such run", _ADVICE)
+    described, _ = _read_checkpoint(_find_checkpoint(Path(path))[1])
+    if len(described) > 1:
+        raise SignalError(path, f"holds the fields {', '.join(described)}", "give the field file of one of them")
+    return next(iter(described.values()))
+
+
 def _open(path: Union[str, os.PathLike], several: bool) -> Dict[str, LoadedRun]:
     path = Path(path)
     if not path.exists():
@@ -90,6 +110,8 @@ def _open(path: Union[str, os.PathLike], several: bool) -> Dict[str, LoadedRun]:
         raise SignalError(path, f"holds the fields {', '.join(described)}", _one_field_advice(files))
     runs = {}
     for name, (description, tensors) in described.items():
+        if description["kind"] == "views":
+            raise SignalError(path, "this run learnt a scene from photographs", _SCENE_ADVICE)
         try:
             loaded = rebuild_field(description, tensors)
         except ValueError as error:

@@ -28,11 +28,10 @@ from winner_ns.fitting.pipeline import (
     SignalPipeline,
     SignalPipelineConfig,
     on_plateau,
-    print_written,
     results_table,
     write_fitted,
-    write_json,
 )
+from winner_ns.fitting.results import print_written, write_json
 from winner_ns.fitting.target import Target
 from winner_ns.fitting.trainer import SignalTrainerConfig, describe_model, field_optimizers, settle_optimizer
 from winner_ns.viewing.viewed_model import ViewedModel
@@ -238,6 +237,13 @@ class CompareTrainerConfig(SignalTrainerConfig):
 
     def _check_model(self) -> None:
         self.pipeline.model.entries()
+
+    def _settle_views(self) -> List[str]:
+        raise SignalError(
+            self.pipeline.datamanager.data or "--data",
+            "posed photographs are not fitted side by side",
+            "train `ns-train winner-siren` once for each --pipeline.model.field.family",
+        )
 
     def _settle_model(self, target: Target) -> List[str]:
         data = self.pipeline.datamanager

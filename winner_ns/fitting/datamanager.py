@@ -10,7 +10,8 @@ from typing import Any, Dict, List, Literal, Optional, Tuple, Type, Union
 import torch
 import tyro
 from nerfstudio.cameras.cameras import Cameras, CameraType
-from nerfstudio.data.datamanagers.base_datamanager import DataManager, DataManagerConfig
+from nerfstudio.configs.dataparser_configs import AnnotatedDataParserUnion
+from nerfstudio.data.datamanagers.base_datamanager import DataManager, VanillaDataManagerConfig
 from nerfstudio.data.scene_box import SceneBox
 from torch import Tensor
 from torch.nn import Parameter
@@ -18,24 +19,32 @@ from torch.utils.data import Dataset
 
 from winner_ns.errors import SignalError
 from winner_ns.fitting.target import GridTarget, Target, load_target
+from winner_ns.scenes.datamanager import ViewsDataManager
+from winner_ns.scenes.dataparser import SceneDataParserConfig
 from winner_ns.signals import ReadOptions
+from winner_ns.signals.scene_folder import is_scene
 
 SampleBatch = Dict[str, Tensor]
 """coordinates [n, d] and values [n, c], in place of a RayBundle."""
 
 
 @dataclass
-class SignalDataManagerConfig(DataManagerConfig):
-    """Which signal is fitted, and which of its samples each step sees."""
+class SignalDataManagerConfig(VanillaDataManagerConfig):
+    """Which signal is fitted, and which of its samples each step sees. What VanillaDataManagerConfig brings is for
+    posed photographs."""
 
     _target: Type = field(default_factory=lambda: SignalDataManager)
     """The data manager's class."""
     data: Optional[Path] = None
-    """The signal's file: an image, a sound, a mesh or point samples, a volume or a video."""
-    kind: Literal["auto", "image", "audio", "shape", "volume", "video"] = "auto"
-    """What the file is; auto tells it from the file's content and suffix."""
+    """The signal's file: an image, a sound, a mesh or point samples, a volume or a video; or the folder of posed
+    photographs."""
+    kind: Literal["auto", "image", "audio", "shape", "volume", "video", "views"] = "auto"
+    """What the data is; auto tells it from the file's content and suffix, or the folder's files."""
+    dataparser: AnnotatedDataParserUnion = field(default_factory=SceneDataParserConfig)
+    """How posed photographs are read; by default told from the folder's files."""
     batch_size: Optional[int] = None
-    """Samples per step, drawn without replacement within an epoch; 0: all of them; None: the kind's default."""
+    """Samples (of posed photographs: rays) per step, drawn without replacement within an epoch; 0: all of them; None:
+    the kind's default."""
     holdout: str = "none"
     """Samples that are withheld from training to judge what lies between: none, every-second (trains on the even
     samples along each axis) or a fraction such as 0.1 (chosen at random). Not for shapes."""
@@ -50,6 +59,16 @@ class SignalDataManagerConfig(DataManagerConfig):
     """Set from --machine.seed."""
     description: tyro.conf.Suppress[Dict[str, Any]] = field(default_factory=dict)
     """What is needed to rebuild the field without the data; filled in when training starts."""
+
+    def setup(self, **kwargs: Any) -> DataManager:
+        """The data manager of what the data is."""
+        return (ViewsDataManager if self.description.get("kind") == "views" else self._target)(self, **kwargs)
+
+    @property
+    def is_posed_views(self) -> bool:
+        """Whether posed photographs are meant: by the kind, by a dataparser's name, or by what is in the folder."""
+        named = not isinstance(self.dataparser, SceneDataParserConfig)
+        return named or self.kind == "views" or (self.kind == "auto" and self.data is not None and is_scene(self.data))
 
     def load(self) -> Target:
         """Reads the signal and measures it.

@@ -4,63 +4,41 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Literal, Optional, Tuple, Type, Union
+from typing import Any, Dict, List, Optional, Tuple, Type
 
 import torch
-from nerfstudio.models.base_model import ModelConfig
+from nerfstudio.cameras.camera_optimizers import CameraOptimizerConfig
+from nerfstudio.models.base_model import Model, ModelConfig
 from torch import Tensor
 from torch.nn import Parameter
 
-from winner_ns.fields import build_field, mean_squared_error, winner_init
+from winner_ns.fields import mean_squared_error
 from winner_ns.fields.eikonal import eikonal_loss
 from winner_ns.fields.files import LoadedField
+from winner_ns.fields.initial import initial_field
+from winner_ns.fitting.field_config import AdaptedFieldConfig
+from winner_ns.scenes.radiance_model import RadianceModel
+from winner_ns.scenes.rendering import RenderingConfig
 from winner_ns.viewing.viewed_model import ViewedModel
 
-Family = Literal["winner", "siren", "finer", "wire", "gauss", "relu-pe", "rff", "hash-grid"]
-
 
 @dataclass
-class FieldConfig:
-    """The coordinate network."""
-
-    family: Family = "winner"
-    """winner: SIREN with noise adapted to the target; siren: plain; the others with their published defaults."""
-    width: Optional[int] = None
-    """Neurons of every hidden layer; None: the kind's default (256)."""
-    depth: Optional[int] = None
-    """Number of hidden layers, the first one included; None: the kind's default (4)."""
-    omega_0: float = 30.0
-    """Frequency factor of sine layers (winner, siren)."""
-    first_omega_0: Optional[float] = None
-    """Frequency factor of the first sine layer; None: omega_0."""
-    options: Dict[str, Union[int, float, str]] = field(default_factory=dict)
-    """Further settings of the family's class by name, e.g. "features 64" for rff."""
-
-
-@dataclass
-class SignalModelConfig(ModelConfig):
+class SignalModelConfig(AdaptedFieldConfig, ModelConfig):
     """The field and the law that its initial noise follows."""
 
     _target: Type = field(default_factory=lambda: SignalModel)
     """The model's class."""
     enable_collider: bool = False
     """Not used: there are no rays."""
-    field: FieldConfig = field(default_factory=FieldConfig)
-    """The coordinate network."""
-    law: Literal["matching", "paper", "reference-code", "explicit"] = "matching"
-    """How s0 and s1 follow from the target's spectrum: matching (initial band = kappa times the centroid frequency),
-    paper (arXiv 2509.12980), reference-code (its authors' code), explicit (s0 and s1 as given)."""
-    purpose: Optional[str] = None
-    """kappa of the law matching: interpolate (0.5, best between the samples; plain SIREN where the spectrum is too
-    bright for that), fit (1, best at the samples), memorise (2, for small signals) or a number. None: 0.5; for shapes
-    1.4."""
-    s0: Optional[float] = None
-    """Noise scale of layer 1, for the law explicit."""
-    s1: Optional[float] = None
-    """Noise scale of layer 2, for the law explicit."""
+    views: RenderingConfig = field(default_factory=RenderingConfig)
+    """How posed photographs are rendered."""
+    camera_optimizer: CameraOptimizerConfig = field(default_factory=lambda: CameraOptimizerConfig(mode="off"))
+    """Whether the poses of photographs are corrected while their scene is learnt."""
 
-    def setup(self, **kwargs: Any) -> "SignalModel":
-        return SignalModel(self, **kwargs)
+    def setup(self, **kwargs: Any) -> Model:
+        """The model of what the data is."""
+        views = kwargs["metadata"]["description"]["kind"] == "views"
+        return (RadianceModel if views else SignalModel)(self, **kwargs)
 
 
 class SignalModel(ViewedModel):
@@ -70,14 +48,8 @@ class SignalModel(ViewedModel):
 
     def populate_modules(self) -> None:
         self.description: Dict[str, Any] = self.kwargs["metadata"]["description"]
-        made_of, noise = self.description["network"], self.description["spectrum"]
-        # The torch seed that nerfstudio sets from --machine.seed decides; a generator keeps other draws out of it.
-        generator = torch.Generator().manual_seed(torch.initial_seed() % 2**63)
-        self.field = build_field(
-            made_of["family"], made_of["in_dim"], made_of["out_dim"], made_of["settings"], generator
-        )
-        if made_of["family"] == "winner":
-            winner_init(self.field, noise["s0"], noise["s1"], generator, noise["first_layer_divisor"])
+        # The torch seed that nerfstudio sets from --machine.seed decides.
+        self.field = initial_field(self.description, torch.initial_seed() % 2**63)
 
     @property
     def loaded_field(self) -> LoadedField:

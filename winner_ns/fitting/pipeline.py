@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,17 +13,18 @@ from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttrib
 from nerfstudio.pipelines.base_pipeline import VanillaPipeline, VanillaPipelineConfig
 from nerfstudio.utils import writer
 from nerfstudio.utils.rich_utils import CONSOLE
-from rich.markup import escape
 from torch import Tensor
 
 from winner_ns.errors import one_line_errors
-from winner_ns.export.output import replacing
 from winner_ns.fields.files import LoadedField
+from winner_ns.fitting.collapse import CollapseWatch, collapse_line, collapse_watch
 from winner_ns.fitting.datamanager import SignalDataManager, SignalDataManagerConfig
 from winner_ns.fitting.evaluation import evaluate_field, pictures, quick_figures
 from winner_ns.fitting.metrics import psnr
 from winner_ns.fitting.model import SignalModel, SignalModelConfig
+from winner_ns.fitting.results import print_written, write_json
 from winner_ns.fitting.target import GridTarget, ShapeTarget, Target
+from winner_ns.scenes.pipeline import ViewsPipeline
 from winner_ns.viewing.panel import SignalPanel
 
 FIGURES_EVERY = 1.0
@@ -47,6 +47,10 @@ class SignalPipelineConfig(VanillaPipelineConfig):
     """Whether the fitted signal, its field file, a picture that compares it with the original and a table of figures
     are written to the run's folder when training ends."""
 
+    def setup(self, **kwargs: Any) -> VanillaPipeline:
+        """The pipeline of what the data is."""
+        return (ViewsPipeline if self.datamanager.description.get("kind") == "views" else self._target)(self, **kwargs)
+
 
 class SignalPipeline(VanillaPipeline):
     """VanillaPipeline for one signal instead of many views."""
@@ -58,6 +62,7 @@ class SignalPipeline(VanillaPipeline):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._figures_shown = 0.0
+        self._watch: Optional[CollapseWatch] = None
         target = self.datamanager.target
         self.model.show(self.fields, target and target.signal)
 
@@ -118,12 +123,22 @@ class SignalPipeline(VanillaPipeline):
                 self.export(output_path)
         return figures
 
+    def get_train_loss_dict(self, step: int) -> Tuple[Any, Dict[str, Tensor], Dict[str, Tensor]]:
+        outputs, losses, metrics = super().get_train_loss_dict(step)
+        for name in self._watch.see(step, losses) if self._watch else ():
+            field = self.fields[name] if name else self.model.loaded_field
+            line = collapse_line(name, field.description["network"]["family"], step + 1)
+            CONSOLE.print(line, style="bold yellow", soft_wrap=True, markup=False, highlight=False)
+        return outputs, losses, metrics
+
     def get_training_callbacks(self, attributes: TrainingCallbackAttributes) -> List[TrainingCallback]:
         callbacks = super().get_training_callbacks(attributes)
         callbacks.append(
             TrainingCallback([TrainingCallbackLocation.AFTER_TRAIN_ITERATION], self._show_figures_at_times)
         )
         callbacks.append(TrainingCallback([TrainingCallbackLocation.AFTER_TRAIN], self._end_drawing))
+        if attributes.trainer is not None and attributes.trainer.local_rank == 0:
+            self._watch = collapse_watch(self.datamanager.target, attributes.trainer.config.max_num_iterations)
         if self.config.write_results and attributes.trainer is not None and attributes.trainer.local_rank == 0:
             started = time()
 
@@ -190,16 +205,3 @@ def write_fitted(field: LoadedField, folder: Path, target: Target, run: Path) ->
     command = {"image": "image", "audio": "audio"}.get(field.kind, "volume")
     CONSOLE.print(f"{len(target.signal)} samples take a while: winner-ns export {command} {run}", markup=False)
     return [path]
-
-
-def print_written(paths: List[Path]) -> None:
-    """Says where the results are."""
-    for path in paths:
-        CONSOLE.print(f"[bold green]wrote[/bold green] {escape(str(path))}", soft_wrap=True)
-
-
-def write_json(path: Path, content: Any) -> Path:
-    """Writes JSON whole or not at all."""
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    return path

@@ -27,7 +27,12 @@ SETTINGS: Dict[str, KindSettings] = {
     "shape": KindSettings(width=256, depth=4, steps=2500, batch_size=8192, learning_rate=1e-3),
     "volume": KindSettings(width=256, depth=4, steps=2000, batch_size=8192, learning_rate=1e-3),
     "video": KindSettings(width=256, depth=4, steps=2000, batch_size=8192, learning_rate=1e-3),
+    "views": KindSettings(width=128, depth=4, steps=5000, batch_size=1024, learning_rate=2e-4),
+    "surface": KindSettings(width=128, depth=4, steps=3000, batch_size=512, learning_rate=5e-4),
 }
+
+COLOR_RATE = 5e-3
+"""Adam's rate for the ReLU layers that turn a scene's features into colours (docs/views.md)."""
 
 WIDEST_BAND_AT_FULL_RATE = 180.0
 """Initial band (rad/unit) of a two- or more-dimensional field up to which Adam runs at 1e-3: that worked at 197 and
@@ -41,7 +46,7 @@ def learning_rate(kind: str, family: str, report: Optional[NoiseReport]) -> floa
     """Adam's learning rate for a family on a kind of signal.
 
     Args:
-        kind: image, audio, shape, volume or video.
+        kind: image, audio, shape, volume, video or views.
         family: name of the field's family.
         report: what the law said, for a sine field.
     """

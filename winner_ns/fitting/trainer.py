@@ -25,8 +25,11 @@ from winner_ns.fitting.datamanager import SignalDataManagerConfig
 from winner_ns.fitting.description import describe_run, field_settings, noise_report, report_lines
 from winner_ns.fitting.model import SignalModelConfig
 from winner_ns.fitting.pipeline import SignalPipelineConfig
-from winner_ns.fitting.settings import SETTINGS, learning_rate
+from winner_ns.fitting.settings import COLOR_RATE, SETTINGS, learning_rate
 from winner_ns.fitting.target import Target, target_kind
+from winner_ns.fitting.views import describe_radiance, describe_surface, settle_dataparser
+from winner_ns.scenes.description import report_lines as scene_lines
+from winner_ns.scenes.surface_model import WinnerNeuSModelConfig
 from winner_ns.spectrum.target import NoiseReport
 
 _FIRST_FLAGS = "give the flags and the data of the first run"
@@ -80,8 +83,21 @@ class FieldScheduler(Scheduler):
 
 
 def field_optimizers() -> Dict[str, Any]:
-    """The optimiser of the one parameter group, "field"."""
+    """The optimiser of a field's parameter group, "field"."""
     return {"field": {"optimizer": FieldOptimizerConfig(), "scheduler": FieldSchedulerConfig()}}
+
+
+def all_optimizers() -> Dict[str, Any]:
+    """The optimisers of all parameter groups: "field"; of photographs also "color", what colours are made with, and
+    where their poses are corrected, "camera_opt" (nerfacto's)."""
+    return {
+        **field_optimizers(),
+        "color": {"optimizer": AdamOptimizerConfig(lr=COLOR_RATE), "scheduler": FieldSchedulerConfig()},
+        "camera_opt": {
+            "optimizer": AdamOptimizerConfig(lr=1e-3, eps=1e-15),
+            "scheduler": FieldSchedulerConfig(),
+        },
+    }
 
 
 @dataclass
@@ -94,7 +110,7 @@ class SignalTrainerConfig(TrainerConfig):
     """Steps of the whole run, those before a resume included; None: the kind's default."""
     pipeline: SignalPipelineConfig = field(default_factory=SignalPipelineConfig)
     """Pipeline configuration."""
-    optimizers: Dict[str, Any] = field(default_factory=field_optimizers)
+    optimizers: Dict[str, Any] = field(default_factory=all_optimizers)
     """The optimiser and its schedule."""
     machine: MachineConfig = field(default_factory=lambda: MachineConfig(device_type=best_device()))
     """Machine configuration; the device is CUDA if present, else MPS, else CPU."""
@@ -131,20 +147,45 @@ class SignalTrainerConfig(TrainerConfig):
             data.data = Path(data.data).expanduser().resolve()
         if not _device_present(self.machine.device_type):
             self.machine.device_type = best_device()
-        target = data.load()
-        defaults = SETTINGS[target_kind(target)]
+        views = data.is_posed_views
+        self._lines = self._settle_views() if views else self._settle_signal()
+        groups = [group for name, group in self.optimizers.items() if name not in ("color", "camera_opt")]
+        rates = " / ".join(f"{group['optimizer'].lr:g}" for group in groups)
+        what = f"{data.batch_size or 'all'} {'rays' if views else 'samples'}"
+        self._lines.append(
+            f"training  {self.max_num_iterations} steps of {what}, Adam at {rates}, on {self.machine.device_type}"
+        )
+
+    def _settle_signal(self) -> List[str]:
+        target = self.pipeline.datamanager.load()
+        self._settle_counts(target_kind(target))
+        if self.experiment_name is None:
+            self.experiment_name = target.signal.path.stem
+        return self._settle_model(target)
+
+    def _settle_counts(self, kind: str) -> None:
+        """Fills in how much is trained."""
+        data, defaults = self.pipeline.datamanager, SETTINGS[kind]
         if data.batch_size is None:
             data.batch_size = defaults.batch_size
         if self.max_num_iterations is None:
             self.max_num_iterations = defaults.steps
+
+    def _settle_views(self) -> List[str]:
+        """Fills in what posed photographs are trained with; returns what a user is told of it."""
+        data, model = self.pipeline.datamanager, self.pipeline.model
+        surface = isinstance(model, WinnerNeuSModelConfig)
+        notes = settle_dataparser(data)
+        self._settle_counts("surface" if surface else "views")
+        data.train_num_rays_per_batch = data.batch_size
         if self.experiment_name is None:
-            self.experiment_name = target.signal.path.stem
-        self._lines = self._settle_model(target)
-        rates = " / ".join(f"{group['optimizer'].lr:g}" for group in self.optimizers.values())
-        self._lines.append(
-            f"training  {self.max_num_iterations} steps of {data.batch_size or 'all'} samples, "
-            f"Adam at {rates}, on {self.machine.device_type}"
-        )
+            self.experiment_name = data.data.name
+        data.description, report = (describe_surface if surface else describe_radiance)(model, data)
+        settle_optimizer(self.optimizers["field"], data.description, report, self.max_num_iterations)
+        for name in ("color", "camera_opt"):
+            if self.optimizers[name]["scheduler"].max_steps is None:
+                self.optimizers[name]["scheduler"].max_steps = self.max_num_iterations
+        return scene_lines(data.description, report, notes)
 
     def _settle_model(self, target: Target) -> List[str]:
         """Fills in what is trained and how; returns what a user is told of it."""

@@ -1,0 +1,242 @@
+"""Posed photographs through nerfstudio's own commands: radiance fields, surfaces, and what comes back."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+from conftest import in_process, run_program
+from PIL import Image
+
+from winner_ns.cli import main
+from winner_ns.demo.bunny_scene import write_bunny_scene
+from winner_ns.export.run import read_model
+
+SMALL = [
+    "--pipeline.model.field.width",
+    64,
+    "--pipeline.model.field.depth",
+    3,
+    "--pipeline.datamanager.batch-size",
+    512,
+]
+RADIANCE = [*SMALL, "--pipeline.model.views.num-samples", 48, "--pipeline.model.views.grid-resolution", 32]
+SURFACE = [*SMALL, "--pipeline.model.num-samples", 16, "--pipeline.model.num-samples-importance", 16]
+SHIFT, SCALE = np.array([1000.0, -500.0, 20.0]), 30.0
+
+
+@pytest.fixture(scope="module")
+def bunny_scene(tmp_path_factory) -> Path:
+    """The textured bunny: 20 views of 32 x 32 pixels in blender's format, the true mesh beside them."""
+    return write_bunny_scene(tmp_path_factory.mktemp("scenes") / "bunny", views=20, test_views=3, size=32)
+
+
+def in_nerfstudios_format(scene: Path, folder: Path, opaque: bool) -> Path:
+    """A copy with a transforms.json, thirty times as large and far from the origin; opaque: on white."""
+    (folder / "images").mkdir(parents=True)
+    meta = json.loads((scene / "transforms_train.json").read_text())
+    focal = 16 / np.tan(meta["camera_angle_x"] / 2)
+    frames = []
+    for frame in meta["frames"]:
+        name = Path(frame["file_path"]).name + ".png"
+        with Image.open(scene / f"{frame['file_path']}.png") as image:
+            if opaque:
+                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+            image.save(folder / "images" / name)
+        pose = np.array(frame["transform_matrix"])
+        pose[:3, 3] = SCALE * pose[:3, 3] + SHIFT
+        frames.append({"file_path": f"images/{name}", "transform_matrix": pose.tolist()})
+    camera = {"fl_x": focal, "fl_y": focal, "cx": 16, "cy": 16, "w": 32, "h": 32, "camera_model": "OPENCV"}
+    (folder / "transforms.json").write_text(json.dumps({**camera, "frames": frames}))
+    return folder
+
+
+@pytest.fixture
+def ns_method(monkeypatch, capfd, tmp_path):
+    """`ns-train METHOD …` with results below tmp_path and without a viewer."""
+
+    def run(*arguments: object):
+        from nerfstudio.scripts.train import entrypoint
+
+        flags = [arguments[0], "--vis", "tensorboard", "--output-dir", tmp_path / "outputs", *arguments[1:]]
+        return in_process(entrypoint, "ns-train", flags, monkeypatch, capfd)
+
+    return run
+
+
+def figures(run: Path) -> dict:
+    return json.loads((run / "results" / "figures.json").read_text())["figures"]
+
+
+def test_a_scene_is_learnt_evaluated_resumed_and_rendered(
+    bunny_scene, ns_train, ns_eval, runs, tmp_path, monkeypatch, capfd
+):
+    finished = ns_train("--data", bunny_scene, "--max-num-iterations", 200, *RADIANCE)
+    assert finished.status == 0, finished.errors
+    assert "20 of 32 x 32 pixels" in finished.output and "Omega" in finished.output
+    (run,) = runs()
+    # White alone has 12 dB.
+    assert figures(run)["psnr"] > 19.0 and figures(run)["ssim"] > 0.6
+    with Image.open(run / "results" / "comparison.png") as picture:
+        assert min(picture.size) > 300
+    results = ns_eval(run, "--render-output-path", tmp_path / "rendered")
+    assert results["psnr"] == pytest.approx(figures(run)["psnr"], abs=1.5)
+    assert len(list((tmp_path / "rendered").glob("*img*.png"))) == 3
+
+    # On from where it stopped: the same learning goes on, towards a better fit.
+    again = ns_train(
+        "--data", bunny_scene, "--max-num-iterations", 300, *RADIANCE, "--load-dir", run / "nerfstudio_models"
+    )
+    assert again.status == 0, again.errors
+    assert figures(runs()[-1])["psnr"] > figures(run)["psnr"] - 0.3
+
+    from nerfstudio.scripts.render import entrypoint as render
+
+    # It asks for an ffmpeg even where it writes single pictures.
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "ffmpeg").touch(mode=0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    flags = ["interpolate", "--load-config", run / "config.yml", "--output-path", tmp_path / "frames"]
+    flags += ["--output-format", "images", "--interpolation-steps", 2, "--pose-source", "train"]
+    flags += ["--rendered-output-names", "rgb", "depth", "--downscale-factor", 2]
+    assert in_process(render, "ns-render", flags, monkeypatch, capfd).status == 0
+    frames = sorted((tmp_path / "frames").glob("*"))
+    assert len(frames) >= 19
+    with Image.open(frames[0]) as frame:
+        assert np.asarray(frame).std() > 10  # A bunny, not a blank.
+
+
+def test_a_surface_comes_back_in_the_frame_of_its_files(bunny_scene, ns_method, runs, tmp_path, capfd):
+    """nerfstudio's parser turns, shifts and scales the scene."""
+    far_scene = in_nerfstudios_format(bunny_scene, tmp_path / "far", opaque=False)
+    flags = [*SURFACE, "nerfstudio-data", "--orientation-method", "vertical"]
+    finished = ns_method("winner-neus", "--data", far_scene, "--max-num-iterations", 200, *flags)
+    assert finished.status == 0, finished.errors
+    (run,) = runs()
+    truth = trimesh.load(bunny_scene / "mesh.ply", process=False)
+    truth.vertices = truth.vertices * SCALE + SHIFT
+    written = trimesh.load(run / "results" / "far-fitted.ply", process=False)
+    assert written.bounds == pytest.approx(truth.bounds, abs=0.3 * SCALE)
+
+    shutil.rmtree(far_scene)  # The photographs are not needed for a mesh.
+    for frame in ("world", "scene"):
+        output = tmp_path / f"{frame}.glb"
+        arguments = ["export", "mesh", str(run), "-o", str(output), "--resolution", "64", "--json"]
+        capfd.readouterr()
+        assert main([*arguments, "--components", "1", "--frame", frame]) == 0
+        assert json.loads(capfd.readouterr().out)["watertight"] is True
+    world = trimesh.load(tmp_path / "world.glb", force="mesh", process=False)
+    scene = trimesh.load(tmp_path / "scene.glb", force="mesh", process=False)
+    assert world.bounds == pytest.approx(truth.bounds, abs=0.3 * SCALE)
+    assert np.abs(scene.vertices).max() < 1.5
+
+
+def test_a_surface_learnt_from_silhouettes_is_the_bunny(bunny_scene, ns_method, runs, tmp_path):
+    finished = ns_method("winner-neus", "--data", bunny_scene, "--max-num-iterations", 250, *SURFACE)
+    assert finished.status == 0, finished.errors
+    (run,) = runs()
+    assert figures(run)["psnr"] > 17.0
+    mesh = trimesh.load(run / "results" / "bunny-fitted.ply", process=False)
+    truth = trimesh.load(bunny_scene / "mesh.ply", process=False)
+    largest = max(mesh.split(only_watertight=False), key=lambda part: part.area)
+    assert largest.volume == pytest.approx(truth.volume, rel=0.25)
+    assert largest.bounds == pytest.approx(truth.bounds, abs=0.3)
+    # Colours of the glaze, not of the white around it.
+    assert 60 < mesh.visual.vertex_colors[:, :3].mean() < 235 and mesh.visual.vertex_colors[:, :3].std() > 8
+
+
+def test_opaque_photographs_are_of_unbounded_scenes(bunny_scene, ns_method, runs, tmp_path):
+    opaque = in_nerfstudios_format(bunny_scene, tmp_path / "opaque", opaque=True)
+    finished = ns_method("winner-siren", "--data", opaque, "--max-num-iterations", 20, *RADIANCE)
+    assert finished.status == 0, finished.errors
+    assert "unbounded" in finished.output
+    in_box = ["--pipeline.model.views.extent", "bounded", "--pipeline.model.views.background-color", "white"]
+    assert ns_method("winner-siren", "--data", opaque, "--max-num-iterations", 150, *RADIANCE, *in_box).status == 0
+    assert figures(runs()[-1])["psnr"] > 16.0
+    finished = ns_method("winner-neus", "--data", opaque, "--max-num-iterations", 2, *SURFACE)
+    assert finished.status == 0, finished.errors
+    description, _ = read_model(runs()[-1])
+    assert description["signal"]["background_model"] == "mlp"
+
+
+def test_a_run_whose_photographs_are_gone_says_so_in_one_line(bunny_scene, ns_train, runs, tmp_path):
+    folder = tmp_path / "bunny"
+    shutil.copytree(bunny_scene, folder)
+    assert ns_train("--data", folder, "--max-num-iterations", 3, *RADIANCE).status == 0
+    (run,) = runs()
+    shutil.rmtree(folder)
+    finished = run_program("ns-eval", "--load-config", run / "config.yml", "--output-path", tmp_path / "eval.json")
+    assert finished.status == 1 and "Traceback" not in finished.errors
+    assert str(folder) in finished.errors and "put back" in finished.errors
+    # It still opens for looking at.
+    from nerfstudio.utils.eval_utils import eval_setup
+
+    _, pipeline, _, _ = eval_setup(run / "config.yml", test_mode="inference")
+    view = pipeline.model.get_outputs_for_camera(pipeline.datamanager.train_dataset.cameras[0:1])
+    assert view["rgb"].shape == (32, 32, 3)
+
+
+def test_a_plain_siren_and_other_families_take_the_same_road(bunny_scene, ns_train, runs):
+    for family in ("siren", "relu-pe"):
+        finished = ns_train(
+            "--data", bunny_scene, "--max-num-iterations", 3, *RADIANCE, "--pipeline.model.field.family", family
+        )
+        assert finished.status == 0, finished.errors
+        description, _ = read_model(runs()[-1])
+        assert description["network"]["family"] == family and not (description["spectrum"] or {}).get("s0")
+
+
+def test_cameras_are_corrected_where_that_is_asked_for(bunny_scene, ns_train, runs):
+    finished = ns_train(
+        "--data", bunny_scene, "--max-num-iterations", 4, *RADIANCE, "--pipeline.model.camera-optimizer.mode", "SO3xR3"
+    )
+    assert finished.status == 0, finished.errors
+    checkpoint = next((runs()[0] / "nerfstudio_models").glob("*.ckpt"))
+    state = torch.load(checkpoint, weights_only=True)["pipeline"]
+    assert state["_model.camera_optimizer.pose_adjustment"].abs().max() > 0
+
+
+@pytest.mark.parametrize("background", ["black", "random"])
+def test_backgrounds_are_what_transparent_pixels_lie_on(bunny_scene, ns_train, runs, background):
+    finished = ns_train(
+        "--data", bunny_scene, "--max-num-iterations", 120, *RADIANCE,
+        "--pipeline.model.views.background-color", background,
+    )  # fmt: skip
+    assert finished.status == 0, finished.errors
+    from nerfstudio.utils.eval_utils import eval_setup
+
+    _, pipeline, _, _ = eval_setup(runs()[0] / "config.yml", test_mode="test")
+    _, batch = next(iter(pipeline.datamanager.fixed_indices_eval_dataloader))
+    view = pipeline.model.get_outputs_for_camera(pipeline.datamanager.eval_dataset.cameras[0:1])
+    outside = batch["image"][..., 3] == 0
+    assert view["rgb"][outside].mean() < 0.15 and view["accumulation"][outside].mean() < 0.15
+    assert view["accumulation"][batch["image"][..., 3] == 1].mean() > 0.6
+
+
+@pytest.mark.parametrize(
+    "method, spoil, words",
+    [
+        ("winner-siren", lambda folder: shutil.rmtree(folder / "train"), "transforms_train.json"),
+        ("winner-neus", lambda folder: (folder / "transforms_train.json").write_text("{"), "transforms_train.json"),
+    ],
+)
+def test_bad_scenes_end_in_one_line_and_leave_nothing(bunny_scene, tmp_path, ns_method, method, spoil, words):
+    folder = tmp_path / "scene"
+    shutil.copytree(bunny_scene, folder)
+    spoil(folder)
+    finished = ns_method(method, "--data", folder)
+    assert finished.status == 1 and words in finished.errors and "Traceback" not in finished.errors
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_each_method_says_what_it_is_for(photo, bunny_scene, ns_method):
+    finished = ns_method("winner-neus", "--data", photo)
+    assert finished.status == 1 and "winner-siren" in finished.errors
+    finished = ns_method("winner-compare", "--data", bunny_scene)
+    assert finished.status == 1 and "Traceback" not in finished.errors

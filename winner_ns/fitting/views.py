@@ -1,0 +1,95 @@
+"""What of a training follows from posed photographs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
+
+from nerfstudio.data.datasets.base_dataset import InputDataset
+
+from winner_ns.errors import SignalError
+from winner_ns.fitting.datamanager import SignalDataManagerConfig
+from winner_ns.fitting.description import SINE_FAMILIES
+from winner_ns.fitting.field_config import AdaptedFieldConfig
+from winner_ns.fitting.model import SignalModelConfig
+from winner_ns.fitting.settings import SETTINGS
+from winner_ns.scenes.dataparser import SceneDataParserConfig
+from winner_ns.scenes.description import FEATURES, describe_run, describe_scene, read_views, scene_noise
+from winner_ns.scenes.folder import check_scene, scene_dataparser
+from winner_ns.scenes.surface_field import SURFACE_SETTINGS
+from winner_ns.scenes.surface_model import WinnerNeuSModelConfig
+from winner_ns.spectrum.target import NoiseReport
+
+
+def settle_dataparser(data: SignalDataManagerConfig) -> List[str]:
+    """Chooses the data parser, unless one is named; returns what a user should know.
+
+    Raises:
+        SignalError: no folder is given, or what it holds cannot be used.
+    """
+    if data.holdout != "none" or data.shape_loss != "distance":
+        flag = "holdout" if data.holdout != "none" else "shape-loss"
+        raise SignalError(f"--pipeline.datamanager.{flag}", "is not for posed photographs", "leave it out")
+    if not isinstance(data.dataparser, SceneDataParserConfig):
+        data.data = Path(data.data or data.dataparser.data).expanduser().resolve()
+        data.dataparser.data = data.data
+        return []
+    if data.data is None:
+        raise SignalError("--data", "no folder is given", "give the folder of posed photographs")
+    notes = check_scene(data.data)
+    data.dataparser = scene_dataparser(data.data)
+    data.data = data.dataparser.data
+    return notes
+
+
+def describe_radiance(
+    model: SignalModelConfig, data: SignalDataManagerConfig
+) -> Tuple[Dict[str, Any], Optional[NoiseReport]]:
+    """The description of a radiance field, and what the law says of its noise (None for families that take none).
+
+    Raises:
+        SignalError: photographs that cannot be read, settings that contradict each other or that the family refuses.
+    """
+    outputs, dataset = read_views(data)
+    scene = describe_scene(outputs, dataset, model.views.extent, model.views.background_color)
+    return _describe(model, data, dataset, scene, 1 + FEATURES)
+
+
+def describe_surface(
+    model: WinnerNeuSModelConfig, data: SignalDataManagerConfig
+) -> Tuple[Dict[str, Any], Optional[NoiseReport]]:
+    """The description of a surface, likewise."""
+    outputs, dataset = read_views(data)
+    opaque = dataset.get_image_float32(0).shape[-1] == 3
+    scene = describe_scene(
+        outputs, dataset, "unbounded" if opaque else "bounded", model.background_color or ("black" if opaque else None)
+    )
+    scene["background_model"] = model.background_model or ("mlp" if opaque else "none")
+    description, report = _describe(model, data, dataset, scene, 1 + model.sdf_field.geo_feat_dim, surface=True)
+    description["surface"] = {name: getattr(model.sdf_field, name) for name in SURFACE_SETTINGS}
+    return description, report
+
+
+def _describe(
+    model: AdaptedFieldConfig,
+    data: SignalDataManagerConfig,
+    dataset: InputDataset,
+    scene: Dict[str, Any],
+    values: int,
+    surface: bool = False,
+) -> Tuple[Dict[str, Any], Optional[NoiseReport]]:
+    made_of, defaults = model.field, SETTINGS["surface" if surface else "views"]
+    settings: Dict[str, Any] = {"width": made_of.width or defaults.width, "depth": made_of.depth or defaults.depth}
+    report = None
+    if made_of.family in SINE_FAMILIES:
+        settings["omega_0"] = made_of.omega_0
+        settings["first_omega_0"] = made_of.omega_0 if made_of.first_omega_0 is None else made_of.first_omega_0
+        law: Dict[str, Any] = {"law": model.law, "purpose": model.purpose, "s0": model.s0, "s1": model.s1}
+        law = {"law": "explicit"} if made_of.family == "siren" else law
+        report = scene_noise(dataset, scene, settings, data.data, surface, **law)
+    elif made_of.family == "hash-grid":
+        settings = {key: value for key, value in settings.items() if getattr(made_of, key) is not None}
+        settings = {"max_resolution": 1024, "log2_hashmap_size": 17, **settings}
+    settings.update(made_of.options)
+    order = {"seed": data.seed, "batch_size": data.batch_size}
+    return describe_run(data.data, scene, made_of.family, settings, values, report, order), report

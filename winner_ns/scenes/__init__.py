@@ -1,0 +1,1 @@
+"""Posed photographs: scenes, and the radiance and surface fields that are trained through volume rendering."""

@@ -1,0 +1,162 @@
+"""The description of a run on posed photographs, and what a user is told of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
+
+import torch
+from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
+from nerfstudio.data.datasets.base_dataset import InputDataset
+from nerfstudio.data.scene_box import SceneBox
+
+from winner_ns.errors import SignalError
+from winner_ns.fields import build_field
+from winner_ns.fields.files import describe_field
+from winner_ns.scenes.frame import FieldFrame
+from winner_ns.scenes.spectrum import scene_focus, scene_spectrum
+from winner_ns.scenes.visual_hull import visual_hull_box
+from winner_ns.spectrum import SineNetwork
+from winner_ns.spectrum.target import NoiseReport, choose_noise
+
+RADIANCE_KAPPA, SURFACE_KAPPA = 0.3, 0.3
+"""kappa, by what is learnt from the views (docs/views.md)."""
+FEATURES = 32
+"""Values of a radiance field's network, beside the density, that the colour is made of."""
+
+
+def read_views(datamanager: Any) -> Tuple[DataparserOutputs, InputDataset]:
+    """The training views that a data manager's config stands for.
+
+    Raises:
+        SignalError: the dataparser cannot read them.
+    """
+    config = datamanager.dataparser
+    try:
+        outputs = config.setup().get_dataparser_outputs(split="train")
+        dataset = InputDataset(outputs, datamanager.camera_res_scale_factor)
+        if len(dataset) == 0:
+            raise ValueError("there are no training views")
+        dataset.get_image_float32(0)
+    except (OSError, ValueError, KeyError, IndexError, RuntimeError, AssertionError) as error:
+        # nerfstudio's parsers raise what comes to hand.
+        text = str(error) or type(error).__name__
+        raise SignalError(config.data, f"cannot be read as posed photographs ({text})", "see docs/views.md") from error
+    return outputs, dataset
+
+
+def describe_scene(
+    outputs: DataparserOutputs, dataset: InputDataset, extent: str, background_color: Optional[str]
+) -> Dict[str, Any]:
+    """What is known of a scene, as plain JSON: its views, its box, how it is brought into the field's coordinates, and
+    the way back to the coordinates of the data's files.
+
+    Args:
+        outputs, dataset: the training views (`read_views`).
+        extent: bounded, unbounded or auto.
+        background_color: of transparent pixels; None: white where images have an alpha channel, else last_sample.
+    """
+    has_alpha = dataset.get_image_float32(0).shape[-1] == 4
+    bounded = has_alpha if extent == "auto" else extent == "bounded"
+    cameras, box = dataset.cameras, dataset.scene_box.aabb.float()
+    hull = visual_hull_box(dataset, box) if has_alpha and bounded else None
+    box = box if hull is None else hull
+    return {
+        "train_views": len(dataset),
+        "has_alpha": has_alpha,
+        "bounded": bounded,
+        "background_color": background_color or ("white" if has_alpha else "last_sample"),
+        "box": box.tolist(),
+        "focus": (scene_focus(cameras, box.mean(dim=0)) if hull is None else box.mean(dim=0)).tolist(),
+        "dataparser_transform": outputs.dataparser_transform[:3].tolist(),
+        "dataparser_scale": float(outputs.dataparser_scale),
+        "camera": {
+            **{name: float(getattr(cameras, name)[0]) for name in ("fx", "fy", "cx", "cy")},
+            **{name: int(getattr(cameras, name)[0]) for name in ("width", "height")},
+        },
+        "camera_to_world": cameras.camera_to_worlds[0].tolist(),
+    }
+
+
+def scene_noise(
+    dataset: InputDataset, scene: Dict[str, Any], settings: Dict[str, Any], data: Path, surface: bool, **law: Any
+) -> NoiseReport:
+    """Measures the training views and applies a law to what they show.
+
+    Args:
+        dataset: the training views.
+        scene: `describe_scene`.
+        settings: of the sine network: width, depth, omega_0, first_omega_0.
+        data: where the views are, for messages.
+        surface: whether it is a signed distance that is learnt, not a density.
+        law: law, purpose, s0 and s1 as `choose_noise` takes them.
+
+    Raises:
+        SignalError: flags that contradict each other, or views that show nothing.
+    """
+    network = SineNetwork(3, settings["width"], settings["depth"], settings["omega_0"], settings["first_omega_0"])
+    try:
+        # A surface's field covers the scene box; what lies behind has a field of its own.
+        frame = FieldFrame(SceneBox(aabb=torch.tensor(scene["box"])), scene["bounded"] or surface)
+        spectrum = replace(scene_spectrum(dataset, frame), kappa=SURFACE_KAPPA if surface else RADIANCE_KAPPA)
+    except ValueError as error:
+        raise SignalError(data, str(error), "check the photographs and their alpha channel") from error
+    try:
+        return choose_noise(spectrum, network, **law)
+    except ValueError as error:
+        raise SignalError("--pipeline.model.law", str(error), "see ns-train winner-siren --help") from error
+
+
+def describe_run(
+    data: Path,
+    scene: Dict[str, Any],
+    family: str,
+    settings: Dict[str, Any],
+    values: int,
+    report: Optional[NoiseReport],
+    order: Dict[str, int],
+) -> Dict[str, Any]:
+    """Puts the pieces together.
+
+    Args:
+        data: where the views are.
+        scene: `describe_scene`.
+        family, settings: of the network R^3 -> R^values.
+        report: what the law said.
+        order: what decides on the order of rays (seed, batch_size).
+
+    Raises:
+        SignalError: settings that the family refuses.
+    """
+    try:
+        network = build_field(family, 3, values, settings)
+    except ValueError as error:
+        raise SignalError("--pipeline.model.field", str(error), "see ns-train winner-siren --help") from error
+    return {
+        "kind": "views",
+        "name": data.name,
+        "data": str(data),
+        "network": describe_field(network, family),
+        "target": {},
+        "signal": scene,
+        "spectrum": report.as_dict() if report else None,
+        "holdout": "none",
+        "order": order,
+    }
+
+
+def report_lines(description: Dict[str, Any], report: Optional[NoiseReport], notes: List[str]) -> List[str]:
+    """What a user is told when training starts."""
+    scene, network = description["signal"], description["network"]
+    camera = scene["camera"]
+    where = "in a box" if scene["bounded"] else "unbounded"
+    lines = [
+        f"views    {description['name']}: {scene['train_views']} of {camera['width']} x {camera['height']} pixels, "
+        f"{where}, background {scene['background_color']}"
+    ]
+    if report is not None:
+        lines += report.lines()
+    settings = ", ".join(f"{key} {value}" for key, value in network["settings"].items() if value is not None)
+    lines.append(f"field     {network['family']}: {network['in_dim']} -> {network['out_dim']}, {settings}")
+    return lines + [f"note      {note}" for note in notes]

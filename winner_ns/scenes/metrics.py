@@ -1,0 +1,54 @@
+"""Figures of rendered views."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Callable, Dict
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from winner_ns.errors import SignalError
+
+LPIPS_WEIGHTS = "alexnet-owt-7be5be79.pth"
+"""What torchvision would download for LPIPS with AlexNet."""
+
+
+def view_metrics(rendered: Float[Tensor, "h w 3"], truth: Float[Tensor, "h w 3"]) -> Dict[str, float]:
+    """psnr in dB (peak 1) and ssim (Wang et al. 2004, Gaussian window of 1.5 pixels; not below 11 pixels) of a view
+    with colours in [0, 1]."""
+    from skimage.metrics import structural_similarity
+
+    a, b = (np.clip(image.detach().cpu().numpy().astype(np.float64), 0.0, 1.0) for image in (rendered, truth))
+    error = float(((a - b) ** 2).mean())
+    figures = {"psnr": -10.0 * math.log10(max(error, 1e-12))}
+    if min(a.shape[:2]) >= 11:
+        figures["ssim"] = float(
+            structural_similarity(
+                a, b, data_range=1.0, channel_axis=-1, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+            )
+        )
+    return figures
+
+
+def perceptual_distance() -> Callable[[Tensor, Tensor], float]:
+    """LPIPS (Zhang et al. 2018, AlexNet) of two [h, w, 3] views, if its weights are on this machine.
+
+    Raises:
+        SignalError: they are not; they would have to be downloaded.
+    """
+    weights = Path(torch.hub.get_dir()) / "checkpoints" / LPIPS_WEIGHTS
+    if not weights.is_file():
+        raise SignalError(weights, "is not there, and LPIPS needs it", "put it there or leave out --lpips")
+    from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
+
+    network = LearnedPerceptualImagePatchSimilarity(net_type="alex", normalize=True).eval()
+
+    def distance(a: Tensor, b: Tensor) -> float:
+        with torch.no_grad():
+            return float(network(*(x.cpu().float().clamp(0, 1).permute(2, 0, 1)[None] for x in (a, b))))
+
+    return distance

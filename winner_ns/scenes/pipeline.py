@@ -1,0 +1,94 @@
+"""The pipeline of posed photographs: nerfstudio's, with results that are written when training ends."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from time import time
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
+
+import torch
+from jaxtyping import Float
+from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
+from nerfstudio.pipelines.base_pipeline import VanillaPipeline
+from nerfstudio.utils import writer
+from nerfstudio.utils.rich_utils import CONSOLE
+from torch import Tensor
+
+from winner_ns.errors import one_line_errors
+from winner_ns.fitting.results import print_written, write_json
+from winner_ns.scenes.comparison import write_views_comparison
+from winner_ns.scenes.datamanager import ViewsDataManager
+
+if TYPE_CHECKING:
+    from winner_ns.fitting.pipeline import SignalPipelineConfig
+
+MOST_PICTURED = 4
+"""Views in the picture that compares originals and renderings."""
+
+PicturedView = Tuple[Float[Tensor, "h w 3"], Float[Tensor, "h w 3"]]
+"""A view and its rendering."""
+
+
+class ViewsPipeline(VanillaPipeline):
+    """VanillaPipeline for posed photographs."""
+
+    config: SignalPipelineConfig
+    datamanager: ViewsDataManager
+
+    def get_average_eval_image_metrics(
+        self, step: Optional[int] = None, output_path: Optional[Path] = None, get_std: bool = False
+    ) -> Dict[str, float]:
+        """Figures of the evaluation views, and with an output path their renderings (`ns-eval`)."""
+        with one_line_errors():
+            self.datamanager.need_views()
+        return super().get_average_eval_image_metrics(step, output_path, get_std)
+
+    def get_training_callbacks(self, attributes: TrainingCallbackAttributes) -> List[TrainingCallback]:
+        callbacks = super().get_training_callbacks(attributes)
+        if self.config.write_results and attributes.trainer is not None and attributes.trainer.local_rank == 0:
+            started = time()
+
+            def finish(step: int) -> None:
+                self.finish(attributes.trainer.base_dir, step, time() - started)
+
+            callbacks.append(TrainingCallback([TrainingCallbackLocation.AFTER_TRAIN], finish))
+        return callbacks
+
+    @torch.no_grad()
+    def figures_and_views(self) -> Tuple[Dict[str, float], List[PicturedView]]:
+        """Mean figures of all evaluation views, and some evenly chosen views with their renderings."""
+        self.eval()
+        number = len(self.datamanager.eval_dataset)
+        step = max(1, -(-number // MOST_PICTURED))
+        figures: List[Dict[str, float]] = []
+        pictured: List[PicturedView] = []
+        for index, (camera, batch) in enumerate(self.datamanager.fixed_indices_eval_dataloader):
+            outputs = self.model.get_outputs_for_camera(camera)
+            figures.append(self.model.get_image_metrics_and_images(outputs, batch)[0])
+            if index % step == 0:
+                truth = self.model.renderer_rgb.blend_background(batch["image"].to(outputs["rgb"].device))
+                pictured.append((truth.cpu(), outputs["rgb"].cpu()))
+        self.train()
+        return {name: sum(each[name] for each in figures) / len(figures) for name in figures[0]}, pictured
+
+    def finish(self, run: Path, step: int, seconds: float) -> None:
+        """Writes what a user came for into the run's folder and says where it is."""
+        results, description = run / "results", self.model.description
+        figures, pictured = self.figures_and_views()
+        writer.put_dict(name="Results", scalar_dict=figures, step=step)
+        writer.write_out_storage()
+        table: Dict[str, Any] = {
+            "figures": {name: value if math.isfinite(value) else None for name, value in figures.items()},
+            "views": len(self.datamanager.eval_dataset),
+            "steps": step + 1,
+            "training_seconds": round(seconds, 2),
+            "parameters": sum(p.numel() for p in self.model.field.parameters() if p.requires_grad),
+            "description": description,
+        }
+        paths = [write_json(results / "figures.json", table)]
+        paths.append(write_views_comparison(results / "comparison.png", pictured))
+        paths += self.model.write_results(results)
+        for name, value in figures.items():
+            CONSOLE.print(f"{name:>28}  {value:.4f}")
+        print_written(paths)

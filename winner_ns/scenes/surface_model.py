@@ -1,0 +1,163 @@
+"""nerfstudio's NeuS with a SIREN signed-distance field: `ns-train winner-neus`."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Literal, Optional, Tuple, Type
+from unittest.mock import patch
+
+import torch
+from nerfstudio.cameras.camera_optimizers import CameraOptimizerConfig
+from nerfstudio.cameras.rays import RayBundle
+from nerfstudio.data.scene_box import SceneBox
+from nerfstudio.models.neus import NeuSModel, NeuSModelConfig
+from nerfstudio.utils import colormaps
+from nerfstudio.utils.rich_utils import CONSOLE
+from rich.markup import escape
+from torch import Tensor, nn
+from torch.nn import Parameter
+
+from winner_ns.errors import SignalError
+from winner_ns.fitting.field_config import AdaptedFieldConfig
+from winner_ns.scenes.metrics import perceptual_distance, view_metrics
+from winner_ns.scenes.surface_field import SirenSDFFieldConfig
+from winner_ns.scenes.surface_mesh import write_scene_mesh
+
+
+@dataclass
+class WinnerNeuSModelConfig(AdaptedFieldConfig, NeuSModelConfig):
+    """NeuS, its field's network, and the law that the network's initial noise follows."""
+
+    _target: Type = field(default_factory=lambda: WinnerNeuSModel)
+    """The model's class."""
+    num_samples: int = 32
+    """Samples along a ray, evenly spread."""
+    num_samples_importance: int = 32
+    """Further samples along a ray, near the surface."""
+    num_up_sample_steps: int = 2
+    """Steps in which these are found."""
+    base_variance: float = 64
+    """Sharpness at which the first of these are looked for, per half the scene box; doubled with every step."""
+    num_samples_outside: int = 16
+    """Samples behind the scene box, where there is a background."""
+    eikonal_loss_mult: float = 0.1
+    """Weight of the eikonal loss."""
+    fg_mask_loss_mult: float = 0.1
+    """Weight of the loss that holds opacities to the images' alpha channels."""
+    eval_num_rays_per_chunk: int = 2048
+    """Rays at a time in pictures."""
+    background_color: Optional[Literal["random", "last_sample", "white", "black"]] = None  # type: ignore[assignment]
+    """What transparent pixels lie on. None: white where images have an alpha channel, else black."""
+    background_model: Optional[Literal["grid", "mlp", "none"]] = None  # type: ignore[assignment]
+    """What is behind the scene box (grid wants tinycudann). None: mlp where images are opaque, else none."""
+    anneal_end: Optional[int] = None
+    """Step up to which the slope against the view is softened (Wang et al. 2021, NeuS, arXiv 2106.10689). None: a sixth
+    of the run."""
+    lpips: bool = False
+    """Whether LPIPS is among the figures of test views. Its weights have to lie in torch's cache already; nothing is
+    downloaded."""
+    camera_optimizer: CameraOptimizerConfig = field(default_factory=lambda: CameraOptimizerConfig(mode="off"))
+    """Whether the poses of photographs are corrected while their scene is learnt."""
+    sdf_field: SirenSDFFieldConfig = field(default_factory=SirenSDFFieldConfig)
+    """The signed-distance field."""
+
+
+@contextmanager
+def lpips_left_out() -> Iterator[None]:
+    """nerfstudio's models build LPIPS, which downloads weights, whether it is asked for or not: here they do not."""
+    with patch("torchmetrics.image.lpip.LearnedPerceptualImagePatchSimilarity", nn.Identity):
+        yield
+
+
+class WinnerNeuSModel(NeuSModel):
+    """NeuS for a SirenSDFField."""
+
+    config: WinnerNeuSModelConfig
+
+    def populate_modules(self) -> None:
+        self.description: Dict[str, Any] = self.kwargs["metadata"]["description"]
+        scene = self.description["signal"]
+        self.scene_box = SceneBox(aabb=torch.tensor(scene["box"]))
+        self.config.background_color = scene["background_color"]
+        self.config.background_model = scene["background_model"]
+        self.config.sdf_field.description = self.description
+        # The torch seed that nerfstudio sets from --machine.seed decides.
+        self.config.sdf_field.seed = torch.initial_seed() % 2**63
+        self.num_train_data = scene["train_views"]
+        with lpips_left_out():
+            super().populate_modules()
+        self.sampler.base_variance = self.config.base_variance / self.field.frame.half_extent
+        self.anneal_end = self.config.anneal_end or 0
+        self.camera_optimizer = self.config.camera_optimizer.setup(num_cameras=scene["train_views"], device="cpu")
+        self.lpips = perceptual_distance() if self.config.lpips else None
+
+    def get_extra_state(self) -> Dict[str, str]:
+        """The description travels inside the checkpoint, which is thereby complete."""
+        return {"description": json.dumps(self.description)}
+
+    def set_extra_state(self, state: Dict[str, str]) -> None:
+        self.description = json.loads(state["description"])
+
+    def get_param_groups(self) -> Dict[str, List[Parameter]]:
+        """field: the network and the density's sharpness; color: the colour layers and what is behind the box."""
+        shape = [*self.field.trunk.parameters(), *self.field.deviation_network.parameters()]
+        known = {id(p) for p in shape}
+        rest = [p for part in super().get_param_groups().values() for p in part]
+        groups = {"field": shape, "color": [p for p in rest if p.requires_grad and id(p) not in known]}
+        self.camera_optimizer.get_param_groups(param_groups=groups)
+        return groups
+
+    def get_outputs(self, ray_bundle: RayBundle) -> Dict[str, Tensor]:
+        """rgb [n, 3], accumulation [n, 1], depth [n, 1] and normal [n, 3] of rays, and in training what the losses
+        want."""
+        if self.training:
+            self.camera_optimizer.apply_to_raybundle(ray_bundle)
+        outputs = super().get_outputs(ray_bundle)
+        if not self.training:
+            # Pictures of each single sample would take a picture's memory many times over.
+            for name in ("weights", "bg_weights", "directions_norm"):
+                outputs.pop(name, None)
+        return outputs
+
+    def get_loss_dict(
+        self, outputs: Dict[str, Any], batch: Dict[str, Tensor], metrics_dict: Optional[Dict[str, Tensor]] = None
+    ) -> Dict[str, Tensor]:
+        image = batch["image"]
+        if image.shape[-1] == 4:
+            batch = {**batch, "fg_mask": image[..., 3:]}
+        losses = super().get_loss_dict(outputs, batch, metrics_dict)
+        if self.training:
+            self.camera_optimizer.get_loss_dict(losses)
+        return losses
+
+    def get_image_metrics_and_images(
+        self, outputs: Dict[str, Tensor], batch: Dict[str, Tensor]
+    ) -> Tuple[Dict[str, float], Dict[str, Tensor]]:
+        """psnr, ssim and, where asked for, lpips of a view; original and rendering side by side, opacity, depth,
+        normals."""
+        truth = self.renderer_rgb.blend_background(batch["image"].to(outputs["rgb"].device))
+        figures = view_metrics(outputs["rgb"], truth)
+        if self.lpips is not None:
+            figures["lpips"] = self.lpips(outputs["rgb"], truth)
+        return figures, {
+            "img": torch.cat([truth, outputs["rgb"]], dim=1),
+            "accumulation": colormaps.apply_colormap(outputs["accumulation"]),
+            "depth": colormaps.apply_depth_colormap(outputs["depth"], accumulation=outputs["accumulation"]),
+            "normal": outputs["normal_vis"],
+        }
+
+    def write_results(self, folder: Path) -> List[Path]:
+        """The coloured mesh, in the frame of the data's files, if there is a surface yet."""
+        path = folder / f"{self.description['name']}-fitted.ply"
+        self.eval()
+        try:
+            write_scene_mesh(self.field, self.description, path)
+        except SignalError as error:
+            CONSOLE.print(f"[bold yellow]no mesh yet[/bold yellow]: {escape(str(error))}", soft_wrap=True)
+            return []
+        finally:
+            self.train()
+        return [path]
