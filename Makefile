@@ -9,7 +9,8 @@ demo: $(INSTALLED)
 	@$(BIN)/python -m winner_ns.demo
 
 test: $(INSTALLED)
-	@$(BIN)/python -m pytest -q
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --ignore tests/browser
+	@$(BIN)/python -m pytest -q tests/browser
 
 viewer-pictures: $(INSTALLED)
 	@$(BIN)/python -m winner_ns.demo.viewer_pictures

@@ -165,6 +165,16 @@ def test_opaque_photographs_are_of_unbounded_scenes(bunny_scene, ns_method, runs
     assert description["signal"]["background_model"] == "mlp"
 
 
+def test_a_scene_is_inspected_as_training_would_say(bunny_scene, ns_train, capfd):
+    assert main(["inspect", str(bunny_scene), "--width", "64", "--depth", "3"]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    finished = ns_train("--data", bunny_scene, "--max-num-iterations", 1, *RADIANCE)
+    assert len(lines) >= 5 and all(line in finished.output for line in lines)
+    assert main(["inspect", str(bunny_scene), "--json", "--purpose", "1"]) == 0
+    facts = json.loads(capfd.readouterr().out.splitlines()[-1])
+    assert facts["kappa"] == 1.0 and facts["band"] == pytest.approx(facts["omega"])
+
+
 def test_a_run_whose_photographs_are_gone_says_so_in_one_line(bunny_scene, ns_train, runs, tmp_path):
     folder = tmp_path / "bunny"
     shutil.copytree(bunny_scene, folder)

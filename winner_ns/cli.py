@@ -70,14 +70,16 @@ def _parser() -> argparse.ArgumentParser:
 def _add_inspect(commands: Any) -> None:
     parser = commands.add_parser("inspect", help="show a signal's spectrum and what a law makes of it")
     parser.set_defaults(command=_inspect)
-    parser.add_argument("file", type=Path, help="image, sound, mesh, point samples, volume or video")
     parser.add_argument(
-        "--kind", default="auto", help="image, audio, shape, volume or video (default: told by the file)"
+        "file", type=Path, help="image, sound, mesh, point samples, volume, video, or a folder of photographs"
+    )
+    parser.add_argument(
+        "--kind", default="auto", help="image, audio, shape, volume, video or views (default: told by the file)"
     )
     parser.add_argument("--law", default="matching", help="matching (default), paper, reference-code or explicit")
     parser.add_argument(
         "--purpose",
-        help="of the law matching: interpolate, fit, memorise, or kappa as a number (default 0.5, shapes 4)",
+        help="of the law matching: interpolate, fit, memorise, or kappa as a number (default 0.5, shapes 4, scenes 0.3)",
     )
     parser.add_argument("--s0", type=float, help="noise scale of layer 1, for the law explicit")
     parser.add_argument("--s1", type=float, help="noise scale of layer 2, for the law explicit")
@@ -239,8 +241,12 @@ def _inspect(options: argparse.Namespace) -> None:
     from winner_ns.export.output import check_suffix
     from winner_ns.fitting.settings import SETTINGS
     from winner_ns.signals import ReadOptions, load_signal
+    from winner_ns.signals.scene_folder import is_scene
     from winner_ns.spectrum.inspection import inspect_signal
 
+    if options.kind == "views" or (options.kind == "auto" and is_scene(options.file)):
+        _inspect_views(options)
+        return
     if options.plot:
         from winner_ns.export.spectrum_plot import SUFFIXES, write_spectrum_plot
 
@@ -270,6 +276,20 @@ def _inspect(options: argparse.Namespace) -> None:
         _print_json({**inspection.as_dict(), **plot})
     else:
         print("\n".join([*inspection.lines(), *([f"plot      {options.plot}"] if options.plot else [])]))
+
+
+def _inspect_views(options: argparse.Namespace) -> None:
+    from winner_ns.fitting.views import inspect_views
+
+    for name in ("plot", *_given(options, _READING)):
+        if getattr(options, name) is not None:
+            raise SignalError(_flag(name), "is not for posed photographs", "leave it out")
+    asked = ("width", "depth", "omega_0", "first_omega_0", "law", "purpose", "s0", "s1")
+    lines, facts = inspect_views(options.file, **{name: getattr(options, name) for name in asked})
+    if options.json:
+        _print_json(facts)
+    else:
+        print("\n".join(lines))
 
 
 _READING = ("start", "duration", "duration_samples", "sample_rate", "mono")

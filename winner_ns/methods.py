@@ -15,7 +15,7 @@ winner_siren = MethodSpecification(
         steps_per_eval_all_images=10**9,
         vis="viewer+tensorboard",
     ),
-    description="Fit an image, a sound, a 3D shape, a volume or a video with a sine network adapted to its spectrum.",
+    description="Fit an image, a sound, a shape, a volume, a video or photographs by a sine network adapted to them.",
 )
 
 winner_compare = MethodSpecification(

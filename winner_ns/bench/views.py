@@ -151,6 +151,34 @@ def _test_psnr(pipeline: Any) -> Tuple[float, List[Tuple[Any, Any]]]:
     return sum(figures) / len(figures), pictures
 
 
+def write_picture(cells: List[Dict[str, Any]], output: Path) -> Path:
+    """One PNG: a row of views, and below it a row for each method at equal time (or steps), the best first."""
+    import numpy as np
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from PIL import Image
+
+    unit = max(cell["budget"][0] for cell in cells)
+    shown = sorted((cell for cell in cells if cell["budget"][0] == unit), key=lambda cell: -cell["psnr"])
+    sheets = [np.asarray(Image.open(output / f"{cell['method']}-{unit}-{cell['seed']}.png")) for cell in shown]
+    half = len(sheets[0]) // 2
+    rows = [("view", sheets[0][:half])]
+    rows += [(f"{cell['method']}\n{cell['psnr']:.2f} dB", sheet[half:]) for cell, sheet in zip(shown, sheets)]
+    wide = 9.0
+    figure = Figure(figsize=(wide + 1.2, len(rows) * wide * half / sheets[0].shape[1] + 0.2))
+    FigureCanvasAgg(figure)
+    for axis, (name, picture) in zip(figure.subplots(len(rows), 1), rows):
+        axis.imshow(picture)
+        axis.set(xticks=[], yticks=[])
+        axis.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
+        for spine in axis.spines.values():
+            spine.set_visible(False)
+    figure.tight_layout(pad=0.2)
+    path = output / f"methods-{unit}.png"
+    figure.savefig(path, dpi=120, facecolor="white")
+    return path
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scene", type=Path)
@@ -179,6 +207,7 @@ def main() -> None:
             known.append(task.result())
             file.write(json.dumps(known[-1]) + "\n")
             file.flush()
+    print(write_picture([cell for cell in known if cell["seed"] == arguments.seed], arguments.output), "\n")
     print("| method | budget | steps | seconds | parameters | test PSNR, dB |\n|---|---|---|---|---|---|")
     for cell in sorted(known, key=lambda cell: (cell["budget"][0], -cell["psnr"])):
         unit, amount = cell["budget"]

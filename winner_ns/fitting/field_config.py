@@ -37,8 +37,8 @@ class AdaptedFieldConfig:
     paper (arXiv 2509.12980), reference-code (its authors' code), explicit (s0 and s1 as given)."""
     purpose: Optional[str] = None
     """kappa of the law matching: interpolate (0.5, best between the samples; plain SIREN where the spectrum is too
-    bright for that), fit (1, best at the samples), memorise (2, for small signals) or a number. None: 0.5; for shapes
-    1.4."""
+    bright for that), fit (1, best at the samples), memorise (2, for small signals) or a number. None: 0.5; shapes 4,
+    scenes 0.3."""
     s0: Optional[float] = None
     """Noise scale of layer 1, for the law explicit."""
     s1: Optional[float] = None

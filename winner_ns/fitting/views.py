@@ -10,11 +10,18 @@ from nerfstudio.data.datasets.base_dataset import InputDataset
 from winner_ns.errors import SignalError
 from winner_ns.fitting.datamanager import SignalDataManagerConfig
 from winner_ns.fitting.description import SINE_FAMILIES
-from winner_ns.fitting.field_config import AdaptedFieldConfig
+from winner_ns.fitting.field_config import AdaptedFieldConfig, FieldConfig
 from winner_ns.fitting.model import SignalModelConfig
 from winner_ns.fitting.settings import SETTINGS
 from winner_ns.scenes.dataparser import SceneDataParserConfig
-from winner_ns.scenes.description import FEATURES, describe_run, describe_scene, read_views, scene_noise
+from winner_ns.scenes.description import (
+    FEATURES,
+    describe_run,
+    describe_scene,
+    read_views,
+    report_lines,
+    scene_noise,
+)
 from winner_ns.scenes.folder import check_scene, scene_dataparser
 from winner_ns.scenes.surface_field import SURFACE_SETTINGS
 from winner_ns.scenes.surface_model import WinnerNeuSModelConfig
@@ -40,6 +47,37 @@ def settle_dataparser(data: SignalDataManagerConfig) -> List[str]:
     data.dataparser = scene_dataparser(data.data)
     data.data = data.dataparser.data
     return notes
+
+
+def inspect_views(
+    path: Path,
+    width: Optional[int] = None,
+    depth: Optional[int] = None,
+    omega_0: float = 30.0,
+    first_omega_0: Optional[float] = None,
+    **law: Any,
+) -> Tuple[List[str], Dict[str, Any]]:
+    """What `ns-train winner-siren` would say of posed photographs, without training.
+
+    Args:
+        path: their folder.
+        width, depth, omega_0, first_omega_0: of the sine network; None is the default.
+        law: law, purpose, s0 and s1 as `choose_noise` takes them.
+
+    Returns:
+        Lines to read, and the same as plain JSON.
+
+    Raises:
+        SignalError: photographs that cannot be used, or flags that contradict each other.
+    """
+    data = SignalDataManagerConfig(data=path.expanduser().resolve(), batch_size=SETTINGS["views"].batch_size)
+    notes = settle_dataparser(data)
+    made_of = FieldConfig(width=width, depth=depth, omega_0=omega_0, first_omega_0=first_omega_0)
+    purpose = law.pop("purpose")
+    model = SignalModelConfig(field=made_of, purpose=None if purpose is None else str(purpose), **law)
+    description, report = describe_radiance(model, data)
+    facts = {"file": str(data.data), "kind": "views", **description["spectrum"], "network": description["network"]}
+    return report_lines(description, report, notes), {**facts, "signal": description["signal"], "warnings": notes}
 
 
 def describe_radiance(
