@@ -70,16 +70,14 @@ def _parser() -> argparse.ArgumentParser:
 def _add_inspect(commands: Any) -> None:
     parser = commands.add_parser("inspect", help="show a signal's spectrum and what a law makes of it")
     parser.set_defaults(command=_inspect)
-    parser.add_argument(
-        "file", type=Path, help="image, sound, mesh, point samples, volume, video, or a folder of photographs"
-    )
+    parser.add_argument("file", type=Path, help="image, sound, mesh, points, volume, video or a folder of photographs")
     parser.add_argument(
         "--kind", default="auto", help="image, audio, shape, volume, video or views (default: told by the file)"
     )
     parser.add_argument("--law", default="matching", help="matching (default), paper, reference-code or explicit")
     parser.add_argument(
         "--purpose",
-        help="of the law matching: interpolate, fit, memorise, or kappa as a number (default 0.5, shapes 4, scenes 0.3)",
+        help="of the law matching: interpolate, fit, memorise, or kappa (default 0.5, shapes 4, scenes 0.3)",
     )
     parser.add_argument("--s0", type=float, help="noise scale of layer 1, for the law explicit")
     parser.add_argument("--s1", type=float, help="noise scale of layer 2, for the law explicit")
