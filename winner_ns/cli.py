@@ -176,7 +176,7 @@ def _add_mesh(exports: Any) -> None:
     parser.add_argument(
         "--frame",
         choices=("world", "scene"),
-        help="of a surface learnt from photographs: world, as in their files (default), or scene, as nerfstudio has it",
+        help="of a surface learnt from photographs: world, as the original data (default), or scene, nerfstudio's",
     )
 
 

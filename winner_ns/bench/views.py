@@ -4,8 +4,8 @@
 
 The methods: ours, a plain SIREN in its place, nerfstudio's vanilla-nerf (ReLU with positional encoding) and its
 nerfacto with hash grids in torch. All draw the same number of rays a step and take 96 samples a ray: vanilla-nerf 32
-coarse and 64 fine ones, nerfacto 48 and 24 for its proposals and 24. All are trained by one thread each, two methods at
-a time, on white; nerfstudio's methods with their own optimisers and schedules, ours with a cosine over the budget.
+coarse and 64 finer ones, nerfacto 48 and 24 for its proposals and 24. All are trained by one thread each, two methods
+at a time, on white; nerfstudio's methods with their own optimisers and schedules, ours with a cosine over the budget.
 PSNR is that of five of the scene's test views. Results are appended to a JSON-lines file; what it holds is not run
 again.
 """
@@ -13,6 +13,7 @@ again.
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import math
 import os
@@ -59,13 +60,11 @@ def run_cell(scene: Path, method: str, budget: Tuple[str, float], rays: int, see
             callback.run_callback_at_location(step, location=_location("AFTER"))
         step += 1
     psnr, pictures = _test_psnr(trainer.pipeline)
-    name = f"{method}-{unit}-{seed}"
     sheet = np.concatenate(
         [np.concatenate(pair, axis=0) for pair in pictures[:: max(1, len(pictures) // 4)][:4]], axis=1
     )
     output.mkdir(parents=True, exist_ok=True)
-    Image.fromarray((sheet * 255).round().astype(np.uint8)).save(output / f"{name}.png")
-    return {
+    cell = {
         "method": method,
         "budget": [unit, amount],
         "seed": seed,
@@ -75,6 +74,13 @@ def run_cell(scene: Path, method: str, budget: Tuple[str, float], rays: int, see
         "psnr": round(psnr, 3),
         "parameters": sum(p.numel() for p in trainer.pipeline.model.parameters() if p.requires_grad),
     }
+    Image.fromarray((sheet * 255).round().astype(np.uint8)).save(output / f"{_name(cell)}.png")
+    return cell
+
+
+def _name(cell: Dict[str, Any]) -> str:
+    unit, amount = cell["budget"]
+    return f"{cell['method']}-{amount:g}-{unit}-{cell['rays']}-{cell['seed']}"
 
 
 def _location(when: str) -> Any:
@@ -90,7 +96,7 @@ def _trainer(scene: Path, method: str, rays: int, output: Path) -> Any:
     from winner_ns.scenes.surface_model import lpips_left_out
 
     ours = method in ("winner", "siren")
-    config = all_methods["winner-siren" if ours else method]
+    config = copy.deepcopy(all_methods["winner-siren" if ours else method])  # Of the next cell as well.
     config.data = scene
     config.vis = "tensorboard"
     config.machine.device_type = "cpu"
@@ -152,15 +158,14 @@ def _test_psnr(pipeline: Any) -> Tuple[float, List[Tuple[Any, Any]]]:
 
 
 def write_picture(cells: List[Dict[str, Any]], output: Path) -> Path:
-    """One PNG: a row of views, and below it a row for each method at equal time (or steps), the best first."""
+    """One PNG: a row of views, and below it a row for each cell, the best first."""
     import numpy as np
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from PIL import Image
 
-    unit = max(cell["budget"][0] for cell in cells)
-    shown = sorted((cell for cell in cells if cell["budget"][0] == unit), key=lambda cell: -cell["psnr"])
-    sheets = [np.asarray(Image.open(output / f"{cell['method']}-{unit}-{cell['seed']}.png")) for cell in shown]
+    shown = sorted(cells, key=lambda cell: -cell["psnr"])
+    sheets = [np.asarray(Image.open(output / f"{_name(cell)}.png")) for cell in shown]
     half = len(sheets[0]) // 2
     rows = [("view", sheets[0][:half])]
     rows += [(f"{cell['method']}\n{cell['psnr']:.2f} dB", sheet[half:]) for cell, sheet in zip(shown, sheets)]
@@ -174,7 +179,7 @@ def write_picture(cells: List[Dict[str, Any]], output: Path) -> Path:
         for spine in axis.spines.values():
             spine.set_visible(False)
     figure.tight_layout(pad=0.2)
-    path = output / f"methods-{unit}.png"
+    path = output / "methods.png"
     figure.savefig(path, dpi=120, facecolor="white")
     return path
 
@@ -207,7 +212,9 @@ def main() -> None:
             known.append(task.result())
             file.write(json.dumps(known[-1]) + "\n")
             file.flush()
-    print(write_picture([cell for cell in known if cell["seed"] == arguments.seed], arguments.output), "\n")
+    asked = [list(budgets[0]), arguments.rays, arguments.seed]
+    shown = [cell for cell in known if [cell["budget"], cell["rays"], cell["seed"]] == asked]
+    print(write_picture(shown, arguments.output), "\n")
     print("| method | budget | steps | seconds | parameters | test PSNR, dB |\n|---|---|---|---|---|---|")
     for cell in sorted(known, key=lambda cell: (cell["budget"][0], -cell["psnr"])):
         unit, amount = cell["budget"]

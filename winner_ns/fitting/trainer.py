@@ -13,6 +13,7 @@ from typing import Any, Dict, List, Literal, Optional, Tuple, Type
 import numpy as np
 import torch
 from nerfstudio.configs.base_config import LoggingConfig, MachineConfig
+from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManagerConfig
 from nerfstudio.engine.optimizers import AdamOptimizerConfig
 from nerfstudio.engine.schedulers import Scheduler, SchedulerConfig
 from nerfstudio.engine.trainer import Trainer, TrainerConfig
@@ -176,12 +177,19 @@ class SignalTrainerConfig(TrainerConfig):
         data, model = self.pipeline.datamanager, self.pipeline.model
         surface = isinstance(model, WinnerNeuSModelConfig)
         notes = settle_dataparser(data)
-        self._settle_counts("surface" if surface else "views")
+        kind = "surface" if surface else "views"
+        if (
+            data.batch_size is None
+            and data.train_num_rays_per_batch != VanillaDataManagerConfig.train_num_rays_per_batch
+        ):
+            data.batch_size = data.train_num_rays_per_batch
+        _check_least("--pipeline.datamanager.batch-size", data.batch_size, 1)
+        self._settle_counts(kind)
         data.train_num_rays_per_batch = data.batch_size
         if self.experiment_name is None:
             self.experiment_name = data.data.name
         data.description, report = (describe_surface if surface else describe_radiance)(model, data)
-        settle_optimizer(self.optimizers["field"], data.description, report, self.max_num_iterations)
+        settle_optimizer(self.optimizers["field"], data.description, report, self.max_num_iterations, kind)
         for name in ("color", "camera_opt"):
             if self.optimizers[name]["scheduler"].max_steps is None:
                 self.optimizers[name]["scheduler"].max_steps = self.max_num_iterations
@@ -256,12 +264,17 @@ def describe_model(
 
 
 def settle_optimizer(
-    group: Dict[str, Any], description: Dict[str, Any], report: Optional[NoiseReport], steps: int
+    group: Dict[str, Any],
+    description: Dict[str, Any],
+    report: Optional[NoiseReport],
+    steps: int,
+    kind: Optional[str] = None,
 ) -> None:
-    """Fills in the learning rate and the length of the schedule of a field's parameter group."""
+    """Fills in the learning rate and the length of the schedule of a field's parameter group; kind is a key of
+    SETTINGS, the description's where it is left out."""
     optimizer, scheduler = group["optimizer"], group["scheduler"]
     if optimizer.lr is None:
-        optimizer.lr = learning_rate(description["kind"], description["network"]["family"], report)
+        optimizer.lr = learning_rate(kind or description["kind"], description["network"]["family"], report)
     if scheduler.max_steps is None:
         scheduler.max_steps = steps
 
@@ -302,11 +315,11 @@ class SignalTrainer(Trainer):
             raise SignalError(
                 str(source), f"the checkpoint's network is {held}, what was asked for is {asked}", _FIRST_FLAGS
             )
-        for name, what in product(now, ("network", "signal", "target", "holdout", "order")):
-            if before[name].get(what) != now[name][what]:
+        for name, what in product(now, ("network", "signal", "target", "holdout", "order", "surface")):
+            if before[name].get(what) != now[name].get(what):
                 raise SignalError(
                     str(source),
-                    f"the checkpoint's {what} is {before[name].get(what)}, what was asked for is {now[name][what]}",
+                    f"the checkpoint's {what} is {before[name].get(what)}, what was asked for is {now[name].get(what)}",
                     _FIRST_FLAGS,
                 )
 

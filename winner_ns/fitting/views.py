@@ -21,6 +21,7 @@ from winner_ns.scenes.description import (
     read_views,
     report_lines,
     scene_noise,
+    shows_cutouts,
 )
 from winner_ns.scenes.folder import check_scene, scene_dataparser
 from winner_ns.scenes.surface_field import SURFACE_SETTINGS
@@ -98,11 +99,17 @@ def describe_surface(
 ) -> Tuple[Dict[str, Any], Optional[NoiseReport]]:
     """The description of a surface, likewise."""
     outputs, dataset = read_views(data)
-    opaque = dataset.get_image_float32(0).shape[-1] == 3
+    opaque = not shows_cutouts(dataset)
     scene = describe_scene(
         outputs, dataset, "unbounded" if opaque else "bounded", model.background_color or ("black" if opaque else None)
     )
     scene["background_model"] = model.background_model or ("mlp" if opaque else "none")
+    if scene["background_model"] != "none" and scene["background_color"] != "black":
+        raise SignalError(
+            "--pipeline.model.background-model",
+            f"{scene['background_model']} is added to black, not {scene['background_color']}",
+            "give --pipeline.model.background-color black",
+        )
     description, report = _describe(model, data, dataset, scene, 1 + model.sdf_field.geo_feat_dim, surface=True)
     description["surface"] = {name: getattr(model.sdf_field, name) for name in SURFACE_SETTINGS}
     return description, report

@@ -38,6 +38,9 @@ def read_views(datamanager: Any) -> Tuple[DataparserOutputs, InputDataset]:
         dataset = InputDataset(outputs, datamanager.camera_res_scale_factor)
         if len(dataset) == 0:
             raise ValueError("there are no training views")
+        missing = [name for name in outputs.image_filenames if not name.is_file()]
+        if missing:
+            raise ValueError(f"{missing[0]} and {len(missing) - 1} other images are missing")
         dataset.get_image_float32(0)
     except (OSError, ValueError, KeyError, IndexError, RuntimeError, AssertionError) as error:
         # nerfstudio's parsers raise what comes to hand.
@@ -57,7 +60,7 @@ def describe_scene(
         extent: bounded, unbounded or auto.
         background_color: of transparent pixels; None: white where images have an alpha channel, else last_sample.
     """
-    has_alpha = dataset.get_image_float32(0).shape[-1] == 4
+    has_alpha = shows_cutouts(dataset)
     bounded = has_alpha if extent == "auto" else extent == "bounded"
     cameras, box = dataset.cameras, dataset.scene_box.aabb.float()
     hull = visual_hull_box(dataset, box) if has_alpha and bounded else None
@@ -77,6 +80,13 @@ def describe_scene(
         },
         "camera_to_world": cameras.camera_to_worlds[0].tolist(),
     }
+
+
+def shows_cutouts(dataset: InputDataset) -> bool:
+    """Whether images have an alpha channel that says something: of some of them, not all pixels are opaque."""
+    step = max(1, len(dataset) // 8)
+    images = (dataset.get_image_float32(index) for index in range(0, len(dataset), step))
+    return any(image.shape[-1] == 4 and bool((image[..., 3] < 0.99).any()) for image in images)
 
 
 def scene_noise(

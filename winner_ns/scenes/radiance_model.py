@@ -77,7 +77,11 @@ class RadianceModel(Model):
 
     def set_extra_state(self, state: Dict[str, str]) -> None:
         self.description = json.loads(state["description"])
-        self._explored = True
+
+    def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        result = super().load_state_dict(*args, **kwargs)
+        self._explored = bool(torch.isfinite(self.grid.density).all())
+        return result
 
     def get_param_groups(self) -> Dict[str, List[Parameter]]:
         groups = {"field": list(self.field.trunk.parameters()), "color": list(self.field.color.parameters())}
@@ -118,7 +122,7 @@ class RadianceModel(Model):
         last[:, -1] = self.renderer_rgb.background_color == "last_sample"
         occupied |= last
         density, features = self.field.density(points[occupied])
-        densities = points.new_zeros(*points.shape[:2], 1).masked_scatter(occupied[..., None], density)
+        densities = points.new_zeros(*points.shape[:2], 1).masked_scatter(occupied[..., None], density.to(points.dtype))
         if self.training and not self.frame.bounded:
             # What is close to a camera is in more of its rays than what is further away.
             densities = scale_gradients_by_distance_squared({FieldHeadNames.DENSITY: densities}, samples)[
@@ -127,7 +131,7 @@ class RadianceModel(Model):
         weights = samples.get_weights(densities)
         visible = occupied & (weights[..., 0].detach() > LEAST_WEIGHT) | last
         colors = self.field.colors(features[visible[occupied]], samples.frustums.directions[visible])
-        colors = torch.zeros_like(points).masked_scatter(visible[..., None], colors)
+        colors = torch.zeros_like(points).masked_scatter(visible[..., None], colors.to(points.dtype))
         outputs = {
             "rgb": self.renderer_rgb(rgb=colors, weights=weights),
             "accumulation": self.renderer_accumulation(weights=weights),

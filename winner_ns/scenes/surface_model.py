@@ -49,8 +49,9 @@ class WinnerNeuSModelConfig(AdaptedFieldConfig, NeuSModelConfig):
     """Weight of the loss that holds opacities to the images' alpha channels."""
     eval_num_rays_per_chunk: int = 2048
     """Rays at a time in pictures."""
-    background_color: Optional[Literal["random", "last_sample", "white", "black"]] = None  # type: ignore[assignment]
-    """What transparent pixels lie on. None: white where images have an alpha channel, else black."""
+    background_color: Optional[Literal["random", "white", "black"]] = None  # type: ignore[assignment]
+    """What transparent pixels lie on. None: white where images have an alpha channel, else black, to which the
+    background is added."""
     background_model: Optional[Literal["grid", "mlp", "none"]] = None  # type: ignore[assignment]
     """What is behind the scene box (grid wants tinycudann). None: mlp where images are opaque, else none."""
     anneal_end: Optional[int] = None
@@ -92,6 +93,7 @@ class WinnerNeuSModel(NeuSModel):
         self.sampler.base_variance = self.config.base_variance / self.field.frame.half_extent
         self.anneal_end = self.config.anneal_end or 0
         self.camera_optimizer = self.config.camera_optimizer.setup(num_cameras=scene["train_views"], device="cpu")
+        del self.lpips  # What stands for nerfstudio's.
         self.lpips = perceptual_distance() if self.config.lpips else None
 
     def get_extra_state(self) -> Dict[str, str]:

@@ -31,10 +31,11 @@ def visual_hull_box(dataset: InputDataset, box: Float[Tensor, "2 3"]) -> Optiona
         box: low and high corner.
 
     Returns:
-        The corners, a cell further out; None where the silhouettes leave nothing, or for cameras that are not pinholes.
+        The corners, a cell further out; None where the silhouettes leave nothing, or for lenses that bend.
     """
     cameras = dataset.cameras
-    if not (cameras.camera_type == CameraType.PERSPECTIVE.value).all():
+    bent = cameras.distortion_params is not None and bool(cameras.distortion_params.abs().max() > 1e-6)
+    if bent or not (cameras.camera_type == CameraType.PERSPECTIVE.value).all():
         return None
     low, high = box.float()
     cell = (high - low) / RESOLUTION
@@ -53,8 +54,8 @@ def visual_hull_box(dataset: InputDataset, box: Float[Tensor, "2 3"]) -> Optiona
         column, row = fx * local[:, 0] / safe + cx, -fy * local[:, 1] / safe + cy
         alpha = dataset.get_image_float32(index)[..., 3]
         height, width = alpha.shape
-        # A cell's corner, and what a lens bends a pinhole's picture by, may reach beyond its middle's pixel.
-        reach = fx * float(cell.norm()) / 2.0 / float(safe[ahead].min() if ahead.any() else 1.0)
+        # A cell's corner may reach beyond its middle's pixel.
+        reach = max(fx, fy) * float(cell.norm()) / 2.0 / float(safe[ahead].min() if ahead.any() else 1.0)
         reach = min(math.ceil(reach) + 1 + round(0.01 * width), max(height, width) // 4)
         near = torch.nn.functional.max_pool2d(alpha[None, None], 2 * reach + 1, stride=1, padding=reach)[0, 0]
         within = ahead & (column >= 0) & (column < width) & (row >= 0) & (row < height)
