@@ -128,7 +128,7 @@ class WinnerNeuSModel(NeuSModel):
         self, outputs: Dict[str, Any], batch: Dict[str, Tensor], metrics_dict: Optional[Dict[str, Tensor]] = None
     ) -> Dict[str, Tensor]:
         image = batch["image"]
-        if image.shape[-1] == 4:
+        if self.description["signal"]["has_alpha"]:
             batch = {**batch, "fg_mask": image[..., 3:]}
         losses = super().get_loss_dict(outputs, batch, metrics_dict)
         if self.training:
