@@ -178,9 +178,9 @@ def write_picture(cells: List[Dict[str, Any]], output: Path) -> Path:
         axis.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
         for spine in axis.spines.values():
             spine.set_visible(False)
-    figure.tight_layout(pad=0.2)
+    figure.subplots_adjust(hspace=0.02)
     path = output / "methods.png"
-    figure.savefig(path, dpi=120, facecolor="white")
+    figure.savefig(path, dpi=100, facecolor="white", bbox_inches="tight", pad_inches=0.05)
     return path
 
 

@@ -110,7 +110,7 @@ def _open(path: Union[str, os.PathLike], several: bool) -> Dict[str, LoadedRun]:
         raise SignalError(path, f"holds the fields {', '.join(described)}", _one_field_advice(files))
     runs = {}
     for name, (description, tensors) in described.items():
-        if description["kind"] == "views":
+        if description.get("kind") == "views":
             raise SignalError(path, "this run learnt a scene from photographs", _SCENE_ADVICE)
         try:
             loaded = rebuild_field(description, tensors)

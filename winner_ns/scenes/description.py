@@ -20,8 +20,9 @@ from winner_ns.scenes.visual_hull import visual_hull_box
 from winner_ns.spectrum import SineNetwork
 from winner_ns.spectrum.target import NoiseReport, choose_noise
 
-RADIANCE_KAPPA, SURFACE_KAPPA = 0.3, 0.3
-"""kappa, by what is learnt from the views (docs/views.md)."""
+RADIANCE_KAPPA, SURFACE_KAPPA = 0.3, 0.0
+"""kappa, by what is learnt from the views, as measured best (docs/views.md): a surface's distance is smooth, and its
+colours come from a head of their own, so that a plain SIREN was ahead."""
 FEATURES = 32
 """Values of a radiance field's network, beside the density, that the colour is made of."""
 
