@@ -39,5 +39,5 @@ winner_neus = MethodSpecification(
         steps_per_eval_all_images=10**9,
         vis="viewer+tensorboard",
     ),
-    description="Learn a surface from posed photographs: NeuS with a SIREN adapted to their spectrum; gives a mesh.",
+    description="Learn a surface from posed photographs: NeuS with a SIREN as its distance; gives a coloured mesh.",
 )
