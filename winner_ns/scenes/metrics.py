@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Callable, Dict
+from typing import Callable, Dict, Optional, Tuple
 
 import numpy as np
 import torch
@@ -32,6 +32,33 @@ def view_metrics(rendered: Float[Tensor, "h w 3"], truth: Float[Tensor, "h w 3"]
             )
         )
     return figures
+
+
+def figures_and_pictures(
+    outputs: Dict[str, Tensor],
+    truth: Float[Tensor, "h w 3"],
+    lpips: Optional[Callable[[Tensor, Tensor], float]] = None,
+) -> Tuple[Dict[str, float], Dict[str, Tensor]]:
+    """What nerfstudio asks of a rendered view.
+
+    Args:
+        outputs: rgb, accumulation and depth of the view.
+        truth: the view, on the background that it is rendered on.
+        lpips: `perceptual_distance`, where that is wanted.
+
+    Returns:
+        `view_metrics` and lpips; original and rendering side by side, opacity, depth.
+    """
+    from nerfstudio.utils import colormaps
+
+    figures = view_metrics(outputs["rgb"], truth)
+    if lpips is not None:
+        figures["lpips"] = lpips(outputs["rgb"], truth)
+    return figures, {
+        "img": torch.cat([truth, outputs["rgb"]], dim=1),
+        "accumulation": colormaps.apply_colormap(outputs["accumulation"]),
+        "depth": colormaps.apply_depth_colormap(outputs["depth"], accumulation=outputs["accumulation"]),
+    }
 
 
 def perceptual_distance() -> Callable[[Tensor, Tensor], float]:

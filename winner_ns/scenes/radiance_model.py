@@ -17,13 +17,12 @@ from nerfstudio.model_components.ray_samplers import UniformLinDispPiecewiseSamp
 from nerfstudio.model_components.renderers import AccumulationRenderer, DepthRenderer, RGBRenderer
 from nerfstudio.model_components.scene_colliders import AABBBoxCollider, NearFarCollider
 from nerfstudio.models.base_model import Model
-from nerfstudio.utils import colormaps
 from torch import Tensor
 from torch.nn import Parameter
 
 from winner_ns.fields.initial import initial_field
 from winner_ns.scenes.frame import FieldFrame
-from winner_ns.scenes.metrics import perceptual_distance, view_metrics
+from winner_ns.scenes.metrics import figures_and_pictures, perceptual_distance
 from winner_ns.scenes.occupancy_grid import OccupancyGrid
 from winner_ns.scenes.radiance_field import RadianceField
 
@@ -173,11 +172,4 @@ class RadianceModel(Model):
     ) -> Tuple[Dict[str, float], Dict[str, Tensor]]:
         """psnr, ssim and, where asked for, lpips of a view; original and rendering side by side, opacity, depth."""
         truth = self.renderer_rgb.blend_background(batch["image"].to(outputs["rgb"].device))
-        figures = view_metrics(outputs["rgb"], truth)
-        if self.lpips is not None:
-            figures["lpips"] = self.lpips(outputs["rgb"], truth)
-        return figures, {
-            "img": torch.cat([truth, outputs["rgb"]], dim=1),
-            "accumulation": colormaps.apply_colormap(outputs["accumulation"]),
-            "depth": colormaps.apply_depth_colormap(outputs["depth"], accumulation=outputs["accumulation"]),
-        }
+        return figures_and_pictures(outputs, truth, self.lpips)

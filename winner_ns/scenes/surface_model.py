@@ -14,7 +14,6 @@ from nerfstudio.cameras.camera_optimizers import CameraOptimizerConfig
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.scene_box import SceneBox
 from nerfstudio.models.neus import NeuSModel, NeuSModelConfig
-from nerfstudio.utils import colormaps
 from nerfstudio.utils.rich_utils import CONSOLE
 from rich.markup import escape
 from torch import Tensor, nn
@@ -22,7 +21,7 @@ from torch.nn import Parameter
 
 from winner_ns.errors import SignalError
 from winner_ns.fitting.field_config import AdaptedFieldConfig
-from winner_ns.scenes.metrics import perceptual_distance, view_metrics
+from winner_ns.scenes.metrics import figures_and_pictures, perceptual_distance
 from winner_ns.scenes.surface_field import SirenSDFFieldConfig
 from winner_ns.scenes.surface_mesh import write_scene_mesh
 
@@ -141,15 +140,8 @@ class WinnerNeuSModel(NeuSModel):
         """psnr, ssim and, where asked for, lpips of a view; original and rendering side by side, opacity, depth,
         normals."""
         truth = self.renderer_rgb.blend_background(batch["image"].to(outputs["rgb"].device))
-        figures = view_metrics(outputs["rgb"], truth)
-        if self.lpips is not None:
-            figures["lpips"] = self.lpips(outputs["rgb"], truth)
-        return figures, {
-            "img": torch.cat([truth, outputs["rgb"]], dim=1),
-            "accumulation": colormaps.apply_colormap(outputs["accumulation"]),
-            "depth": colormaps.apply_depth_colormap(outputs["depth"], accumulation=outputs["accumulation"]),
-            "normal": outputs["normal_vis"],
-        }
+        figures, pictures = figures_and_pictures(outputs, truth, self.lpips)
+        return figures, {**pictures, "normal": outputs["normal_vis"]}
 
     def write_results(self, folder: Path) -> List[Path]:
         """The coloured mesh, in the frame of the data's files, if there is a surface yet."""
