@@ -163,7 +163,7 @@ def report_lines(description: Dict[str, Any], report: Optional[NoiseReport], not
     camera = scene["camera"]
     where = "in a box" if scene["bounded"] else "unbounded"
     lines = [
-        f"views    {description['name']}: {scene['train_views']} of {camera['width']} x {camera['height']} pixels, "
+        f"views     {description['name']}: {scene['train_views']} of {camera['width']} x {camera['height']} pixels, "
         f"{where}, background {scene['background_color']}"
     ]
     if report is not None:

@@ -120,7 +120,7 @@ def _check_file(path: Path) -> bytes:
     try:
         if path.is_dir():
             problem = "is a folder" if any(path.iterdir()) else "is an empty folder"
-            raise SignalError(path, problem, "give one file")
+            raise SignalError(path, problem, "give one file, or a folder with transforms.json or a COLMAP model")
         with open(path, "rb") as file:
             head = file.read(32)
     except FileNotFoundError as error:
