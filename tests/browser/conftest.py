@@ -18,6 +18,7 @@ import soundfile
 import trimesh
 from PIL import Image
 
+from winner_ns.demo.bunny_scene import write_bunny_scene
 from winner_ns.demo.viewer_pictures import FLAGS, watched
 
 from .viewer_page import PATIENCE, ViewerPage, find_browser
@@ -60,7 +61,7 @@ class Programs:
         return process, log
 
     def train(self, data: Path, name: str, *flags: str) -> Path:
-        """A finished run."""
+        """A finished run of winner-siren."""
         where = ["--output-dir", self.folder, "--experiment-name", name, "--timestamp", "run", "--vis", "tensorboard"]
         process, log = self.start("ns-train", "winner-siren", "--data", data, *where, *SMALL, *flags)
         assert process.wait() == 0, log.read_text()
@@ -168,6 +169,12 @@ def _open(programs: Programs, data: Path, port: int, *flags: str) -> OpenViewer:
     return OpenViewer(data, port, [run])
 
 
+def _open_scene(programs: Programs, folder: Path, port: int) -> OpenViewer:
+    data = write_bunny_scene(folder / "bunny", views=30, test_views=1, size=48)
+    few = ["--pipeline.datamanager.batch-size", "512", "--pipeline.model.views.num-samples", "48"]
+    return _open(programs, data, port, "--max-num-iterations", "500", *few)
+
+
 def _open_training(programs: Programs, folder: Path, port: int) -> OpenViewer:
     data = folder / "trained.png"
     Image.fromarray((255 * quadrants()).round().astype(np.uint8)).save(data)
@@ -193,6 +200,7 @@ OPEN: Dict[str, Callable[[Programs, Path, int], OpenViewer]] = {
     "audio_viewer": _open_audio,
     "shape_viewer": _open_shape,
     "volume_viewer": _open_volume,
+    "scene_viewer": _open_scene,
     "training_viewer": _open_training,
     "comparison_viewer": _open_comparison,
 }
@@ -235,7 +243,7 @@ def _fixtures(name: str):
 
 image_viewer, audio_viewer, shape_viewer = map(_fixtures, ("image_viewer", "audio_viewer", "shape_viewer"))
 volume_viewer, training_viewer = map(_fixtures, ("volume_viewer", "training_viewer"))
-comparison_viewer = _fixtures("comparison_viewer")
+comparison_viewer, scene_viewer = map(_fixtures, ("comparison_viewer", "scene_viewer"))
 
 
 @pytest.fixture(scope="module")

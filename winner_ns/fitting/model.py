@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Tuple, Type
 
@@ -13,6 +12,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from winner_ns.fields import mean_squared_error
+from winner_ns.fields.described_model import DescribedModel
 from winner_ns.fields.eikonal import eikonal_loss
 from winner_ns.fields.files import LoadedField
 from winner_ns.fields.initial import initial_field
@@ -41,7 +41,7 @@ class SignalModelConfig(AdaptedFieldConfig, ModelConfig):
         return (RadianceModel if views else SignalModel)(self, **kwargs)
 
 
-class SignalModel(ViewedModel):
+class SignalModel(DescribedModel, ViewedModel):
     """A field that is fitted to samples: training takes a batch of coordinates and values in place of a RayBundle."""
 
     config: SignalModelConfig
@@ -55,13 +55,6 @@ class SignalModel(ViewedModel):
     def loaded_field(self) -> LoadedField:
         """The field as it is now, with the way back to the original's units; shares the weights."""
         return LoadedField(self.field, self.description)
-
-    def get_extra_state(self) -> Dict[str, str]:
-        """The description travels inside the checkpoint, which is thereby complete."""
-        return {"description": json.dumps(self.description)}
-
-    def set_extra_state(self, state: Dict[str, str]) -> None:
-        self.description = json.loads(state["description"])
 
     def get_param_groups(self) -> Dict[str, List[Parameter]]:
         return {"field": list(self.field.parameters())}

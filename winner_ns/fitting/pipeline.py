@@ -22,7 +22,7 @@ from winner_ns.fitting.datamanager import SignalDataManager, SignalDataManagerCo
 from winner_ns.fitting.evaluation import evaluate_field, pictures, quick_figures
 from winner_ns.fitting.metrics import psnr
 from winner_ns.fitting.model import SignalModel, SignalModelConfig
-from winner_ns.fitting.results import print_written, write_json
+from winner_ns.fitting.results import print_written, results_callbacks, write_json
 from winner_ns.fitting.target import GridTarget, ShapeTarget, Target
 from winner_ns.scenes.pipeline import ViewsPipeline
 from winner_ns.viewing.panel import SignalPanel
@@ -139,13 +139,8 @@ class SignalPipeline(VanillaPipeline):
         callbacks.append(TrainingCallback([TrainingCallbackLocation.AFTER_TRAIN], self._end_drawing))
         if attributes.trainer is not None and attributes.trainer.local_rank == 0:
             self._watch = collapse_watch(self.datamanager.target, attributes.trainer.config.max_num_iterations)
-        if self.config.write_results and attributes.trainer is not None and attributes.trainer.local_rank == 0:
-            started = time()
-
-            def finish(step: int) -> None:
-                self.finish(attributes.trainer.base_dir, step, time() - started)
-
-            callbacks.append(TrainingCallback([TrainingCallbackLocation.AFTER_TRAIN], finish))
+        if self.config.write_results:
+            callbacks += results_callbacks(attributes, self.finish)
         return callbacks
 
     def _end_drawing(self, step: int) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, List
+from time import time
+from typing import Any, Callable, List
 
+from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
 from nerfstudio.utils.rich_utils import CONSOLE
 from rich.markup import escape
 
@@ -23,3 +25,18 @@ def write_json(path: Path, content: Any) -> Path:
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     return path
+
+
+def results_callbacks(
+    attributes: TrainingCallbackAttributes, finish: Callable[[Path, int, float], None]
+) -> List[TrainingCallback]:
+    """What calls `finish` with the run's folder, the last step and the seconds of training when training ends, in the
+    first of several processes; nothing outside of a training."""
+    trainer, started = attributes.trainer, time()
+    if trainer is None or trainer.local_rank != 0:
+        return []
+
+    def at_the_end(step: int) -> None:
+        finish(trainer.base_dir, step, time() - started)
+
+    return [TrainingCallback([TrainingCallbackLocation.AFTER_TRAIN], at_the_end)]

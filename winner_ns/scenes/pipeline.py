@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from time import time
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 import torch
 from jaxtyping import Float
-from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
+from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes
 from nerfstudio.pipelines.base_pipeline import VanillaPipeline
 from nerfstudio.utils import writer
 from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
 from winner_ns.errors import one_line_errors
-from winner_ns.fitting.results import print_written, write_json
+from winner_ns.fitting.results import print_written, results_callbacks, write_json
 from winner_ns.scenes.comparison import write_views_comparison
 from winner_ns.scenes.datamanager import ViewsDataManager
+from winner_ns.viewing.scene_panel import ScenePanel
 
 if TYPE_CHECKING:
     from winner_ns.fitting.pipeline import SignalPipelineConfig
@@ -36,6 +36,11 @@ class ViewsPipeline(VanillaPipeline):
     config: SignalPipelineConfig
     datamanager: ViewsDataManager
 
+    @property
+    def panel(self) -> ScenePanel:
+        """The viewer's panel: nerfstudio looks for such elements in a pipeline's attributes."""
+        return self.model.panel
+
     def get_average_eval_image_metrics(
         self, step: Optional[int] = None, output_path: Optional[Path] = None, get_std: bool = False
     ) -> Dict[str, float]:
@@ -46,13 +51,8 @@ class ViewsPipeline(VanillaPipeline):
 
     def get_training_callbacks(self, attributes: TrainingCallbackAttributes) -> List[TrainingCallback]:
         callbacks = super().get_training_callbacks(attributes)
-        if self.config.write_results and attributes.trainer is not None and attributes.trainer.local_rank == 0:
-            started = time()
-
-            def finish(step: int) -> None:
-                self.finish(attributes.trainer.base_dir, step, time() - started)
-
-            callbacks.append(TrainingCallback([TrainingCallbackLocation.AFTER_TRAIN], finish))
+        if self.config.write_results:
+            callbacks += results_callbacks(attributes, self.finish)
         return callbacks
 
     @torch.no_grad()

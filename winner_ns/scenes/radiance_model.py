@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
@@ -16,15 +15,16 @@ from nerfstudio.model_components.losses import distortion_loss, scale_gradients_
 from nerfstudio.model_components.ray_samplers import UniformLinDispPiecewiseSampler, UniformSampler
 from nerfstudio.model_components.renderers import AccumulationRenderer, DepthRenderer, RGBRenderer
 from nerfstudio.model_components.scene_colliders import AABBBoxCollider, NearFarCollider
-from nerfstudio.models.base_model import Model
 from torch import Tensor
 from torch.nn import Parameter
 
+from winner_ns.fields.described_model import DescribedModel
 from winner_ns.fields.initial import initial_field
 from winner_ns.scenes.frame import FieldFrame
 from winner_ns.scenes.metrics import figures_and_pictures, perceptual_distance
 from winner_ns.scenes.occupancy_grid import OccupancyGrid
 from winner_ns.scenes.radiance_field import RadianceField
+from winner_ns.viewing.scene_panel import ScenePanel
 
 if TYPE_CHECKING:
     from winner_ns.fitting.model import SignalModelConfig
@@ -43,14 +43,15 @@ there each camera could be shown what it saw by specks close to it."""
 POINTS_AT_ONCE = 2**16
 
 
-class RadianceModel(Model):
+class RadianceModel(DescribedModel):
     """Volume rendering of a RadianceField (Mildenhall et al. 2020, NeRF, arXiv 2003.08934), where it is not empty."""
 
     config: SignalModelConfig
 
     def populate_modules(self) -> None:
-        self.description: Dict[str, Any] = self.kwargs["metadata"]["description"]
+        self.description = self.kwargs["metadata"]["description"]
         scene, rendering = self.description["signal"], self.config.views
+        self.panel = ScenePanel(self.description)
         self.scene_box = SceneBox(aabb=torch.tensor(scene["box"]))
         # The torch seed that nerfstudio sets from --machine.seed decides.
         self.field = RadianceField(initial_field(self.description, torch.initial_seed() % 2**63))
@@ -69,13 +70,6 @@ class RadianceModel(Model):
         self.renderer_depth = DepthRenderer(method="expected")
         self.lpips = perceptual_distance() if rendering.lpips else None
         self._explored = False
-
-    def get_extra_state(self) -> Dict[str, str]:
-        """The description travels inside the checkpoint, which is thereby complete."""
-        return {"description": json.dumps(self.description)}
-
-    def set_extra_state(self, state: Dict[str, str]) -> None:
-        self.description = json.loads(state["description"])
 
     def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
         result = super().load_state_dict(*args, **kwargs)

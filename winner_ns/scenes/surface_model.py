@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,10 +19,12 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 
 from winner_ns.errors import SignalError
+from winner_ns.fields.described_model import DescribedModel
 from winner_ns.fitting.field_config import AdaptedFieldConfig
 from winner_ns.scenes.metrics import figures_and_pictures, perceptual_distance
 from winner_ns.scenes.surface_field import SirenSDFFieldConfig
 from winner_ns.scenes.surface_mesh import write_scene_mesh
+from winner_ns.viewing.scene_panel import ScenePanel
 
 
 @dataclass
@@ -72,14 +73,15 @@ def lpips_left_out() -> Iterator[None]:
         yield
 
 
-class WinnerNeuSModel(NeuSModel):
+class WinnerNeuSModel(DescribedModel, NeuSModel):
     """NeuS for a SirenSDFField."""
 
     config: WinnerNeuSModelConfig
 
     def populate_modules(self) -> None:
-        self.description: Dict[str, Any] = self.kwargs["metadata"]["description"]
+        self.description = self.kwargs["metadata"]["description"]
         scene = self.description["signal"]
+        self.panel = ScenePanel(self.description)
         self.scene_box = SceneBox(aabb=torch.tensor(scene["box"]))
         self.config.background_color = scene["background_color"]
         self.config.background_model = scene["background_model"]
@@ -94,13 +96,6 @@ class WinnerNeuSModel(NeuSModel):
         self.camera_optimizer = self.config.camera_optimizer.setup(num_cameras=scene["train_views"], device="cpu")
         del self.lpips  # What stands for nerfstudio's.
         self.lpips = perceptual_distance() if self.config.lpips else None
-
-    def get_extra_state(self) -> Dict[str, str]:
-        """The description travels inside the checkpoint, which is thereby complete."""
-        return {"description": json.dumps(self.description)}
-
-    def set_extra_state(self, state: Dict[str, str]) -> None:
-        self.description = json.loads(state["description"])
 
     def get_param_groups(self) -> Dict[str, List[Parameter]]:
         """field: the network and the density's sharpness; color: the colour layers and what is behind the box."""

@@ -11,12 +11,12 @@ from winner_ns.viewing.view import framing_distance
 
 
 def frame_client(client: viser.ClientHandle, framing: Framing) -> None:
-    """Moves a client's camera so that it faces the signal, y up, and sees all of it."""
+    """Moves a client's camera so that it faces the signal and sees all of it."""
     camera = client.camera
     with client.atomic():
-        camera.up_direction = np.array([0.0, 1.0, 0.0])
+        camera.up_direction = np.array(framing.up)
         camera.position = _position(camera, framing)
-        camera.look_at = np.zeros(3)
+        camera.look_at = np.array(framing.center) * VISER_NERFSTUDIO_SCALE_RATIO
 
 
 def keep_framed(client: viser.ClientHandle, framing: Framing) -> None:
@@ -34,5 +34,8 @@ def keep_framed(client: viser.ClientHandle, framing: Framing) -> None:
 
 
 def _position(camera: viser.CameraHandle, framing: Framing) -> np.ndarray:
-    distance = framing_distance(framing.half_width, framing.half_height, camera.fov, camera.aspect, framing.radius)
-    return np.array(framing.towards_camera) * distance * VISER_NERFSTUDIO_SCALE_RATIO
+    distance = framing.distance
+    if distance is None:
+        distance = framing_distance(framing.half_width, framing.half_height, camera.fov, camera.aspect, framing.radius)
+    place = np.array(framing.center) + np.array(framing.towards_camera) * distance
+    return place * VISER_NERFSTUDIO_SCALE_RATIO

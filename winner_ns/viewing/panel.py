@@ -139,7 +139,7 @@ class SignalPanel(ViewerElement[Any], ViewerControl):
 
     def install(self, viser_server: viser.ViserServer) -> None:
         """Puts the elements into a folder at the top of nerfstudio's control tab."""
-        with _folder_at_the_top(viser_server.gui, "Field"):
+        with folder_at_the_top(viser_server.gui, "Field"):
             self._install(viser_server)
 
     def _install(self, viser_server: viser.ViserServer) -> None:
@@ -160,10 +160,7 @@ class SignalPanel(ViewerElement[Any], ViewerControl):
     def _setup(self, viewer: Viewer) -> None:
         super()._setup(viewer)
         viewer.hide_images.visible = False  # There are no photographs.
-        if viewer.trainer is None:
-            viewer.pause_train.visible = False
-            for element in (viewer.control_panel._train_speed, viewer.control_panel._train_util):
-                element.set_hidden(True)
+        hide_training(viewer)
         if self.view.kind == "audio" or (viewer.trainer is None and self.view.kind != "shape"):
             viewer.control_panel._max_res.value = SHARP  # These pictures are quick, and lines and letters want it.
         if len(self.view.fields) > 1:
@@ -213,15 +210,7 @@ class SignalPanel(ViewerElement[Any], ViewerControl):
 
     def _described(self, name: str) -> str:
         """Which field it is and what its noise is, in a line."""
-        description = self.view.fields[name].description
-        made_of, noise = description["network"], description["spectrum"]
-        settings = made_of["settings"]
-        words = f"**{_plain(name)}** {settings.get('depth', '')} x {settings.get('width', '')}"
-        if noise is not None:
-            words += f", psi {noise['psi']:.4g}"
-            if made_of["family"] == "winner":
-                words += f", s0 {noise['s0']:.4g}, s1 {noise['s1']:.4g} ({noise['law']})"
-        return words
+        return described_field(name, self.view.fields[name].description)
 
     # How they are taken home -----------------------------------------------------------------------------------------
 
@@ -263,12 +252,32 @@ class SignalPanel(ViewerElement[Any], ViewerControl):
         self.result.content = player(self._current(), self.view.original, heard, self.settings())
 
 
+def described_field(name: str, description: Mapping[str, Any]) -> str:
+    """A field and its noise, in a line of Markdown."""
+    made_of, noise = description["network"], description["spectrum"]
+    settings = made_of["settings"]
+    words = f"**{_plain(name)}** {settings.get('depth', '')} x {settings.get('width', '')}"
+    if noise is not None:
+        words += f", psi {noise['psi']:.4g}"
+        if made_of["family"] == "winner":
+            words += f", s0 {noise['s0']:.4g}, s1 {noise['s1']:.4g} ({noise['law']})"
+    return words
+
+
 def _plain(text: str) -> str:
     """Text that markdown leaves alone."""
     return "".join(f"\\{c}" if c in "\\`*_{}<>[]#|" else c for c in text)
 
 
-def _folder_at_the_top(gui: viser.GuiApi, label: str) -> viser.GuiFolderHandle:
+def hide_training(viewer: Viewer) -> None:
+    """Hides what only a training needs from a viewer without one."""
+    if viewer.trainer is None:
+        viewer.pause_train.visible = False
+        for element in (viewer.control_panel._train_speed, viewer.control_panel._train_util):
+            element.set_hidden(True)
+
+
+def folder_at_the_top(gui: viser.GuiApi, label: str) -> viser.GuiFolderHandle:
     """A folder before all others, in place of the one at the very end that nerfstudio opens for custom elements."""
     given = gui._container_handle_from_id[gui._get_container_id()]
     # viser has no public way to another container, nor to move one.

@@ -53,6 +53,12 @@ class Framing:
     """Half the sides of what is seen, as a rectangle that faces the camera."""
     radius: float = 0.0
     """Of what is seen, as a ball, where it is no rectangle."""
+    center: Tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """The signal's middle."""
+    up: Tuple[float, float, float] = (0.0, 1.0, 0.0)
+    """Unit vector that points up in the picture."""
+    distance: Optional[float] = None
+    """From the middle to the camera; None: so far away that all of the signal is seen."""
 
 
 class Pictures(MutableMapping):
