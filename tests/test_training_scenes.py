@@ -38,8 +38,9 @@ def bunny_scene(tmp_path_factory) -> Path:
     return write_bunny_scene(tmp_path_factory.mktemp("scenes") / "bunny", views=20, test_views=3, size=32)
 
 
-def in_nerfstudios_format(scene: Path, folder: Path, opaque: bool) -> Path:
-    """A copy with a transforms.json, thirty times as large and far from the origin; opaque: on white."""
+def in_nerfstudios_format(scene: Path, folder: Path, opaque: bool, model: str = "OPENCV") -> Path:
+    """A copy with a transforms.json, thirty times as large and far from the origin; opaque: on white; model: of its
+    cameras."""
     (folder / "images").mkdir(parents=True)
     meta = json.loads((scene / "transforms_train.json").read_text())
     focal = 16 / np.tan(meta["camera_angle_x"] / 2)
@@ -53,7 +54,7 @@ def in_nerfstudios_format(scene: Path, folder: Path, opaque: bool) -> Path:
         pose = np.array(frame["transform_matrix"])
         pose[:3, 3] = SCALE * pose[:3, 3] + SHIFT
         frames.append({"file_path": f"images/{name}", "transform_matrix": pose.tolist()})
-    camera = {"fl_x": focal, "fl_y": focal, "cx": 16, "cy": 16, "w": 32, "h": 32, "camera_model": "OPENCV"}
+    camera = {"fl_x": focal, "fl_y": focal, "cx": 16, "cy": 16, "w": 32, "h": 32, "camera_model": model}
     (folder / "transforms.json").write_text(json.dumps({**camera, "frames": frames}))
     return folder
 
@@ -114,6 +115,94 @@ def test_a_scene_is_learnt_evaluated_resumed_and_rendered(
     assert len(frames) >= 19
     with Image.open(frames[0]) as frame:
         assert np.asarray(frame).std() > 10  # A bunny, not a blank.
+
+
+def test_paths_of_cameras_are_rendered(bunny_scene, ns_train, runs, tmp_path, monkeypatch, capfd):
+    """Along a spiral, along a path as the viewer writes it, and as the test views were taken."""
+    assert ns_train("--data", bunny_scene, "--max-num-iterations", 100, *RADIANCE).status == 0
+    from nerfstudio.scripts.render import entrypoint as render
+
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "ffmpeg").touch(mode=0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    stations = [
+        {"camera_to_world": [1, 0, 0, 0, 0, 0, -1, -3, 0, 1, 0, 0, 0, 0, 0, 1], "fov": 50, "aspect": 1.5},
+        {"camera_to_world": [0, 0, 1, 3, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1], "fov": 50, "aspect": 1.5},
+    ]
+    path = {"camera_type": "perspective", "render_height": 40, "render_width": 60, "fps": 2, "seconds": 1}
+    (tmp_path / "path.json").write_text(json.dumps({**path, "camera_path": stations}))
+    images = ["--output-format", "images"]
+    commands = {
+        "spiral": [*images, "--seconds", 1, "--frame-rate", 3, "--radius", 0.5],
+        "camera-path": [*images, "--camera-path-filename", tmp_path / "path.json"],
+        "dataset": ["--split", "test", "--rendered-output-names", "rgb"],
+    }
+    counts = {}
+    for command, flags in commands.items():
+        output = tmp_path / command
+        flags = [command, "--load-config", runs()[0] / "config.yml", "--output-path", output, *flags]
+        assert in_process(render, "ns-render", flags, monkeypatch, capfd).status == 0
+        frames = sorted(output.rglob("*.jpg"))
+        counts[command] = len(frames)
+        for frame in frames:
+            with Image.open(frame) as picture:
+                assert picture.size == ((60, 40) if command == "camera-path" else (32, 32))
+                assert np.asarray(picture).std() > 10  # The bunny, from everywhere.
+    assert counts == {"spiral": 3, "camera-path": 2, "dataset": 3}
+
+
+def test_photographs_of_several_sizes_are_learnt(bunny_scene, ns_train, runs, tmp_path):
+    scene = in_nerfstudios_format(bunny_scene, tmp_path / "mixed", opaque=False)
+    transforms = json.loads((scene / "transforms.json").read_text())
+    camera = {key: transforms.pop(key) for key in ("w", "h", "cx", "cy", "fl_x", "fl_y")}
+    for index, frame in enumerate(transforms["frames"]):
+        size = 24 if index % 3 == 0 else 32
+        with Image.open(scene / frame["file_path"]) as image:
+            image.resize((size, size), Image.Resampling.BOX).save(scene / frame["file_path"])
+        frame.update({key: value * size / 32 for key, value in camera.items()})
+    (scene / "transforms.json").write_text(json.dumps(transforms))
+    finished = ns_train("--data", scene, "--max-num-iterations", 200, *RADIANCE)
+    assert finished.status == 0, finished.errors
+    assert figures(runs()[0])["psnr"] > 17.0
+    odd = ["--max-num-iterations", 200, *RADIANCE, "--pipeline.datamanager.batch-size", 511]
+    refused = ns_train("--data", scene, *odd)
+    assert refused.status == 1 and "511 is odd" in refused.errors and "Traceback" not in refused.errors
+
+
+def test_what_a_mask_hides_is_not_learnt(bunny_scene, ns_train, runs, tmp_path):
+    scene = in_nerfstudios_format(bunny_scene, tmp_path / "masked", opaque=True)
+    transforms = json.loads((scene / "transforms.json").read_text())
+    mask = np.full((32, 32), 255, np.uint8)
+    mask[:6] = 0
+    Image.fromarray(mask).save(scene / "mask.png")
+    for frame in transforms["frames"]:
+        with Image.open(scene / frame["file_path"]) as image:
+            picture = np.array(image)
+        picture[:6, :, :3] = 255, 0, 255  # As if something were in the way.
+        Image.fromarray(picture).save(scene / frame["file_path"])
+        frame["mask_path"] = "mask.png"
+    (scene / "transforms.json").write_text(json.dumps(transforms))
+    in_box = ["--pipeline.model.views.extent", "bounded", "--pipeline.model.views.background-color", "white"]
+    green = {}
+    for masked in (True, False):
+        flags = [*RADIANCE, *in_box, "--pipeline.datamanager.pixel-sampler.ignore-mask", not masked]
+        finished = ns_train("--data", scene, "--max-num-iterations", 200, *flags)
+        assert finished.status == 0, finished.errors
+        from nerfstudio.utils.eval_utils import eval_setup
+
+        _, pipeline, _, _ = eval_setup(runs()[-1] / "config.yml", test_mode="test")
+        views = pipeline.datamanager.train_dataset.cameras
+        seen = [pipeline.model.get_outputs_for_camera(views[index : index + 1])["rgb"] for index in (0, 5, 10)]
+        green[masked] = float(torch.stack(seen)[:, :4, :, 1].mean())
+    assert green[True] > 0.8 and green[False] < 0.4
+
+
+def test_fisheye_cameras_are_trained_with(bunny_scene, ns_train, runs, tmp_path):
+    """Of so narrow a view that the pictures hardly differ."""
+    scene = in_nerfstudios_format(bunny_scene, tmp_path / "fisheye", opaque=False, model="OPENCV_FISHEYE")
+    finished = ns_train("--data", scene, "--max-num-iterations", 200, *RADIANCE)
+    assert finished.status == 0, finished.errors
+    assert figures(runs()[0])["psnr"] > 17.0
 
 
 def test_a_surface_comes_back_in_the_frame_of_its_files(bunny_scene, ns_method, runs, tmp_path, capfd):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
+import torch
 from nerfstudio.data.datasets.base_dataset import InputDataset
 
 from winner_ns.errors import SignalError
@@ -123,6 +124,14 @@ def _describe(
     values: int,
     surface: bool = False,
 ) -> Tuple[Dict[str, Any], Optional[NoiseReport]]:
+    sizes = torch.cat([dataset.cameras.width, dataset.cameras.height], dim=-1)
+    if data.train_num_rays_per_batch % 2 and bool((sizes != sizes[0]).any()):
+        # Otherwise nerfstudio's sampler ends in an assertion.
+        raise SignalError(
+            "--pipeline.datamanager.batch-size",
+            f"{data.train_num_rays_per_batch} is odd, and photographs differ in size",
+            "give an even number of rays",
+        )
     made_of, defaults = model.field, SETTINGS["surface" if surface else "views"]
     settings: Dict[str, Any] = {"width": made_of.width or defaults.width, "depth": made_of.depth or defaults.depth}
     report = None

@@ -24,7 +24,10 @@ class BlenderScene(Blender):
 
     def _generate_dataparser_outputs(self, split: str = "train"):
         found = blender_split(self.data, split)
-        return super()._generate_dataparser_outputs(found.stem.removeprefix("transforms_"))
+        outputs = super()._generate_dataparser_outputs(found.stem.removeprefix("transforms_"))
+        # nerfstudio's focal length has 64 bits here, at which its ns-render spiral stumbles.
+        outputs.cameras.fx, outputs.cameras.fy = outputs.cameras.fx.float(), outputs.cameras.fy.float()
+        return outputs
 
 
 @dataclass
