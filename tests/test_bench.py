@@ -13,6 +13,7 @@ import sys
 import time
 from dataclasses import replace
 from html.parser import HTMLParser
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -126,6 +127,8 @@ def test_tables_are_means_and_deviations_of_the_json_lines(finished):
     best = max(means, key=lambda field: float(rows[field]["psnr_mean"]))
     assert f"| {best} | **{means[best]}** |" in table
     assert table.count("**") == 2  # The number of parameters is no contest.
+    (chart,) = (folder / "out" / "charts").iterdir()
+    assert f"](charts/{chart.name})" in table and ElementTree.parse(chart).getroot().tag.endswith("svg")
 
 
 class Page(HTMLParser):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 from jaxtyping import Float
 
 from winner_ns.bench.preset import METRICS, Preset
 from winner_ns.bench.results import Record, Summary, names, summarise
+from winner_ns.export.output import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +23,56 @@ PALETTE = (
     "#0f766e", "#9333ea",
 )  # fmt: skip
 """Colours of the fields that are shown, in their order."""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A drawing, and what it shows."""
+
+    title: str
+    svg: bytes
+
+
+def charts_of(preset: Preset, records: Sequence[Record]) -> Dict[str, Chart]:
+    """What a benchmark has to draw, by names that serve as file names: what was swept, what lies between the samples,
+    and curves of the training on each signal."""
+    drawn: Dict[str, Chart] = {}
+    varied = [key for key, values in preset.sweep.items() if len(values) > 1]
+    swept, between = sweep_chart(preset, records), between_samples_chart(records)
+    if swept is not None:
+        drawn["-".join(varied)] = Chart(f"{METRICS[preset.metrics[0]]} over {' and '.join(varied)}", swept)
+    if between is not None:
+        drawn["between-samples"] = Chart("Between the samples", between)
+    if curve_metric(records):
+        fields = shown_fields(preset, names(records, "field"))
+        for signal in names(records, "signal"):
+            drawn[f"curves-{signal}"] = Chart(f"Training on {signal}", curves(records, signal, fields))
+    return drawn
+
+
+def shown_fields(preset: Preset, fields: Sequence[str]) -> List[str]:
+    """Fields that have a colour and pictures: all, or of a long sweep the preset's own and some that are spread."""
+    if len(fields) <= len(PALETTE):
+        return list(fields)
+    own = [field for field in fields if field in preset.fields][: len(PALETTE)]
+    swept = [field for field in fields if field not in own]
+    left = len(PALETTE) - len(own)
+    spread = {swept[round(k * (len(swept) - 1) / max(left - 1, 1))] for k in range(left)} if swept else set()
+    return [field for field in fields if field in own or field in spread]
+
+
+def write_charts(folder: Path, charts: Mapping[str, Chart]) -> None:
+    """Writes each chart to an .svg of its name, and takes away those of an earlier report that there are no more.
+
+    Raises:
+        SignalError: a file cannot be written.
+    """
+    for name, chart in charts.items():
+        with replacing(folder / f"{name}.svg") as temporary:
+            temporary.write_bytes(chart.svg)
+    for old in folder.glob("*.svg"):
+        if old.stem not in charts:
+            old.unlink()
 
 
 def colours(fields: Sequence[str]) -> Dict[str, str]:

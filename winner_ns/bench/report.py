@@ -6,7 +6,7 @@ import base64
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
-from winner_ns.bench.charts import PALETTE, between_samples_chart, colours, curve_metric, curves, sweep_chart
+from winner_ns.bench.charts import Chart, colours, shown_fields
 from winner_ns.bench.preset import METRICS, Preset
 from winner_ns.bench.results import Record, best_field, names, shown_metrics, summarise
 from winner_ns.bench.tables import rows_of
@@ -23,6 +23,7 @@ def write_report(
     folder: Path,
     preset: Preset,
     records: Sequence[Record],
+    charts: Mapping[str, Chart],
     command: str,
     machine: Mapping[str, str],
     cells: int,
@@ -34,6 +35,7 @@ def write_report(
         folder: the benchmark's, where the cells' files are.
         preset: what was compared.
         records: what there is, at least one.
+        charts: `charts_of` these.
         command: as it was typed.
         machine: facts by their titles.
         cells: how many there are to be in the end.
@@ -53,7 +55,7 @@ def write_report(
     environment.filters["uri"] = data_uri
     environment.filters["number"] = _number
     signals, fields = names(records, "signal"), names(records, "field")
-    shown = _shown(preset, fields)
+    shown = shown_fields(preset, fields)
     page = environment.get_template("report.html.jinja").render(
         preset=preset,
         records=sorted(records, key=lambda r: (signals.index(r["signal"]), fields.index(r["field"]), r["seed"])),
@@ -63,8 +65,8 @@ def write_report(
         tables=[(METRICS[metric], *rows_of(records, metric)) for metric in shown_metrics(preset, records)],
         findings=[finding for signal in signals if (finding := _finding(preset, records, signal))],
         fields=_fields(records, shown),
-        charts=_charts(preset, records),
-        curves={signal: curves(records, signal, shown) for signal in signals} if curve_metric(records) else {},
+        charts=[chart for name, chart in charts.items() if not name.startswith("curves-")],
+        curves={name.removeprefix("curves-"): chart for name, chart in charts.items() if name.startswith("curves-")},
         sections=_sections(folder, preset, records, shown),
         swept=len(shown) < len(fields),
         metrics=METRICS,
@@ -77,26 +79,6 @@ def write_report(
 def data_uri(content: bytes, media_type: str) -> str:
     """Bytes as an address that holds them itself."""
     return f"data:{media_type};base64,{base64.b64encode(content).decode()}"
-
-
-def _shown(preset: Preset, fields: Sequence[str]) -> List[str]:
-    """Fields that have a colour and pictures: all, or of a long sweep the preset's own and some that are spread."""
-    if len(fields) <= len(PALETTE):
-        return list(fields)
-    own = [field for field in fields if field in preset.fields][: len(PALETTE)]
-    swept = [field for field in fields if field not in own]
-    left = len(PALETTE) - len(own)
-    spread = {swept[round(k * (len(swept) - 1) / max(left - 1, 1))] for k in range(left)} if swept else set()
-    return [field for field in fields if field in own or field in spread]
-
-
-def _charts(preset: Preset, records: Sequence[Record]) -> Dict[str, bytes]:
-    varied = [key for key, values in preset.sweep.items() if len(values) > 1]
-    drawn = {
-        f"{METRICS[preset.metrics[0]]} over {' and '.join(varied)}": sweep_chart(preset, records),
-        "Between the samples": between_samples_chart(records),
-    }
-    return {title: chart for title, chart in drawn.items() if chart is not None}
 
 
 def _finding(preset: Preset, records: Sequence[Record], signal: str) -> Optional[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Callable, Iterator, List, Optional, Sequence
 
 from winner_ns.bench.cells import Cell, cells_of
+from winner_ns.bench.charts import charts_of, write_charts
 from winner_ns.bench.inputs import prepare_inputs
 from winner_ns.bench.machine import describe_machine
 from winner_ns.bench.preset import Preset
@@ -25,11 +26,11 @@ def run_bench(
     workers: int = 0,
     tell: Callable[[str], None] = print,
 ) -> List[Record]:
-    """Trains the cells of a preset that the folder has no results of, then writes results.csv, .md and report.html.
+    """Trains the cells of a preset that the folder has no results of, then writes its tables, charts and report.
 
     Args:
         preset: what is compared.
-        folder: of results.jsonl, inputs/, cells/ and the report; an interrupted benchmark goes on.
+        folder: of results.jsonl, inputs/, cells/, charts/ and the report; an interrupted benchmark goes on.
         command: as it was typed, for the report.
         data: a folder of files to fit in place of the preset's signals.
         workers: cells at the same time; 0: as many as there are GPUs or cores.
@@ -56,8 +57,10 @@ def run_bench(
         if records:
             machine = describe_machine(where)
             write_csv(folder / "results.csv", records)
-            write_markdown(folder / "results.md", preset, records, command, machine)
-            write_report(folder / "report.html", folder, preset, records, command, machine, len(cells))
+            charts = charts_of(preset, records)
+            write_charts(folder / "charts", charts)
+            write_markdown(folder / "results.md", preset, records, charts, command, machine)
+            write_report(folder / "report.html", folder, preset, records, charts, command, machine, len(cells))
     if errors:
         advice = f"the same command tries them again; {folder / 'report.html'} has the others"
         raise SignalError(preset.name, f"{len(errors)} of {len(cells)} cells failed, {errors[0]}", advice)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
+from urllib.parse import quote
 
 from rich.table import Table
 from rich.text import Text
 
+from winner_ns.bench.charts import Chart
 from winner_ns.bench.inputs import INPUTS
 from winner_ns.bench.preset import BASELINES, METRICS, Preset
 from winner_ns.bench.results import Record, best_field, names, shown_metrics, summarise
@@ -86,9 +88,15 @@ def write_csv(path: Path, records: Sequence[Record]) -> None:
 
 
 def write_markdown(
-    path: Path, preset: Preset, records: Sequence[Record], command: str, machine: Dict[str, str]
+    path: Path,
+    preset: Preset,
+    records: Sequence[Record],
+    charts: Mapping[str, Chart],
+    command: str,
+    machine: Mapping[str, str],
 ) -> None:
-    """The same tables as in the terminal, the best mean in bold, with what they were made by and on."""
+    """The same tables as in the terminal, the best mean in bold, with what they were made by and on, and the charts
+    that lie in charts/ beside it."""
     lines = [f"# {preset.title}", "", preset.shows, "", f"    {command}", ""]
     lines += [", ".join(f"{name} {value}" for name, value in machine.items()), ""]
     for metric in shown_metrics(preset, records):
@@ -99,7 +107,10 @@ def write_markdown(
             shown = [f"**{each}**" if best else each for each, best in row]
             lines.append(f"| {field} | {' | '.join(shown)} |")
         lines.append("")
-    lines.append(f"Mean ± standard deviation over {preset.seeds} seeds; {preset.steps} steps of {_batch(preset)}.")
+    trained = f"{preset.steps} steps of {_batch(preset)}"
+    lines.append(f"Mean ± standard deviation over {preset.seeds} seeds; {trained}; PSNR with the range 2 of [-1, 1].")
+    for name, chart in charts.items():
+        lines += ["", f"![{chart.title}](charts/{quote(name)}.svg)"]
     with replacing(path) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 

@@ -15,8 +15,8 @@ from nerfstudio.field_components.embedding import Embedding
 from nerfstudio.field_components.encodings import SHEncoding
 from nerfstudio.field_components.field_heads import FieldHeadNames
 from nerfstudio.field_components.spatial_distortions import SpatialDistortion
-from nerfstudio.fields.base_field import Field
-from nerfstudio.fields.sdf_field import LearnedVariance, SDFField, SDFFieldConfig
+from nerfstudio.fields.base_field import Field, FieldConfig
+from nerfstudio.fields.sdf_field import LearnedVariance, SDFField
 from torch import Tensor, nn
 from torch.nn import Parameter
 
@@ -45,7 +45,7 @@ FITTING_STEPS = 300
 
 
 @dataclass
-class SirenSDFFieldConfig(SDFFieldConfig):
+class SirenSDFFieldConfig(FieldConfig):
     """A sine network for the signed distance and what colours are made of; nerfstudio's SDFField for the rest."""
 
     _target: Type = field(default_factory=lambda: SirenSDFField)
@@ -58,6 +58,8 @@ class SirenSDFFieldConfig(SDFFieldConfig):
     """Neurons of the colour network's hidden layers."""
     appearance_embedding_dim: int = 8
     """Dimension of the appearance embedding."""
+    use_appearance_embedding: bool = False
+    """Whether each photograph may have light of its own."""
     bias: float = 0.5
     """Radius of the sphere at the start, times half the scene box."""
     beta_init: float = 0.3
