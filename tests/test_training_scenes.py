@@ -244,6 +244,18 @@ def test_a_surface_learnt_from_silhouettes_is_the_bunny(bunny_scene, ns_method, 
     assert 60 < mesh.visual.vertex_colors[:, :3].mean() < 235 and mesh.visual.vertex_colors[:, :3].std() > 8
 
 
+def test_a_surface_starts_as_a_sphere(bunny_scene, ns_method, runs):
+    still = ["--max-num-iterations", 1, "--optimizers.field.optimizer.lr", 1e-7]
+    finished = ns_method("winner-neus", "--data", bunny_scene, *SURFACE, *still)
+    assert finished.status == 0, finished.errors
+    description, _ = read_model(runs()[0])
+    low, high = np.array(description["signal"]["box"])
+    mesh = trimesh.load(runs()[0] / "results" / "bunny-fitted.ply", process=False)
+    largest = max(mesh.split(only_watertight=False), key=lambda part: part.area)
+    radii = np.linalg.norm(largest.vertices - (low + high) / 2, axis=1)
+    assert radii == pytest.approx(0.5 * (high - low).max() / 2, rel=0.1)
+
+
 def test_opaque_photographs_are_of_unbounded_scenes(bunny_scene, ns_method, runs, tmp_path):
     opaque = in_nerfstudios_format(bunny_scene, tmp_path / "opaque", opaque=True)
     finished = ns_method("winner-siren", "--data", opaque, "--max-num-iterations", 20, *RADIANCE)
@@ -320,7 +332,7 @@ def test_a_surface_is_not_gone_on_with_as_another(bunny_scene, ns_method, runs):
     flags = ["--data", bunny_scene, *SURFACE, "--pipeline.write-results", False]
     assert ns_method("winner-neus", *flags, "--max-num-iterations", 2).status == 0
     again = [*flags, "--max-num-iterations", 3, "--load-dir", runs()[0] / "nerfstudio_models"]
-    refused = ns_method("winner-neus", *again, "--pipeline.model.sdf-field.damping", 0.3)
+    refused = ns_method("winner-neus", *again, "--pipeline.model.sdf-field.start", "residual")
     assert refused.status == 1 and "surface" in refused.errors
     assert ns_method("winner-neus", *again).status == 0
 

@@ -40,8 +40,9 @@ FADED = 8.0
 """Times the width of the logistic density around the surface: further away it is below exp(-8) of its peak."""
 OTHERS_SHARE = 0.05
 """Of the samples that no ray sees, in training."""
-FITTING_STEPS = 300
-"""Adam steps that bring a network to a sphere before training (start "fitted")."""
+FITTING_STEPS, FITTING_POINTS = 300, 1024
+"""Adam steps that bring a network to a sphere before training (start "fitted"), and points of each: one of 4 x 128 is
+then within 0.006 half boxes of it, and its slopes within 0.1."""
 
 
 @dataclass
@@ -66,9 +67,9 @@ class SirenSDFFieldConfig(FieldConfig):
     """A tenth of the logarithm of the density's sharpness at the start, per half the scene box: 0.3 is 20."""
     inside_outside: bool = False
     """For cameras within what they see (rooms): the distance is negative outside of the sphere at the start."""
-    start: Literal["residual", "fitted", "plain"] = "residual"
-    """How the field starts: residual, a sphere plus the damped network; fitted, the network alone, brought to the
-    sphere by some steps of Adam before training; plain, the network alone."""
+    start: Literal["fitted", "residual", "plain"] = "fitted"
+    """How the field starts: fitted, the network alone, brought to a sphere by some steps of Adam before training;
+    residual, the sphere plus the damped network; plain, the network as it is drawn."""
     damping: float = 0.1
     """Factor of the network's share in the distance, for the start residual."""
     description: tyro.conf.Suppress[Dict[str, Any]] = field(default_factory=dict)
@@ -81,10 +82,11 @@ class SirenSDFField(SDFField):
     """nerfstudio's SDFField contract (forward_geonetwork, get_sdf, get_alpha, get_colors, get_outputs) with a SIREN.
 
     In the field's coordinates u (`FieldFrame`) and units of half the scene box e, the signed distance is
-    f(x) = e (|u - c| - bias + damping t_0(u)) for the start "residual". A fresh SIREN's output has a deviation of a few
-    hundredths, and that times its band as slope; noise widens the band, and without the damping the slopes of many
-    small folds would drown the sphere's, which is 1. The sphere stays where it is while the network learns what is to
-    be added to it. Its centre c is where the cameras look (`scene_focus`): far from any surface, none is learnt.
+    f(x) = e t_0(u), with t_0 the network's first value. A fresh SIREN's output has a deviation of a few hundredths, and
+    that times its band as slope; noise widens the band, and the slopes of many small folds drown the surface's, which
+    is 1. So, with the start "fitted", the network is brought to the sphere |u - c| = bias before the first step
+    (`fit_sphere`). The sphere's centre c is where the cameras look (`scene_focus`): far from any surface, none is
+    learnt. With the start "residual", f(x) = e (|u - c| - bias + damping t_0(u)) throughout.
     """
 
     config: SirenSDFFieldConfig
@@ -124,8 +126,6 @@ class SirenSDFField(SDFField):
             setattr(self, f"clin{layer}", nn.Linear(inputs, outputs))
         self.relu, self.sigmoid = nn.ReLU(), nn.Sigmoid()
         self._cos_anneal_ratio = 1.0
-        if config.start == "fitted":
-            fit_sphere(self, config.seed)
 
     def forward_geonetwork(self, inputs: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch c"]:
         """Signed distances (scene units) and features at positions in the scene."""
@@ -202,7 +202,7 @@ def fit_sphere(field: SirenSDFField, seed: int, steps: int = FITTING_STEPS) -> N
     optimizer = torch.optim.Adam(field.trunk.parameters(), lr=5e-4)
     sign = -1.0 if field.config.inside_outside else 1.0
     for _ in range(steps):
-        unit = torch.rand(4096, 3, generator=generator) * 2.0 - 1.0
+        unit = (torch.rand(FITTING_POINTS, 3, generator=generator) * 2.0 - 1.0).to(field.focus)
         unit.requires_grad_(True)
         value = field.trunk(unit)[:, :1]
         (slope,) = torch.autograd.grad(value.sum(), unit, create_graph=True)

@@ -12,6 +12,7 @@ import torch
 from nerfstudio.cameras.camera_optimizers import CameraOptimizerConfig
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.scene_box import SceneBox
+from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
 from nerfstudio.models.neus import NeuSModel, NeuSModelConfig
 from nerfstudio.utils.rich_utils import CONSOLE
 from rich.markup import escape
@@ -22,7 +23,7 @@ from winner_ns.errors import SignalError
 from winner_ns.fields.described_model import DescribedModel
 from winner_ns.fitting.field_config import AdaptedFieldConfig
 from winner_ns.scenes.metrics import figures_and_pictures, perceptual_distance
-from winner_ns.scenes.surface_field import SirenSDFFieldConfig
+from winner_ns.scenes.surface_field import SirenSDFFieldConfig, fit_sphere
 from winner_ns.scenes.surface_mesh import write_scene_mesh
 from winner_ns.viewing.scene_panel import ScenePanel
 
@@ -96,6 +97,18 @@ class WinnerNeuSModel(DescribedModel, NeuSModel):
         self.camera_optimizer = self.config.camera_optimizer.setup(num_cameras=scene["train_views"], device="cpu")
         del self.lpips  # What stands for nerfstudio's.
         self.lpips = perceptual_distance() if self.config.lpips else None
+
+    def get_training_callbacks(self, attributes: TrainingCallbackAttributes) -> List[TrainingCallback]:
+        callbacks = super().get_training_callbacks(attributes)
+        if self.config.sdf_field.start == "fitted":
+            # Not when the field is built: what is loaded from a checkpoint has no need of it.
+            where = [TrainingCallbackLocation.BEFORE_TRAIN_ITERATION]
+            callbacks.append(TrainingCallback(where, self.start_as_sphere, iters=(0,)))
+        return callbacks
+
+    def start_as_sphere(self, step: int) -> None:
+        """Brings the fresh network to a sphere (`fit_sphere`), in every process alike."""
+        fit_sphere(self.field, self.config.sdf_field.seed)
 
     def get_param_groups(self) -> Dict[str, List[Parameter]]:
         """field: the network and the density's sharpness; color: the colour layers and what is behind the box."""
