@@ -150,6 +150,18 @@ def test_paths_of_cameras_are_rendered(bunny_scene, ns_train, runs, tmp_path, mo
                 assert np.asarray(picture).std() > 10  # The bunny, from everywhere.
     assert counts == {"spiral": 3, "camera-path": 2, "dataset": 3}
 
+    # Cut out of the white around it, as nerfstudio's exporters need it, too.
+    cut = ["dataset", "--load-config", runs()[0] / "config.yml", "--output-path", tmp_path / "cut", "--split", "test"]
+    cut += ["--rendered-output-names", "rgba", "rgb", "--image-format", "png"]
+    assert in_process(render, "ns-render", cut, monkeypatch, capfd).status == 0
+    for cut_out, on_white in zip(sorted(tmp_path.glob("cut/test/rgba/*")), sorted(tmp_path.glob("cut/test/rgb/*"))):
+        with Image.open(cut_out) as image, Image.open(on_white) as whole:
+            opacity = np.asarray(image)[..., 3]
+            again = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+            assert np.abs(np.asarray(again)[..., :3].astype(int) - np.asarray(whole)[..., :3]).mean() < 3
+        assert opacity[:3].mean() < 40 and opacity.max() > 200
+    assert len(list(tmp_path.glob("cut/test/rgba/*"))) == 3
+
 
 def test_photographs_of_several_sizes_are_learnt(bunny_scene, ns_train, runs, tmp_path):
     scene = in_nerfstudios_format(bunny_scene, tmp_path / "mixed", opaque=False)

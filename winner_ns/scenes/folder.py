@@ -25,8 +25,10 @@ class BlenderScene(Blender):
     def _generate_dataparser_outputs(self, split: str = "train"):
         found = blender_split(self.data, split)
         outputs = super()._generate_dataparser_outputs(found.stem.removeprefix("transforms_"))
-        # nerfstudio's focal length has 64 bits here, at which its ns-render spiral stumbles.
+        # nerfstudio's focal length has 64 bits here, at which its ns-render spiral stumbles, and its cameras no
+        # metadata, at which its ns-export cameras does.
         outputs.cameras.fx, outputs.cameras.fy = outputs.cameras.fx.float(), outputs.cameras.fy.float()
+        outputs.cameras.metadata = {}
         return outputs
 
 

@@ -18,12 +18,12 @@ from nerfstudio.model_components.scene_colliders import AABBBoxCollider, NearFar
 from torch import Tensor
 from torch.nn import Parameter
 
-from winner_ns.fields.described_model import DescribedModel
 from winner_ns.fields.initial import initial_field
 from winner_ns.scenes.frame import FieldFrame
 from winner_ns.scenes.metrics import figures_and_pictures, perceptual_distance
 from winner_ns.scenes.occupancy_grid import OccupancyGrid
 from winner_ns.scenes.radiance_field import RadianceField
+from winner_ns.scenes.scene_model import SceneModel
 from winner_ns.viewing.scene_panel import ScenePanel
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ there each camera could be shown what it saw by specks close to it."""
 POINTS_AT_ONCE = 2**16
 
 
-class RadianceModel(DescribedModel):
+class RadianceModel(SceneModel):
     """Volume rendering of a RadianceField (Mildenhall et al. 2020, NeRF, arXiv 2003.08934), where it is not empty."""
 
     config: SignalModelConfig

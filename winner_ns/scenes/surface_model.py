@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 
 from winner_ns.errors import SignalError
-from winner_ns.fields.described_model import DescribedModel
 from winner_ns.fitting.field_config import AdaptedFieldConfig
 from winner_ns.scenes.metrics import figures_and_pictures, perceptual_distance
+from winner_ns.scenes.scene_model import SceneModel
 from winner_ns.scenes.surface_field import SirenSDFFieldConfig, fit_sphere
 from winner_ns.scenes.surface_mesh import write_scene_mesh
 from winner_ns.viewing.scene_panel import ScenePanel
@@ -74,7 +74,7 @@ def lpips_left_out() -> Iterator[None]:
         yield
 
 
-class WinnerNeuSModel(DescribedModel, NeuSModel):
+class WinnerNeuSModel(SceneModel, NeuSModel):
     """NeuS for a SirenSDFField."""
 
     config: WinnerNeuSModelConfig
