@@ -38,7 +38,7 @@ class AdaptedFieldConfig:
     purpose: Optional[str] = None
     """kappa of the law matching: interpolate (0.5, best between the samples; plain SIREN where the spectrum is too
     bright for that), fit (1, best at the samples), memorise (2, for small signals) or a number. None: 0.5; shapes 4,
-    radiance fields 0.3, surfaces from photographs 0 (no noise)."""
+    fields learnt from photographs 0.3."""
     s0: Optional[float] = None
     """Noise scale of layer 1, for the law explicit."""
     s1: Optional[float] = None

@@ -20,9 +20,8 @@ from winner_ns.scenes.visual_hull import visual_hull_box
 from winner_ns.spectrum import SineNetwork
 from winner_ns.spectrum.target import NoiseReport, choose_noise
 
-RADIANCE_KAPPA, SURFACE_KAPPA = 0.3, 0.0
-"""kappa, by what is learnt from the views, as measured best (docs/views.md): a surface's distance is smooth, and its
-colours come from a head of their own, so that a plain SIREN was ahead."""
+VIEWS_KAPPA = 0.3
+"""kappa of what is learnt from views, radiance and surfaces alike, as measured best (docs/views.md)."""
 FEATURES = 32
 """Values of a radiance field's network, beside the density, that the colour is made of."""
 
@@ -110,7 +109,7 @@ def scene_noise(
     try:
         # A surface's field covers the scene box; what lies behind has a field of its own.
         frame = FieldFrame(SceneBox(aabb=torch.tensor(scene["box"])), scene["bounded"] or surface)
-        spectrum = replace(scene_spectrum(dataset, frame), kappa=SURFACE_KAPPA if surface else RADIANCE_KAPPA)
+        spectrum = replace(scene_spectrum(dataset, frame), kappa=VIEWS_KAPPA)
     except ValueError as error:
         raise SignalError(data, str(error), "check the photographs and their alpha channel") from error
     try:

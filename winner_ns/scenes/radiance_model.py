@@ -67,7 +67,9 @@ class RadianceModel(SceneModel):
             self.sampler = UniformLinDispPiecewiseSampler(num_samples=rendering.num_samples)
         self.renderer_rgb = RGBRenderer(background_color=scene["background_color"])
         self.renderer_accumulation = AccumulationRenderer()
-        self.renderer_depth = DepthRenderer(method="expected")
+        # As nerfacto's: behind what is seen through, depth is far, where its exporters look for nothing.
+        self.renderer_depth = DepthRenderer(method="median")
+        self.renderer_expected_depth = DepthRenderer(method="expected")
         self.lpips = perceptual_distance() if rendering.lpips else None
         self._explored = False
 
@@ -101,7 +103,8 @@ class RadianceModel(SceneModel):
         return torch.cat([self.field.density(part)[0] for part in points.split(POINTS_AT_ONCE)])
 
     def get_outputs(self, ray_bundle: RayBundle) -> Dict[str, Tensor]:  # type: ignore[override]
-        """rgb [n, 3], accumulation [n, 1] and (expected) depth [n, 1] of rays."""
+        """rgb [n, 3], accumulation [n, 1], depth [n, 1] (where half of the light is gone; of empty rays the last
+        sample's) and expected_depth [n, 1] of rays."""
         if self.training:
             self.camera_optimizer.apply_to_raybundle(ray_bundle)
         number = self.config.views.num_samples
@@ -128,7 +131,8 @@ class RadianceModel(SceneModel):
         outputs = {
             "rgb": self.renderer_rgb(rgb=colors, weights=weights),
             "accumulation": self.renderer_accumulation(weights=weights),
-            "depth": self.renderer_depth(weights=weights, ray_samples=samples),
+            "depth": self.renderer_depth(weights=weights.detach(), ray_samples=samples),
+            "expected_depth": self.renderer_expected_depth(weights=weights, ray_samples=samples),
         }
         if self.training and not self.frame.bounded:
             outputs["distortion"] = distortion_loss([weights], [samples])

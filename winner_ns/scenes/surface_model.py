@@ -13,6 +13,7 @@ from nerfstudio.cameras.camera_optimizers import CameraOptimizerConfig
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.scene_box import SceneBox
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
+from nerfstudio.model_components.renderers import DepthRenderer
 from nerfstudio.models.neus import NeuSModel, NeuSModelConfig
 from nerfstudio.utils.rich_utils import CONSOLE
 from rich.markup import escape
@@ -95,6 +96,8 @@ class WinnerNeuSModel(SceneModel, NeuSModel):
         self.sampler.base_variance = self.config.base_variance / self.field.frame.half_extent
         self.anneal_end = self.config.anneal_end or 0
         self.camera_optimizer = self.config.camera_optimizer.setup(num_cameras=scene["train_views"], device="cpu")
+        # Of empty rays it is far, as nerfstudio's exporters want it.
+        self.renderer_depth = DepthRenderer(method="median")
         del self.lpips  # What stands for nerfstudio's.
         self.lpips = perceptual_distance() if self.config.lpips else None
 
