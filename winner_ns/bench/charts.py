@@ -144,6 +144,9 @@ def sweep_chart(preset: Preset, records: Sequence[Record]) -> Optional[bytes]:
             )
             color = PALETTE[(number + 1) % len(PALETTE)]
             axis.errorbar(at, means, deviations, color=color, label=signal, marker="o", markersize=4, capsize=2)
+            for place, field in enumerate(preset.fields):
+                own = [r for r in records if (r["signal"], r["field"]) == (signal, field)]
+                _mark_law(axis, own, key, metric, below=place % 2 == 0)
         smallest = min((x for x in preset.sweep[key] if x > 0), default=1.0)
         axis.set_xscale("symlog", linthresh=smallest)
         axis.set_xlabel(key)
@@ -169,6 +172,15 @@ def sweep_chart(preset: Preset, records: Sequence[Record]) -> Optional[bytes]:
         axis.set_ylabel(down)
         axis.set_title(signal, loc="left", fontsize=10)
     return _svg(figure)
+
+
+def _mark_law(axis: Axes, records: Sequence[Record], key: str, metric: str, below: bool) -> None:
+    """Where a law sets what was swept, and what comes of it; the other settings are its own, too."""
+    if records and records[0]["noise"] and records[0]["noise"][key]:
+        field = records[0]["field"]
+        place = records[0]["noise"][key], _mean(summarise(records, None, field, metric))
+        axis.plot(*place, "*", color="0.2", markersize=9, zorder=3)
+        axis.annotate(field, place, (7, -9 if below else 5), textcoords="offset points", fontsize=7, color="0.2")
 
 
 def _heat_map(axis: Axes, values: Float[np.ndarray, "rows columns"], title: str) -> None:
@@ -236,6 +248,10 @@ def _figure(width: float, height: float, columns: int) -> "Tuple[Figure, List[Ax
 
 
 def _svg(figure: Any) -> bytes:
+    import matplotlib
+
     file = io.BytesIO()
-    figure.savefig(file, format="svg", metadata={"Date": None})
+    # Letters as text, and the same bytes for the same numbers.
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "winner_ns"}):
+        figure.savefig(file, format="svg", metadata={"Date": None})
     return file.getvalue()
