@@ -46,7 +46,7 @@ class Kernel:
     spectrum: Float[np.ndarray, "n f"]
     """Share of each eigenvector's power at each frequency; rows sum to 1."""
     target_energy: Float[np.ndarray, " n"]
-    """Share of the mean-removed target's energy (first channel) along each eigenvector; sums to 1."""
+    """Share of the mean-removed target's energy (of all channels) along each eigenvector; sums to 1."""
 
     @property
     def resolved(self) -> int:
@@ -68,8 +68,8 @@ def measure_kernel(network: nn.Module, target: SampledTarget, points: int, repor
     frequency, spectrum = eigenvector_spectra(
         vectors, shape, [target.spacing(a) if n > 1 else 1.0 for a, n in enumerate(shape)]
     )
-    wanted = values[:, 0].astype(np.float64)
-    energy = (vectors.T @ (wanted - wanted.mean())) ** 2
+    wanted = values.astype(np.float64)
+    energy = ((vectors.T @ (wanted - wanted.mean(axis=0))) ** 2).sum(axis=1)
     total = max(float(energy.sum()), np.finfo(float).tiny)
     resolution = float(eigenvalues[0] * np.finfo(np.float32).eps)
     return Kernel(shape, eigenvalues, resolution, frequency, spectrum, energy / total)

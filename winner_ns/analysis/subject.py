@@ -7,6 +7,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any, Dict, Optional, Union
 
+import torch
 from torch import nn
 
 from winner_ns.errors import SignalError
@@ -76,6 +77,10 @@ def subject_of_run(path: Path, data: Optional[Path] = None) -> Subject:
     order = description.get("order")
     if not order:
         raise SignalError(path, "does not say the seed that its weights were drawn with", "train again")
+    if description.get("departures"):
+        raise SignalError(path, "is a cell of an ablation whose start no run has", "analyse one without departures")
+    if not all(bool(torch.isfinite(p).all()) for p in run.network.parameters()):
+        raise SignalError(path, "has diverged: its weights are no numbers", "train again at a lower rate")
     source = Path(data or description["data"])
     read = ReadOptions(**run.signal.get("read_options", {}))
     loss = description["target"].get("loss", "distance")

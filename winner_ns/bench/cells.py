@@ -59,7 +59,7 @@ class Cell:
     @property
     def folder(self) -> str:
         """Where its files are, below the benchmark's folder."""
-        return f"cells/{self.signal}/{self.field}/{self.seed}"
+        return f"cells/{self.signal}/{self.field}/{self.seed}-{self.key.rpartition('/')[2]}"
 
 
 def cells_of(preset: Preset, inputs: Sequence[Input]) -> List[Cell]:

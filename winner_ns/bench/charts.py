@@ -176,7 +176,7 @@ def sweep_chart(preset: Preset, records: Sequence[Record]) -> Optional[bytes]:
 
 def _mark_law(axis: Axes, records: Sequence[Record], key: str, metric: str, below: bool) -> None:
     """Where a law sets what was swept, and what comes of it; the other settings are its own, too."""
-    if records and records[0]["noise"] and records[0]["noise"][key]:
+    if records and (records[0]["noise"] or {}).get(key):
         field = records[0]["field"]
         place = records[0]["noise"][key], _mean(summarise(records, None, field, metric))
         axis.plot(*place, "*", color="0.2", markersize=9, zorder=3)

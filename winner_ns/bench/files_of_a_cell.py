@@ -21,7 +21,7 @@ PICTURE = 480
 
 
 def write_files(loaded: LoadedField, clean: Target, trained_on: Target, folder: Path, resolution: int) -> None:
-    """Writes files into a cell's folder, and original.png or .flac into the signal's, two folders up.
+    """Writes files into a cell's folder, original.png or .flac among them.
 
     Images and a plane of volumes and videos: fitted.png, and noisy.png where there is noise. Sounds: the same as
     .flac. Shapes: fitted.ply, fitted.png and distance.npz (distance to the original in percent of its diagonal, and
@@ -33,7 +33,7 @@ def write_files(loaded: LoadedField, clean: Target, trained_on: Target, folder: 
         _write_surface(loaded, signal.path, folder, resolution)
     elif signal.kind == "audio":
         _write_sound(folder / "fitted.flac", loaded.grid(signal.shape), signal)
-        _write_sound(folder.parents[1] / "original.flac", signal.samples, signal)
+        _write_sound(folder / "original.flac", signal.samples, signal)
         if noisy:
             _write_sound(folder / "noisy.flac", trained_on.signal.samples, signal)
     else:
@@ -41,7 +41,7 @@ def write_files(loaded: LoadedField, clean: Target, trained_on: Target, folder: 
         plane = planes[len(planes) // 2] if signal.kind == "video" else planes[0]
         original, fitted = cut_values(loaded, signal, plane, MOST_SHOWN)
         _write_picture(folder / "fitted.png", displayed(fitted))
-        _write_picture(folder.parents[1] / "original.png", displayed(original))
+        _write_picture(folder / "original.png", displayed(original))
         if noisy:
             shown = cut_values(loaded, trained_on.signal, plane, MOST_SHOWN)[0]
             _write_picture(folder / "noisy.png", displayed(shown))
@@ -68,7 +68,7 @@ def _write_surface(loaded: LoadedField, path: Path, folder: Path, resolution: in
     import trimesh
 
     original = _original_surface(path)
-    _write_picture(folder.parents[1] / "original.png", original.picture)
+    _write_picture(folder / "original.png", original.picture)
     vertices, faces = extract_unit_mesh(loaded, resolution)
     if not len(faces):
         return

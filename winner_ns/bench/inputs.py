@@ -90,7 +90,7 @@ def prepare_inputs(preset: Preset, folder: Path, data: Optional[Path] = None) ->
 
     Args:
         preset: its signals, kind and size are used.
-        folder: where to; files that are there already are kept.
+        folder: where to; the preset's own inputs are written anew, as another preset may have left others there.
         data: a folder whose files are taken in place of the preset's signals.
 
     Raises:
@@ -105,16 +105,20 @@ def prepare_inputs(preset: Preset, folder: Path, data: Optional[Path] = None) ->
         if preset.kind not in ("any", kind):
             raise SignalError(file or name, f"is of the kind {kind}, the preset's are {preset.kind}", "take it out")
         label = name if source or files else Path(name).stem
-        reduced = f"-{preset.size}" if kind == "image" and preset.size else ""
-        path = folder / f"{label}{reduced}{'.png' if reduced else (source.suffix if source else file.suffix)}"
-        if not path.exists():
-            with replacing(path) as temporary:
-                if source:
-                    source.write(temporary)
-                else:
-                    shutil.copyfile(file, temporary)
-                if reduced:
-                    _reduce(temporary, preset.size)
+        if any(each.name == label for each in inputs):
+            raise SignalError(preset.path, f"signals: two are called {label}", "give one of the files another name")
+        reduced = kind == "image" and preset.size
+        if file is not None and not reduced:
+            inputs.append(Input(label, file.resolve(), kind))
+            continue
+        path = folder / (f"{label}-{preset.size}.png" if reduced else f"{label}{source.suffix}")
+        with replacing(path) as temporary:
+            if source:
+                source.write(temporary)
+            else:
+                shutil.copyfile(file, temporary)
+            if reduced:
+                _reduce(temporary, preset.size, file or path)
         inputs.append(Input(label, path, kind))
     return inputs
 
@@ -148,12 +152,18 @@ def _file_of(preset: Preset, name: str) -> Path:
     raise SignalError(preset.path, f"signals: {name} is neither a built-in input nor a file", advice)
 
 
-def _reduce(path: Path, size: int) -> None:
-    """An image averaged to `size` pixels along its longer side, where it has more."""
+def _reduce(path: Path, size: int, source: Path) -> None:
+    """An image averaged to `size` pixels along its longer side, where it has more, with 8 bits; in place."""
     from PIL import Image
 
-    with Image.open(path) as image:
-        image = image.convert("RGB") if image.mode not in ("L", "RGB") else image.copy()
+    try:
+        with Image.open(path) as image:
+            if image.mode.startswith("I"):  # 16 bits, which Pillow would clip.
+                image = Image.fromarray((np.asarray(image).astype(np.float64) / 257.0).round().astype(np.uint8))
+            image = image.convert("RGB") if image.mode not in ("L", "RGB") else image.copy()
+    except OSError as error:
+        advice = "give a PNG, JPEG or the like, or a preset without size"
+        raise SignalError(source, "is an image that cannot be reduced to 8 bits", advice) from error
     factor = size / max(image.size)
     if factor < 1:
         image = image.resize([max(2, round(n * factor)) for n in image.size], Image.Resampling.BOX)

@@ -7,7 +7,7 @@ import os
 import platform
 from datetime import date
 from pathlib import Path
-from typing import Dict, Sequence
+from typing import Any, Dict, Mapping, Sequence
 
 import winner_ns
 
@@ -30,6 +30,15 @@ def describe_machine(where: Sequence[str]) -> Dict[str, str]:
     facts["winner_ns"] = winner_ns.__version__
     facts["date"] = date.today().isoformat()
     return {name: value for name, value in facts.items() if value}
+
+
+def machines_of(records: Sequence[Mapping[str, Any]]) -> Dict[str, str]:
+    """What the cells of a benchmark were trained on and with; facts that differ between them stand side by side."""
+    facts: Dict[str, Dict[str, None]] = {}
+    for record in records:
+        for title, value in record.get("machine", {}).items():
+            facts.setdefault(title, {})[value] = None
+    return {title: " / ".join(values) for title, values in facts.items()}
 
 
 def _processor() -> str:

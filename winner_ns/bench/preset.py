@@ -21,6 +21,7 @@ DEPARTURES: Dict[str, Any] = {
     "noise_layers": "a list of layers from 1 on",
     "constants_of": "audio or image",
     "sampling": "by-loss",
+    "sigma": "matched",
 }
 """What a field of a preset may do that no flag of the trainer can, and what is given."""
 METRICS: Dict[str, str] = {
@@ -151,15 +152,15 @@ def _files() -> List[Path]:
 
 def _find(name: str) -> Path:
     known = {path.stem: path for path in _files()}
+    own = Path(name)
+    if own.suffix in (".yaml", ".yml") and own.is_file():
+        return own
     if name.removesuffix(".yaml") in known:
         return known[name.removesuffix(".yaml")]
     for path in known.values():
         if name.removesuffix(".yaml") == f"{path.parent.name}/{path.stem}":
             return path
-    path = Path(name)
-    if path.suffix in (".yaml", ".yml"):
-        if path.is_file():
-            return path
+    if own.suffix in (".yaml", ".yml"):
         raise SignalError(name, "does not exist", "check the path, or see winner-ns bench --list")
     nearest = difflib.get_close_matches(name, known, 1)
     advice = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(known)}"
@@ -179,24 +180,37 @@ def _build(path: Path, data: Mapping[str, Any]) -> Preset:
     if (preset.task == "denoise") != (preset.sigma > 0):
         advice = "give sigma: 0.1 with the task denoise, and with no other"
         raise SignalError(path, f"the task is {preset.task} and sigma {preset.sigma:g}", advice)
-    return replace(preset, fields=_with_laws(preset))
+    fields, departures = _with_laws(preset)
+    for name, departure in departures.items():
+        family = fields[name].partition(":")[0]
+        for setting in departure:
+            wanted = {"noise_layers": "winner", "constants_of": "winner", "sigma": "rff"}.get(setting, family)
+            if family != wanted:
+                raise SignalError(path, f"departures.{name}.{setting} is nothing for {family}", f"only {wanted} has it")
+        if "sampling" in departure and preset.batch == 0:
+            raise SignalError(path, f"departures.{name}.sampling has nothing to choose from", "give a batch above 0")
+    return replace(preset, fields=fields, departures=departures)
 
 
-def _with_laws(preset: Preset) -> Dict[str, str]:
-    """The fields, those of the family winner once for each law."""
+def _with_laws(preset: Preset) -> Tuple[Dict[str, str], Dict[str, Dict[str, Any]]]:
+    """The fields, those of the family winner once for each law, and their departures."""
     if not preset.laws:
-        return preset.fields
+        return preset.fields, preset.departures
     result: Dict[str, str] = {}
+    departures: Dict[str, Dict[str, Any]] = {}
     for name, text in preset.fields.items():
         family, _, settings = text.partition(":")
         named = any(setting.startswith(("law=", "s0=", "s1=", "purpose=")) for setting in settings.split(","))
+        departure = preset.departures.get(name)
         if family != "winner" or named:
             result[name] = text
+            departures |= {name: departure} if departure else {}
             continue
         for law in preset.laws:
             own = name if len(preset.laws) == 1 else f"{name}-{law}"
             result[own] = f"winner:{settings},law={law}" if settings else f"winner:law={law}"
-    return result
+            departures |= {own: departure} if departure else {}
+    return result, departures
 
 
 def _check_keys(path: Path, where: str, data: Mapping[Any, Any], known: Any) -> None:
@@ -297,7 +311,8 @@ def _departures(path: Path, key: str, value: Any) -> Dict[str, Dict[str, Any]]:
         for setting, wanted in each.items():
             layers = isinstance(wanted, list) and wanted and all(isinstance(n, int) and n >= 1 for n in wanted)
             kind = wanted in ("audio", "image")
-            if not {"noise_layers": layers, "constants_of": kind, "sampling": wanted == "by-loss"}[setting]:
+            if not {"noise_layers": layers, "constants_of": kind, "sampling": wanted == "by-loss",
+                    "sigma": wanted == "matched"}[setting]:  # fmt: skip
                 raise _error(path, f"{key}.{name}.{setting}", wanted, DEPARTURES[setting])
     return given
 

@@ -151,7 +151,9 @@ def _sections(folder: Path, preset: Preset, records: Sequence[Record], shown: Se
             continue
         tiles: List[Tile]
         tiles, note = tiles_of(folder, preset, list(first.values()))
-        sections.append({"signal": signal, "kind": own[0]["kind"], "tiles": tiles, "note": note})
+        sections.append(
+            {"signal": signal, "kind": own[0]["kind"], "size": own[0].get("size", ""), "tiles": tiles, "note": note}
+        )
     return sections
 
 

@@ -68,6 +68,14 @@ class Summary:
     deviation: float
     """Standard deviation of the sample (n - 1); 0 for a single one."""
     count: int
+    of: int
+    """Seeds that were trained; where count is less, the others have no such figure (no surface, a field that diverged),
+    and the mean is none to compare."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether all seeds have the figure."""
+        return self.count == self.of
 
     def told(self, metric: str) -> str:
         """The figure of that name with as many places as are worth reading."""
@@ -76,24 +84,25 @@ class Summary:
         places = 1 if metric == "training_seconds" else 2 if METRICS[metric].endswith("dB") else 4
         spread = f" ± {self.deviation:.{places}f}" if self.count > 1 else ""
         # Rounded first: there is no minus before a zero.
-        return f"{round(self.mean, places) + 0.0:.{places}f}{spread}"
+        part = "" if self.complete else f" ({self.count} of {self.of})"
+        return f"{round(self.mean, places) + 0.0:.{places}f}{spread}{part}"
 
 
 def summarise(records: Sequence[Record], signal: Optional[str], field: str, metric: str) -> Optional[Summary]:
-    """A field's figure over the seeds; signal None: of the mean over all signals. None where it is not known."""
-    by_seed: Dict[int, List[float]] = {}
+    """A field's figure over the seeds; signal None: of the mean over all signals that have such a figure. None where it
+    is not known."""
+    wanted = {r["signal"] for r in records if signal in (None, r["signal"]) and r["figures"].get(metric) is not None}
+    by_seed: Dict[int, List[Optional[float]]] = {}
     for record in records:
-        value = record["figures"].get(metric)
-        if record["field"] == field and signal in (None, record["signal"]) and value is not None:
-            by_seed.setdefault(record["seed"], []).append(value)
-    if signal is None:
-        # A seed that lacks a signal would say something else.
-        most = max((len(values) for values in by_seed.values()), default=0)
-        by_seed = {seed: values for seed, values in by_seed.items() if len(values) == most}
-    values = [float(np.mean(each)) for each in by_seed.values()]
-    if not values:
+        if record["field"] == field and record["signal"] in wanted:
+            by_seed.setdefault(record["seed"], []).append(record["figures"].get(metric))
+    # A seed that lacks a signal would say something else.
+    trained = [values for values in by_seed.values() if len(values) == len(wanted)]
+    means = [float(np.mean(values)) for values in trained if None not in values]
+    if not means:
         return None
-    return Summary(float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else 0.0, len(values))
+    deviation = float(np.std(means, ddof=1)) if len(means) > 1 else 0.0
+    return Summary(float(np.mean(means)), deviation, len(means), len(trained))
 
 
 def names(records: Sequence[Record], key: str) -> List[str]:
@@ -102,11 +111,11 @@ def names(records: Sequence[Record], key: str) -> List[str]:
 
 
 def best_field(records: Sequence[Record], signal: Optional[str], metric: str) -> Optional[str]:
-    """The field with the best mean; None where there is nothing to choose from."""
+    """The field with the best mean, among those of which all seeds have the figure; None where there is no choice."""
     if metric == "parameters":
         return None
     means = {field: summarise(records, signal, field, metric) for field in names(records, "field")}
-    known = {field: summary.mean for field, summary in means.items() if summary is not None}
+    known = {field: summary.mean for field, summary in means.items() if summary is not None and summary.complete}
     if len(known) < 2:
         return None
     lower = metric in (*LOWER_IS_BETTER, "training_seconds")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Callable, Iterator, List, Optional, Sequence
+from typing import Callable, Dict, Iterator, List, Optional, Sequence
 
 from winner_ns.bench.cells import Cell, cells_of
 from winner_ns.bench.charts import charts_of, write_charts
 from winner_ns.bench.inputs import prepare_inputs
-from winner_ns.bench.machine import describe_machine
+from winner_ns.bench.machine import describe_machine, machines_of
 from winner_ns.bench.preset import Preset
 from winner_ns.bench.report import write_report
 from winner_ns.bench.results import Record, ResultsFile
@@ -51,11 +51,12 @@ def run_bench(
         known = {record["key"] for record in results.records}
         missing = [cell for cell in cells if cell.key not in known]
         where = devices(workers)
+        machine = describe_machine(where)
         tell(f"{preset.title}: {len(cells)} cells, {len(cells) - len(missing)} done already, {len(where)} at a time")
-        errors = _train(missing, folder, where, results, tell) if missing else []
+        errors = _train(missing, folder, where, results, machine, tell) if missing else []
         records = results.of(keys)
         if records:
-            machine = describe_machine(where)
+            machine = machines_of(records)
             write_csv(folder / "results.csv", records)
             charts = charts_of(preset, records)
             write_charts(folder / "charts", charts)
@@ -68,7 +69,12 @@ def run_bench(
 
 
 def _train(
-    cells: Sequence[Cell], folder: Path, where: Sequence[str], results: ResultsFile, tell: Callable[[str], None]
+    cells: Sequence[Cell],
+    folder: Path,
+    where: Sequence[str],
+    results: ResultsFile,
+    machine: Dict[str, str],
+    tell: Callable[[str], None],
 ) -> List[str]:
     """Trains cells and keeps their results as they come; returns what went wrong."""
     errors: List[str] = []
@@ -79,7 +85,7 @@ def _train(
             errors.append(answer["error"])
             tell(f"{number:4d}/{len(cells)}  FAILED {answer['error']}")
             continue
-        record = answer["record"]
+        record = {**answer["record"], "machine": machine}
         results.append(record)
         done.append(record)
         left.pop(record["key"])

@@ -72,18 +72,19 @@ def inputs_table() -> Table:
 
 
 def write_csv(path: Path, records: Sequence[Record]) -> None:
-    """A row for each signal and field: seeds, and mean and standard deviation of every figure that was measured."""
+    """A row for each signal and field: seeds, and mean and standard deviation of every figure that was measured, and
+    the number of seeds that have it."""
     known = dict.fromkeys([*METRICS, *(figure for _, figure in BASELINES.values())])
     metrics = [metric for metric in known if any(r["figures"].get(metric) is not None for r in records)]
     with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["signal", "field", "seeds", *(f"{m}_{part}" for m in metrics for part in ("mean", "sd"))])
+        writer.writerow(["signal", "field", "seeds", *(f"{m}_{part}" for m in metrics for part in ("mean", "sd", "n"))])
         for signal in names(records, "signal"):
             for field in names(records, "field"):
                 summaries = [summarise(records, signal, field, metric) for metric in metrics]
                 seeds = sum(r["signal"] == signal and r["field"] == field for r in records)
                 if seeds:
-                    numbers = [x for s in summaries for x in ((s.mean, s.deviation) if s else ("", ""))]
+                    numbers = [x for s in summaries for x in ((s.mean, s.deviation, s.count) if s else ("", "", 0))]
                     writer.writerow([signal, field, seeds, *numbers])
 
 
@@ -107,6 +108,8 @@ def write_markdown(
             shown = [f"**{each}**" if best else each for each, best in row]
             lines.append(f"| {field} | {' | '.join(shown)} |")
         lines.append("")
+    sizes = {record["signal"]: record["size"] for record in records if record.get("size")}
+    lines += [f"{signal}: {size}." for signal, size in sizes.items()] + [""]
     trained = f"{preset.steps} steps of {_batch(preset)}"
     lines.append(f"Mean ± standard deviation over {preset.seeds} seeds; {trained}; PSNR with the range 2 of [-1, 1].")
     for name, chart in charts.items():

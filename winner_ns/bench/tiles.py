@@ -100,7 +100,7 @@ def _files(folder: Path, records: Sequence[Record], suffix: str) -> List[Optiona
     cells = [folder / record["folder"] for record in records]
     noisy = cells[0] / f"noisy.{suffix}"
     fitted = [path if path.exists() else None for path in (cell / f"fitted.{suffix}" for cell in cells)]
-    return [cells[0].parents[1] / f"original.{suffix}", *([noisy] if noisy.exists() else []), *fitted]
+    return [cells[0] / f"original.{suffix}", *([noisy] if noisy.exists() else []), *fitted]
 
 
 def _read(path: Path) -> Float[np.ndarray, "h w c"]:

@@ -47,9 +47,9 @@ def run_cell(cell: Cell, folder: Path, device: str = "cpu") -> Dict[str, Any]:
         device: where.
 
     Returns:
-        Plain JSON: key, signal, kind, field, family, seed; figures (of METRICS), steps, learning_rate, noise (s0, s1,
-        psi, omega, band, or None); curve: lists steps, seconds (of training alone) and figures by their names. What is
-        infinite or no number is None.
+        Plain JSON: key, signal, kind, size (in words), field, family, seed; figures (of METRICS), steps, learning_rate,
+        noise (s0, s1, psi, omega, band, or None); curve: lists steps, seconds (of training alone) and figures by their
+        names. What is infinite or no number is None.
 
     Raises:
         SignalError: the signal cannot be read or the field cannot be built.
@@ -62,6 +62,8 @@ def run_cell(cell: Cell, folder: Path, device: str = "cpu") -> Dict[str, Any]:
     settings, report = _settle(cell, target)
     order = {"seed": cell.seed, "batch_size": cell.batch}
     description = describe_run(target, cell.family, settings, report, cell.holdout, order)
+    if cell.departures:
+        description["departures"] = cell.departures
     network = initial_network(cell, target, settings, report).to(device)
     loaded = LoadedField(network, description)
     rate = cell.learning_rate or learning_rate(cell.kind, cell.family, report)
@@ -73,7 +75,7 @@ def run_cell(cell: Cell, folder: Path, device: str = "cpu") -> Dict[str, Any]:
         target.close()
     figures: Dict[str, Any] = dict(evaluate_field(loaded, clean, cell.resolution or 256))
     if cell.task == "denoise":
-        figures["psnr_best"] = max([figures["psnr"], *curve["psnr"]])
+        figures["psnr_best"] = max((x for x in [figures["psnr"], *curve["psnr"]] if math.isfinite(x)), default=None)
         figures["psnr_noisy"] = _psnr_of_input(clean, target)
     figures["training_seconds"] = curve["seconds"][-1]
     figures["parameters"] = sum(p.numel() for p in network.parameters())
@@ -88,6 +90,7 @@ def run_cell(cell: Cell, folder: Path, device: str = "cpu") -> Dict[str, Any]:
         "field": cell.field,
         "family": cell.family,
         "seed": cell.seed,
+        "size": size_of(clean),
         "steps": cell.steps,
         "learning_rate": rate,
         "noise": noise,
@@ -97,6 +100,17 @@ def run_cell(cell: Cell, folder: Path, device: str = "cpu") -> Dict[str, Any]:
         "seconds": time.monotonic() - start,
     }
     return _finite(record)
+
+
+def size_of(target: Target) -> str:
+    """How large a signal is, in words."""
+    signal = target.signal
+    if isinstance(target, ShapeTarget):
+        facts = signal.describe()
+        return f"{facts['faces']:,} faces" if "faces" in facts else f"{facts.get('points', 0):,} points"
+    if signal.kind == "audio":
+        return f"{signal.shape[0]:,} samples, {signal.metadata['sample_rate']:g} Hz"
+    return " x ".join(str(n) for n in signal.shape)
 
 
 def train(
@@ -172,6 +186,9 @@ def _settle(cell: Cell, target: Target) -> Tuple[Dict[str, Any], Optional[NoiseR
         target, cell.family, cell.width, cell.depth, omega_0=cell.omega_0, first_omega_0=cell.first_omega_0
     )
     settings.update(cell.options)
+    if cell.departures.get("sigma"):
+        # pi sigma is the spread of the features' frequencies on [-1, 1]: as wide a band as the target's centroid.
+        settings["sigma"] = target.spectrum.omega / math.pi
     law, s0, s1 = cell.law, cell.s0, cell.s1
     if "constants_of" in cell.departures:
         shape = (dimensions_of(target), settings["width"], settings["depth"], cell.omega_0, cell.first_omega_0)

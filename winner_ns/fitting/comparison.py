@@ -258,7 +258,7 @@ class CompareTrainerConfig(SignalTrainerConfig):
                 raise SignalError(f"{FLAG} {entry.text}", error.problem, error.advice) from error
             described[entry.name] = description
             settle_optimizer(self.optimizers[entry.name], description, report, self.max_num_iterations)
-            signal, *told = report_lines(description, report, [])
+            signal, *told = report_lines(description, report, [], target.spectrum)
             lines += [signal] if not lines else []
             lines += [entry.name, *(f"  {line}" for line in told)]
         common = ("kind", "name", "data", "target", "signal", "holdout", "order")

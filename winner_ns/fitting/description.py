@@ -10,9 +10,9 @@ from winner_ns.fields import build_field
 from winner_ns.fields.files import describe_field
 from winner_ns.fitting.settings import SETTINGS
 from winner_ns.fitting.target import Target, channels_of, dimensions_of, target_kind
-from winner_ns.spectrum import SineNetwork
+from winner_ns.spectrum import SineNetwork, TargetSpectrum
 from winner_ns.spectrum.target import NoiseReport, choose_noise
-from winner_ns.spectrum.verdict import bottleneck_warning
+from winner_ns.spectrum.verdict import bottleneck_warning, start_warning
 
 SINE_FAMILIES = ("winner", "siren")
 
@@ -91,8 +91,17 @@ def describe_run(
     }
 
 
-def report_lines(description: Dict[str, Any], report: Optional[NoiseReport], warnings: List[str]) -> List[str]:
-    """What a user is told when training starts."""
+def report_lines(
+    description: Dict[str, Any], report: Optional[NoiseReport], warnings: List[str], spectrum: TargetSpectrum
+) -> List[str]:
+    """What a user is told when training starts.
+
+    Args:
+        description: `describe_run`.
+        report: `noise_report`.
+        warnings: further ones, of the reader.
+        spectrum: the target's.
+    """
     signal, network = description["signal"], description["network"]
     size = " x ".join(str(n) for n in signal["shape"]) if "shape" in signal else signal["source"]
     lines = [f"{description['kind']}   {description['name']}: {size}, {network['out_dim']} channel(s)"]
@@ -100,9 +109,14 @@ def report_lines(description: Dict[str, Any], report: Optional[NoiseReport], war
         lines += report.lines()
         if report.bright and description["holdout"] != "none":
             lines.append("NOTE      the spectrum is too bright to tell what lies between the samples, by any method")
-        bottleneck = bottleneck_warning(report)
-        if bottleneck is not None and report.band < 2 * report.plain_band:
-            lines.append(f"WARNING   {bottleneck}")
+        expected = start_warning(report)
+        if expected is not None:
+            lines.append(f"WARNING   {expected}")
+    elif network["family"] != "hash-grid":
+        # What such a field's band is no formula says; those of all of them lie near a plain SIREN's.
+        expected = bottleneck_warning(choose_noise(spectrum, SineNetwork(network["in_dim"]), law="explicit"))
+        if expected is not None:
+            lines.append(f"WARNING   {expected}")
     settings = ", ".join(f"{key} {value}" for key, value in network["settings"].items() if value is not None)
     lines.append(f"field     {network['family']}: {network['in_dim']} -> {network['out_dim']}, {settings}")
     return lines + [f"note      {warning}" for warning in warnings]

@@ -102,6 +102,7 @@ class ShapeTarget:
         """Ends the process that draws ahead; training is over."""
         if self._sampler is not None:
             self._sampler.close()
+            self._sampler = None
 
     @property
     def _distances_take_time(self) -> bool:

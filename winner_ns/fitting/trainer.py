@@ -200,7 +200,7 @@ class SignalTrainerConfig(TrainerConfig):
         data = self.pipeline.datamanager
         data.description, report = describe_model(self.pipeline.model, target, data)
         settle_optimizer(self.optimizers["field"], data.description, report, self.max_num_iterations)
-        return report_lines(data.description, report, target.warnings)
+        return report_lines(data.description, report, target.warnings, target.spectrum)
 
     def descriptions(self) -> Dict[str, Dict[str, Any]]:
         """The settled description of each field that is trained, by the field's name."""

@@ -13,7 +13,7 @@ from winner_ns.spectrum.band import SineNetwork
 from winner_ns.spectrum.centroid import LONGEST_TRANSFORM, channel_means, scattered_interpolant
 from winner_ns.spectrum.laws import TargetSpectrum
 from winner_ns.spectrum.target import DISTANCE_SCALE, NoiseReport, choose_noise, grid_spectrum, shape_spectrum
-from winner_ns.spectrum.verdict import bottleneck_warning
+from winner_ns.spectrum.verdict import band_verdict, bottleneck_warning
 
 if TYPE_CHECKING:
     from winner_ns.signals import GridSignal, ShapeSignal
@@ -45,6 +45,7 @@ class Inspection:
             "nyquist": [float(n) for n in self.nyquist],
             **self.report.as_dict(),
             "bottleneck": self.report.bottleneck,
+            "verdict": band_verdict(self.report.omega, self.report.band),
             "network": {
                 "width": self.network.width,
                 "depth": self.network.depth,
@@ -82,6 +83,7 @@ class Inspection:
             f" (first layer {network.first_omega_0:g})",
             f"Nyquist   {' / '.join(f'{n:.5g}' for n in dict.fromkeys(self.nyquist))} rad/unit{where}",
             *report.lines(),
+            f"verdict   {band_verdict(report.omega, report.band)}",
             *(f"warning   {warning}" for warning in self.warnings()),
         ]
 

@@ -13,13 +13,22 @@ by 2 to 5 dB."""
 
 
 def bottleneck_warning(report: NoiseReport) -> Optional[str]:
-    """What to expect of a plain SIREN on this target, where that is a collapse; else None."""
+    """What to expect of fields that nothing is adapted in, a plain SIREN first of all, where that is a collapse; else
+    None."""
     if not report.bottleneck:
         return None
     return (
         f"the target's energy lies {report.omega / report.plain_band:.0f} times above the band of a plain SIREN: "
-        "expect it to collapse to about zero; the family winner avoids that"
+        "expect fields without adapted noise to collapse to about zero; the family winner avoids that"
     )
+
+
+def start_warning(report: NoiseReport) -> Optional[str]:
+    """What to expect of the sine network that is about to be trained, where that is no good; else None."""
+    ratio = report.omega / max(report.band, 1e-12)
+    if ratio <= BLUR_RATIO:
+        return None
+    return f"{band_verdict(report.omega, report.band)}; the family winner with the purpose fit avoids that"
 
 
 def band_verdict(omega: float, band: float) -> str:
