@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -15,6 +16,7 @@ from nerfstudio.cameras.rays import Frustums, RaySamples
 from nerfstudio.data.datasets.base_dataset import InputDataset
 from nerfstudio.data.scene_box import SceneBox
 from nerfstudio.field_components.field_heads import FieldHeadNames
+from PIL import Image
 
 from winner_ns.demo.bunny_scene import write_bunny_scene
 from winner_ns.errors import SignalError
@@ -24,7 +26,7 @@ from winner_ns.scenes.frame import FieldFrame
 from winner_ns.scenes.metrics import perceptual_distance, view_metrics
 from winner_ns.scenes.occupancy_grid import OccupancyGrid
 from winner_ns.scenes.radiance_field import RadianceField
-from winner_ns.scenes.spectrum import pixel_angles, scene_focus
+from winner_ns.scenes.spectrum import pixel_angles, scene_focus, scene_spectrum
 from winner_ns.scenes.surface_field import SirenSDFField, SirenSDFFieldConfig, fit_sphere
 from winner_ns.scenes.surface_mesh import world_from_scene
 from winner_ns.scenes.visual_hull import visual_hull_box
@@ -206,6 +208,17 @@ def test_samples_that_no_ray_sees_are_left_out_without_a_difference():
     assert seen == pytest.approx((expected * whole[FieldHeadNames.RGB]).sum(1), abs=5e-3)
 
 
+def test_a_ray_that_starts_inside_sees_the_inside():
+    field = surface("residual").eval()
+    field.deviation_network.variance.data.fill_(0.5)
+    samples = samples_along([0.0, 0.1, 0.2], [1.0, 0.0, 0.0], np.linspace(0.0, 3.0, 61).tolist())
+    with torch.no_grad():
+        outputs = field(samples, return_alphas=True)
+        whole = super(SirenSDFField, field).get_outputs(samples, return_alphas=True)
+    for name in (FieldHeadNames.ALPHA, FieldHeadNames.RGB):
+        assert outputs[name][:, :15] == pytest.approx(whole[name][:, :15], abs=1e-5)
+
+
 def test_the_data_parsers_turn_shift_and_scale_are_undone():
     generator = np.random.default_rng(0)
     turn = np.linalg.qr(generator.standard_normal((3, 3)))[0]
@@ -214,6 +227,35 @@ def test_the_data_parsers_turn_shift_and_scale_are_undone():
     scene = (world @ turn.T + transform[:, 3]) * scale
     back = world_from_scene({"dataparser_transform": transform.tolist(), "dataparser_scale": scale})
     assert scene @ back[:3, :3].T + back[:3, 3] == pytest.approx(world)
+
+
+@pytest.mark.parametrize("far, focal", [(2.0, 150.0), (4.0, 150.0), (4.0, 300.0)])
+def test_a_scenes_spectrum_is_that_of_what_stands_in_it(tmp_path, far, focal):
+    """A wall with a grating of 12 wavelengths a unit, photographed from two places and turned by a mask's worth of
+    noise: from images and transforms.json to radians per unit of the field's coordinate."""
+    (tmp_path / "images").mkdir()
+    size, wave = (90, 120), 2 * np.pi * 12
+    rows, columns = np.mgrid[: size[0], : size[1]] + 0.5
+    noise = np.random.default_rng(0)
+    frames = []
+    for index, aside in enumerate((-0.1, 0.05, 0.2)):
+        x, y = aside + (columns - 60) / focal * far, (45 - rows) / focal * far
+        picture = np.repeat(127.5 + 120 * (np.sin(wave * x) * np.sin(wave * y))[..., None], 3, axis=-1)
+        picture[:30] = noise.integers(0, 256, (30, 120, 3))  # Behind the mask.
+        Image.fromarray(picture.round().astype(np.uint8)).save(tmp_path / "images" / f"{index}.png")
+        pose = np.eye(4)
+        pose[:3, 3] = aside, 0.0, far
+        frames.append({"file_path": f"images/{index}.png", "mask_path": "mask.png", "transform_matrix": pose.tolist()})
+    mask = np.full(size, 255, np.uint8)
+    mask[:30] = 0
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    camera = {"fl_x": focal, "fl_y": focal, "cx": 60, "cy": 45, "w": 120, "h": 90, "camera_model": "OPENCV"}
+    (tmp_path / "transforms.json").write_text(json.dumps({**camera, "frames": frames}))
+    parser = scene_dataparser(tmp_path)
+    parser.orientation_method, parser.center_method, parser.auto_scale_poses = "none", "none", False
+    dataset = InputDataset(parser.setup().get_dataparser_outputs(split="train"))
+    frame = FieldFrame(SceneBox(aabb=torch.tensor([[-3.0, -2.0, -1.0], [3.0, 2.0, 1.0]])), bounded=True)
+    assert scene_spectrum(dataset, frame).omega == pytest.approx(wave * 3.0, rel=0.1)
 
 
 def test_figures_of_views_are_the_formulas():

@@ -268,6 +268,22 @@ def test_a_surface_starts_as_a_sphere(bunny_scene, ns_method, runs):
     assert radii == pytest.approx(0.5 * (high - low).max() / 2, rel=0.1)
 
 
+def test_depth_is_measured_along_the_ray(bunny_scene, ns_method, runs):
+    """What a pixel's ray meets at its depth lies on the surface; as colours, normals are there for exporters."""
+    finished = ns_method("winner-neus", "--data", bunny_scene, "--max-num-iterations", 60, *SURFACE)
+    assert finished.status == 0, finished.errors
+    from nerfstudio.utils.eval_utils import eval_setup
+
+    _, pipeline, _, _ = eval_setup(runs()[0] / "config.yml", test_mode="test")
+    camera = pipeline.datamanager.eval_dataset.cameras[0:1]
+    view = pipeline.model.get_outputs_for_camera(camera)
+    assert view["normals"].min() >= 0 and view["normals"].max() <= 1 and "normal_vis" not in view
+    rays = camera.generate_rays(camera_indices=0, keep_shape=True)
+    solid = view["accumulation"][..., 0] > 0.98
+    met = (rays.origins + rays.directions * view["depth"])[solid]
+    assert solid.sum() > 50 and pipeline.model.field.signed_distance(met).abs().median() < 0.05
+
+
 def test_opaque_photographs_are_of_unbounded_scenes(bunny_scene, ns_method, runs, tmp_path):
     opaque = in_nerfstudios_format(bunny_scene, tmp_path / "opaque", opaque=True)
     finished = ns_method("winner-siren", "--data", opaque, "--max-num-iterations", 20, *RADIANCE)
@@ -349,6 +365,34 @@ def test_a_surface_is_not_gone_on_with_as_another(bunny_scene, ns_method, runs):
     assert ns_method("winner-neus", *again).status == 0
 
 
+def test_a_data_parser_by_name_says_what_it_lacks(bunny_scene, ns_method, tmp_path):
+    few = in_nerfstudios_format(bunny_scene, tmp_path / "few", opaque=False)
+    transforms = json.loads((few / "transforms.json").read_text())
+    (few / "transforms.json").write_text(json.dumps({**transforms, "frames": transforms["frames"][:5]}))
+    by_name = ["--data", few, "--max-num-iterations", 1, *SURFACE, "nerfstudio-data"]
+    refused = ns_method("winner-neus", *by_name)
+    assert refused.status == 1 and "withhold some" in refused.errors and "Traceback" not in refused.errors
+    assert ns_method("winner-neus", *by_name, "--train-split-fraction", 0.7).status == 0
+    (few / "transforms.json").write_text(json.dumps({**transforms, "fl_x": None}))
+    broken = ns_method("winner-neus", *by_name)
+    assert broken.status == 1 and str(few) in broken.errors and "Traceback" not in broken.errors
+
+
+def test_blender_scenes_keep_their_alpha_by_name_too(bunny_scene, ns_method):
+    told = ns_method("winner-siren", "--data", bunny_scene, "--max-num-iterations", 1, *RADIANCE, "blender-data")
+    assert told.status == 0 and "in a box, background white" in told.output
+
+
+def test_flags_that_contradict_or_would_be_ignored_are_refused(bunny_scene, ns_train):
+    few = ["--data", bunny_scene, "--max-num-iterations", 1]
+    for flags, words in (
+        (["--pipeline.datamanager.batch-size", 64, "--pipeline.datamanager.train-num-rays-per-batch", 128], "128"),
+        (["--pipeline.datamanager.read.start", 2.0], "for sounds"),
+    ):
+        refused = ns_train(*few, *flags)
+        assert refused.status == 1 and words in refused.errors and "Traceback" not in refused.errors
+
+
 def test_cameras_are_corrected_where_that_is_asked_for(bunny_scene, ns_train, runs):
     finished = ns_train(
         "--data", bunny_scene, "--max-num-iterations", 4, *RADIANCE, "--pipeline.model.camera-optimizer.mode", "SO3xR3"
@@ -357,6 +401,9 @@ def test_cameras_are_corrected_where_that_is_asked_for(bunny_scene, ns_train, ru
     checkpoint = next((runs()[0] / "nerfstudio_models").glob("*.ckpt"))
     state = torch.load(checkpoint, weights_only=True)["pipeline"]
     assert state["_model.camera_optimizer.pose_adjustment"].abs().max() > 0
+    without = ["--max-num-iterations", 6, *RADIANCE, "--load-dir", checkpoint.parent]
+    refused = ns_train("--data", bunny_scene, *without)
+    assert refused.status == 1 and "camera_optimizer" in refused.errors and "Traceback" not in refused.errors
 
 
 @pytest.mark.parametrize("background", ["black", "random"])

@@ -4,10 +4,10 @@
 
 The methods: ours, a plain SIREN in its place, nerfstudio's vanilla-nerf (ReLU with positional encoding) and its
 nerfacto with hash grids in torch. All draw the same number of rays a step and take 96 samples a ray: vanilla-nerf 32
-coarse and 64 finer ones, nerfacto 48 and 24 for its proposals and 24. All are trained by one thread each, two methods
-at a time, on white; nerfstudio's methods with their own optimisers and schedules, ours with a cosine over the budget.
-PSNR is that of five of the scene's test views. Results are appended to a JSON-lines file; what it holds is not run
-again.
+coarse ones and then 64, finer ones among them, nerfacto 48 and 24 for its proposals and 24. All are trained by one
+thread each, two methods at a time, on white; nerfstudio's methods with their own optimisers and schedules, ours with a
+cosine over the budget. PSNR is that of five of the scene's test views. Results are appended to a JSON-lines file; what
+it holds is not run again.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ def run_cell(scene: Path, method: str, budget: Tuple[str, float], rays: int, see
     )
     output.mkdir(parents=True, exist_ok=True)
     cell = {
+        "scene": scene.resolve().name,
         "method": method,
         "budget": [unit, amount],
         "seed": seed,
@@ -80,7 +81,7 @@ def run_cell(scene: Path, method: str, budget: Tuple[str, float], rays: int, see
 
 def _name(cell: Dict[str, Any]) -> str:
     unit, amount = cell["budget"]
-    return f"{cell['method']}-{amount:g}-{unit}-{cell['rays']}-{cell['seed']}"
+    return f"{cell['scene']}-{cell['method']}-{amount:g}-{unit}-{cell['rays']}-{cell['seed']}"
 
 
 def _location(when: str) -> Any:
@@ -112,7 +113,7 @@ def _trainer(scene: Path, method: str, rays: int, output: Path) -> Any:
         model = config.pipeline.model
         model.background_color = "white"
         if method == "vanilla-nerf":
-            model.num_coarse_samples, model.num_importance_samples = 32, 64
+            model.num_coarse_samples, model.num_importance_samples = 32, 31  # It takes the coarse ones again.
         else:
             model.implementation = "torch"
             model.num_proposal_samples_per_ray, model.num_nerf_samples_per_ray = (48, 24), 24
@@ -198,6 +199,10 @@ def main() -> None:
     arguments.output.mkdir(parents=True, exist_ok=True)
     results = arguments.output / "results.jsonl"
     known = [json.loads(line) for line in results.read_text().splitlines()] if results.is_file() else []
+    if arguments.seconds <= 0 and arguments.steps <= 0:
+        parser.error("give --seconds or --steps above 0")
+    scene = arguments.scene.resolve().name
+    known = [cell for cell in known if cell["scene"] == scene]
     had = {(cell["method"], tuple(cell["budget"]), cell["rays"], cell["seed"]) for cell in known}
     budgets = [("seconds", arguments.seconds)] * (arguments.seconds > 0)
     budgets += [("steps", float(arguments.steps))] * (arguments.steps > 0)

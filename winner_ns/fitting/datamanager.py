@@ -45,6 +45,8 @@ class SignalDataManagerConfig(VanillaDataManagerConfig):
     batch_size: Optional[int] = None
     """Samples (of posed photographs: rays) per step, drawn without replacement within an epoch; 0: all of them; None:
     the kind's default."""
+    train_num_rays_per_batch: Optional[int] = None  # type: ignore[assignment]
+    """The same, by nerfstudio's name, for posed photographs."""
     holdout: str = "none"
     """Samples that are withheld from training to judge what lies between: none, every-second (trains on the even
     samples along each axis) or a fraction such as 0.1 (chosen at random). Not for shapes."""

@@ -13,7 +13,6 @@ from typing import Any, Dict, List, Literal, Optional, Tuple, Type
 import numpy as np
 import torch
 from nerfstudio.configs.base_config import LoggingConfig, MachineConfig
-from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManagerConfig
 from nerfstudio.engine.optimizers import AdamOptimizerConfig
 from nerfstudio.engine.schedulers import Scheduler, SchedulerConfig
 from nerfstudio.engine.trainer import Trainer, TrainerConfig
@@ -30,6 +29,7 @@ from winner_ns.fitting.settings import COLOR_RATE, SETTINGS, learning_rate
 from winner_ns.fitting.target import Target, target_kind
 from winner_ns.fitting.views import describe_radiance, describe_surface, settle_dataparser
 from winner_ns.scenes.description import report_lines as scene_lines
+from winner_ns.scenes.metrics import need_lpips_weights
 from winner_ns.scenes.surface_model import WinnerNeuSModelConfig
 from winner_ns.spectrum.target import NoiseReport
 
@@ -177,12 +177,17 @@ class SignalTrainerConfig(TrainerConfig):
         data, model = self.pipeline.datamanager, self.pipeline.model
         surface = isinstance(model, WinnerNeuSModelConfig)
         notes = settle_dataparser(data)
+        if model.lpips if surface else model.views.lpips:
+            need_lpips_weights()
         kind = "surface" if surface else "views"
-        if (
-            data.batch_size is None
-            and data.train_num_rays_per_batch != VanillaDataManagerConfig.train_num_rays_per_batch
-        ):
-            data.batch_size = data.train_num_rays_per_batch
+        rays = data.train_num_rays_per_batch
+        if None not in (data.batch_size, rays) and data.batch_size != rays:
+            raise SignalError(
+                "--pipeline.datamanager.batch-size",
+                f"is {data.batch_size}, and train-num-rays-per-batch {rays}",
+                "give one of them",
+            )
+        data.batch_size = rays if data.batch_size is None else data.batch_size
         _check_least("--pipeline.datamanager.batch-size", data.batch_size, 1)
         self._settle_counts(kind)
         data.train_num_rays_per_batch = data.batch_size
@@ -315,7 +320,7 @@ class SignalTrainer(Trainer):
             raise SignalError(
                 str(source), f"the checkpoint's network is {held}, what was asked for is {asked}", _FIRST_FLAGS
             )
-        for name, what in product(now, ("network", "signal", "target", "holdout", "order", "surface")):
+        for name, what in product(now, ("network", "signal", "target", "holdout", "order", "surface", "views")):
             if before[name].get(what) != now[name].get(what):
                 raise SignalError(
                     str(source),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
 import torch
+from nerfstudio.data.dataparsers.blender_dataparser import BlenderDataParserConfig
 from nerfstudio.data.datasets.base_dataset import InputDataset
 
 from winner_ns.errors import SignalError
@@ -21,12 +23,14 @@ from winner_ns.scenes.description import (
     describe_scene,
     read_views,
     report_lines,
+    scene_errors,
     scene_noise,
     shows_cutouts,
 )
-from winner_ns.scenes.folder import check_scene, scene_dataparser
+from winner_ns.scenes.folder import BlenderScene, BlenderSceneConfig, check_scene, scene_dataparser
 from winner_ns.scenes.surface_field import SURFACE_SETTINGS
 from winner_ns.scenes.surface_model import WinnerNeuSModelConfig
+from winner_ns.signals import ReadOptions
 from winner_ns.spectrum.target import NoiseReport
 
 
@@ -39,6 +43,12 @@ def settle_dataparser(data: SignalDataManagerConfig) -> List[str]:
     if data.holdout != "none" or data.shape_loss != "distance":
         flag = "holdout" if data.holdout != "none" else "shape-loss"
         raise SignalError(f"--pipeline.datamanager.{flag}", "is not for posed photographs", "leave it out")
+    if data.read != ReadOptions():
+        raise SignalError("--pipeline.datamanager.read", "is for sounds, not for photographs", "leave it out")
+    if type(data.dataparser) is BlenderDataParserConfig:
+        # Ours keeps the alpha channel, which says what is scene.
+        given = {each.name: getattr(data.dataparser, each.name) for each in fields(data.dataparser)}
+        data.dataparser = BlenderSceneConfig(**{**given, "alpha_color": None, "_target": BlenderScene})
     if not isinstance(data.dataparser, SceneDataParserConfig):
         data.data = Path(data.data or data.dataparser.data).expanduser().resolve()
         data.dataparser.data = data.data
@@ -91,8 +101,13 @@ def describe_radiance(
         SignalError: photographs that cannot be read, settings that contradict each other or that the family refuses.
     """
     outputs, dataset = read_views(data)
-    scene = describe_scene(outputs, dataset, model.views.extent, model.views.background_color)
-    return _describe(model, data, dataset, scene, 1 + FEATURES)
+    with scene_errors(data.data):
+        scene = describe_scene(outputs, dataset, model.views.extent, model.views.background_color)
+        description, report = _describe(model, data, dataset, scene, 1 + FEATURES)
+    description["views"] = {
+        "camera_optimizer": model.camera_optimizer.mode, "grid_resolution": model.views.grid_resolution
+    }  # fmt: skip
+    return description, report
 
 
 def describe_surface(
@@ -100,10 +115,14 @@ def describe_surface(
 ) -> Tuple[Dict[str, Any], Optional[NoiseReport]]:
     """The description of a surface, likewise."""
     outputs, dataset = read_views(data)
-    opaque = not shows_cutouts(dataset)
-    scene = describe_scene(
-        outputs, dataset, "unbounded" if opaque else "bounded", model.background_color or ("black" if opaque else None)
-    )
+    with scene_errors(data.data):
+        opaque = not shows_cutouts(dataset)
+        scene = describe_scene(
+            outputs,
+            dataset,
+            "unbounded" if opaque else "bounded",
+            model.background_color or ("black" if opaque else None),
+        )
     scene["background_model"] = model.background_model or ("mlp" if opaque else "none")
     if scene["background_model"] != "none" and scene["background_color"] != "black":
         raise SignalError(
@@ -111,8 +130,11 @@ def describe_surface(
             f"{scene['background_model']} is added to black, not {scene['background_color']}",
             "give --pipeline.model.background-color black",
         )
-    description, report = _describe(model, data, dataset, scene, 1 + model.sdf_field.geo_feat_dim, surface=True)
+    with scene_errors(data.data):
+        description, report = _describe(model, data, dataset, scene, 1 + model.sdf_field.geo_feat_dim, surface=True)
+    description["views"] = {"camera_optimizer": model.camera_optimizer.mode}
     description["surface"] = {name: getattr(model.sdf_field, name) for name in SURFACE_SETTINGS}
+    description["surface"]["use_average_appearance_embedding"] = model.use_average_appearance_embedding
     return description, report
 
 

@@ -11,10 +11,14 @@ from nerfstudio.data.datasets.base_dataset import InputDataset
 from nerfstudio.data.scene_box import SceneBox
 from torch.utils.data import Dataset
 
-from winner_ns.errors import SignalError
+from winner_ns.errors import SignalError, one_line_errors
 
 if TYPE_CHECKING:
     from winner_ns.fitting.datamanager import SignalDataManagerConfig
+
+
+NEEDS_VIEWS = ("eval_dataloader", "fixed_indices_eval_dataloader", "train_dataparser_outputs", "train_ray_generator")
+"""Attributes that there are none of without photographs."""
 
 
 class LostViews(Dataset):
@@ -69,6 +73,14 @@ class ViewsDataManager(VanillaDataManager[InputDataset]):
         self.includes_time = False
         self.train_count = self.eval_count = 0
         self.train_dataset = self.eval_dataset = LostViews(self.config.description)  # type: ignore[assignment]
+
+    def __getattr__(self, name: str) -> Any:
+        """What nerfstudio's commands want of photographs that are gone ends them with one line."""
+        problem = self.__dict__.get("problem")
+        if problem is not None and name in NEEDS_VIEWS:
+            with one_line_errors():
+                raise problem
+        return super().__getattr__(name)
 
     def need_views(self) -> None:
         """Raises SignalError where the photographs are not there."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import torch
 from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
@@ -33,7 +34,7 @@ def read_views(datamanager: Any) -> Tuple[DataparserOutputs, InputDataset]:
         SignalError: the dataparser cannot read them.
     """
     config = datamanager.dataparser
-    try:
+    with scene_errors(config.data):
         outputs = config.setup().get_dataparser_outputs(split="train")
         dataset = InputDataset(outputs, datamanager.camera_res_scale_factor)
         if len(dataset) == 0:
@@ -41,12 +42,22 @@ def read_views(datamanager: Any) -> Tuple[DataparserOutputs, InputDataset]:
         missing = [name for name in outputs.image_filenames if not name.is_file()]
         if missing:
             raise ValueError(f"{missing[0]} and {len(missing) - 1} other images are missing")
-        dataset.get_image_float32(0)
-    except (OSError, ValueError, KeyError, IndexError, RuntimeError, AssertionError) as error:
-        # nerfstudio's parsers raise what comes to hand.
-        text = str(error) or type(error).__name__
-        raise SignalError(config.data, f"cannot be read as posed photographs ({text})", "see docs/views.md") from error
+        for split in ("val", "test"):
+            if not config.setup().get_dataparser_outputs(split=split).image_filenames:
+                raise ValueError(f"no {split} views are left; withhold some from training, as by train-split-fraction")
     return outputs, dataset
+
+
+@contextmanager
+def scene_errors(data: Path) -> Iterator[None]:
+    """What comes of photographs that cannot be read, as SignalErrors: nerfstudio's parsers raise what comes to hand."""
+    try:
+        yield
+    except SignalError:
+        raise
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, AssertionError) as error:
+        text = str(error) or type(error).__name__
+        raise SignalError(data, f"cannot be read as posed photographs ({text})", "see docs/views.md") from error
 
 
 def describe_scene(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from pathlib import Path
-from typing import Callable, Dict, Optional, Tuple
+from typing import Callable, Dict, Tuple
 
 import numpy as np
 import torch
@@ -37,23 +38,26 @@ def view_metrics(rendered: Float[Tensor, "h w 3"], truth: Float[Tensor, "h w 3"]
 def figures_and_pictures(
     outputs: Dict[str, Tensor],
     truth: Float[Tensor, "h w 3"],
-    lpips: Optional[Callable[[Tensor, Tensor], float]] = None,
+    lpips: bool = False,
 ) -> Tuple[Dict[str, float], Dict[str, Tensor]]:
     """What nerfstudio asks of a rendered view.
 
     Args:
         outputs: rgb, accumulation and depth of the view.
         truth: the view, on the background that it is rendered on.
-        lpips: `perceptual_distance`, where that is wanted.
+        lpips: whether LPIPS is wanted.
 
     Returns:
         `view_metrics` and lpips; original and rendering side by side, opacity, depth.
+
+    Raises:
+        SignalError: the weights of LPIPS are not there.
     """
     from nerfstudio.utils import colormaps
 
     figures = view_metrics(outputs["rgb"], truth)
-    if lpips is not None:
-        figures["lpips"] = lpips(outputs["rgb"], truth)
+    if lpips:
+        figures["lpips"] = perceptual_distance()(outputs["rgb"], truth)
     return figures, {
         "img": torch.cat([truth, outputs["rgb"]], dim=1),
         "accumulation": colormaps.apply_colormap(outputs["accumulation"]),
@@ -61,15 +65,21 @@ def figures_and_pictures(
     }
 
 
+def need_lpips_weights() -> None:
+    """Raises SignalError where the weights of LPIPS are not on this machine."""
+    weights = Path(torch.hub.get_dir()) / "checkpoints" / LPIPS_WEIGHTS
+    if not weights.is_file():
+        raise SignalError(weights, "is not there, and LPIPS needs it", "put it there, or do without the flag lpips")
+
+
+@lru_cache(maxsize=1)
 def perceptual_distance() -> Callable[[Tensor, Tensor], float]:
     """LPIPS (Zhang et al. 2018, AlexNet) of two [h, w, 3] views, if its weights are on this machine.
 
     Raises:
         SignalError: they are not; they would have to be downloaded.
     """
-    weights = Path(torch.hub.get_dir()) / "checkpoints" / LPIPS_WEIGHTS
-    if not weights.is_file():
-        raise SignalError(weights, "is not there, and LPIPS needs it", "put it there or leave out --lpips")
+    need_lpips_weights()
     from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
 
     network = LearnedPerceptualImagePatchSimilarity(net_type="alex", normalize=True).eval()

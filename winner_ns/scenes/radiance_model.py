@@ -20,7 +20,7 @@ from torch.nn import Parameter
 
 from winner_ns.fields.initial import initial_field
 from winner_ns.scenes.frame import FieldFrame
-from winner_ns.scenes.metrics import figures_and_pictures, perceptual_distance
+from winner_ns.scenes.metrics import figures_and_pictures
 from winner_ns.scenes.occupancy_grid import OccupancyGrid
 from winner_ns.scenes.radiance_field import RadianceField
 from winner_ns.scenes.scene_model import SceneModel
@@ -53,8 +53,7 @@ class RadianceModel(SceneModel):
         scene, rendering = self.description["signal"], self.config.views
         self.panel = ScenePanel(self.description)
         self.scene_box = SceneBox(aabb=torch.tensor(scene["box"]))
-        # The torch seed that nerfstudio sets from --machine.seed decides.
-        self.field = RadianceField(initial_field(self.description, torch.initial_seed() % 2**63))
+        self.field = RadianceField(initial_field(self.description, self.description["order"]["seed"]))
         self.frame = FieldFrame(self.scene_box, scene["bounded"])
         longest = 2.0 * 3.0**0.5  # The diagonal of [-1, 1]^3.
         self.grid = OccupancyGrid(rendering.grid_resolution, LEAST_OPACITY * rendering.num_samples / longest)
@@ -70,7 +69,6 @@ class RadianceModel(SceneModel):
         # As nerfacto's: behind what is seen through, depth is far, where its exporters look for nothing.
         self.renderer_depth = DepthRenderer(method="median")
         self.renderer_expected_depth = DepthRenderer(method="expected")
-        self.lpips = perceptual_distance() if rendering.lpips else None
         self._explored = False
 
     def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
@@ -170,4 +168,4 @@ class RadianceModel(SceneModel):
     ) -> Tuple[Dict[str, float], Dict[str, Tensor]]:
         """psnr, ssim and, where asked for, lpips of a view; original and rendering side by side, opacity, depth."""
         truth = self.renderer_rgb.blend_background(batch["image"].to(outputs["rgb"].device))
-        return figures_and_pictures(outputs, truth, self.lpips)
+        return figures_and_pictures(outputs, truth, self.config.views.lpips)

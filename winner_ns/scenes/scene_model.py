@@ -31,7 +31,9 @@ class SceneModel(DescribedModel):
         if isinstance(background, str) and background == "last_sample":
             return super().get_rgba_image(outputs, output_name)  # All that is seen is scene.
         color, opacity = outputs[output_name], outputs[output_name.replace("rgb", "accumulation")]
-        if not (isinstance(background, str) and background == "random"):  # That is rendered on black.
+        if "bg_rgb" in outputs:  # Of a background's own model.
+            color = color - (1.0 - opacity) * outputs["bg_rgb"]
+        elif not (isinstance(background, str) and background == "random"):  # That is rendered on black.
             behind = self.renderer_rgb.get_background_color(background, color.shape, color.device)
             color = color - (1.0 - opacity) * behind
         return torch.cat([(color / opacity.clamp(min=1e-10)).clamp(0.0, 1.0), opacity], dim=-1)

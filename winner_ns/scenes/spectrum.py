@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Iterator, Tuple
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from nerfstudio.cameras.camera_utils import focus_of_attention
@@ -38,8 +39,21 @@ def _views(dataset: InputDataset, frame: FieldFrame) -> Iterator[View]:
     distances = torch.linalg.norm(cameras.camera_to_worlds[:, :, 3] - scene_focus(cameras, frame.center), dim=-1)
     step = max(1, -(-len(dataset) // MOST_VIEWS))
     for index in range(0, len(dataset), step):
-        image = dataset.get_image_float32(index).numpy()
-        yield View(image, pixel_angles(cameras, index), max(float(distances[index]), 0.1 * frame.half_extent))
+        yield View(
+            _unmasked(dataset, index),
+            pixel_angles(cameras, index),
+            max(float(distances[index]), 0.1 * frame.half_extent),
+        )
+
+
+def _unmasked(dataset: InputDataset, index: int) -> Float[np.ndarray, "h w c"]:
+    """An image; what its mask hides is transparent."""
+    image = dataset.get_image_float32(index).numpy()
+    mask = dataset.get_data(index).get("mask")
+    if mask is None:
+        return image
+    alpha = image[..., 3:] if image.shape[-1] == 4 else np.ones_like(image[..., :1])
+    return np.concatenate([image[..., :3], alpha * mask.numpy().reshape(*alpha.shape)], axis=-1)
 
 
 def scene_focus(cameras: Cameras, center: Float[Tensor, "3"]) -> Float[Tensor, "3"]:

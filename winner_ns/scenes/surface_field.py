@@ -155,6 +155,7 @@ class SirenSDFField(SDFField):
         # Where a logistic density of this sharpness has faded, or the next sample has not come yet.
         near = FADED / self.deviation_network.get_variance().detach() + ray_samples.deltas
         chosen = (distance.abs() < near)[..., 0]
+        chosen = chosen | (distance[..., :1, 0] < 0)  # Where a ray starts inside, light does reach what is there.
         if self.training:
             chosen |= torch.rand(chosen.shape, device=chosen.device) < OTHERS_SHARE
         some = ray_samples[chosen]

@@ -53,22 +53,17 @@ def rebuild_surface(description: Dict[str, Any], tensors: Mapping[str, Tensor]) 
     try:
         settings = {name: description["surface"][name] for name in SURFACE_SETTINGS}
         field = SirenSDFField(
-            SirenSDFFieldConfig(**{**settings, "start": _unfitted(settings["start"]), "description": description}),
+            SirenSDFFieldConfig(**settings, description=description),
             aabb=torch.tensor(description["signal"]["box"]),
             num_images=int(description["signal"]["train_views"]),
+            use_average_appearance_embedding=bool(description["surface"].get("use_average_appearance_embedding")),
         )
-        field.config.start = settings["start"]
         field.load_state_dict(dict(tensors))
     except (KeyError, TypeError, AttributeError, OverflowError, RuntimeError, MemoryError) as error:
         raise ValueError(f"the weights do not fit the description: {str(error) or type(error).__name__}") from error
     if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
         raise ValueError("the weights are not finite, the training diverged")
     return field.eval().requires_grad_(False)
-
-
-def _unfitted(start: str) -> str:
-    """The start that leaves a network as it is, which is about to be overwritten."""
-    return "plain" if start == "fitted" else start
 
 
 def scene_mesh(

@@ -9,6 +9,7 @@ from typing import Any, Dict, Iterator, List, Literal, Optional, Tuple, Type
 from unittest.mock import patch
 
 import torch
+import tyro
 from nerfstudio.cameras.camera_optimizers import CameraOptimizerConfig
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.scene_box import SceneBox
@@ -22,7 +23,7 @@ from torch.nn import Parameter
 
 from winner_ns.errors import SignalError
 from winner_ns.fitting.field_config import AdaptedFieldConfig
-from winner_ns.scenes.metrics import figures_and_pictures, perceptual_distance
+from winner_ns.scenes.metrics import figures_and_pictures
 from winner_ns.scenes.scene_model import SceneModel
 from winner_ns.scenes.surface_field import SirenSDFFieldConfig, fit_sphere
 from winner_ns.scenes.surface_mesh import write_scene_mesh
@@ -56,6 +57,12 @@ class WinnerNeuSModelConfig(AdaptedFieldConfig, NeuSModelConfig):
     background is added."""
     background_model: Optional[Literal["grid", "mlp", "none"]] = None  # type: ignore[assignment]
     """What is behind the scene box (grid wants tinycudann). None: mlp where images are opaque, else none."""
+    mono_normal_loss_mult: tyro.conf.Suppress[float] = 0.0
+    """Nothing here has measured normals."""
+    mono_depth_loss_mult: tyro.conf.Suppress[float] = 0.0
+    """Nor depths."""
+    periodic_tvl_mult: tyro.conf.Suppress[float] = 0.0
+    """Of encodings that are not here."""
     anneal_end: Optional[int] = None
     """Step up to which the slope against the view is softened (Wang et al. 2021, NeuS, arXiv 2106.10689). None: a sixth
     of the run."""
@@ -88,8 +95,8 @@ class WinnerNeuSModel(SceneModel, NeuSModel):
         self.config.background_color = scene["background_color"]
         self.config.background_model = scene["background_model"]
         self.config.sdf_field.description = self.description
-        # The torch seed that nerfstudio sets from --machine.seed decides.
-        self.config.sdf_field.seed = torch.initial_seed() % 2**63
+        # The same in every process; torch's own seed is not.
+        self.config.sdf_field.seed = self.description["order"]["seed"]
         self.num_train_data = scene["train_views"]
         with lpips_left_out():
             super().populate_modules()
@@ -99,7 +106,6 @@ class WinnerNeuSModel(SceneModel, NeuSModel):
         # Of empty rays it is far, as nerfstudio's exporters want it.
         self.renderer_depth = DepthRenderer(method="median")
         del self.lpips  # What stands for nerfstudio's.
-        self.lpips = perceptual_distance() if self.config.lpips else None
 
     def get_training_callbacks(self, attributes: TrainingCallbackAttributes) -> List[TrainingCallback]:
         callbacks = super().get_training_callbacks(attributes)
@@ -123,12 +129,15 @@ class WinnerNeuSModel(SceneModel, NeuSModel):
         return groups
 
     def get_outputs(self, ray_bundle: RayBundle) -> Dict[str, Tensor]:
-        """rgb [n, 3], accumulation [n, 1], depth [n, 1] and normal [n, 3] of rays, and in training what the losses
-        want."""
+        """rgb [n, 3], accumulation [n, 1], depth [n, 1] and normal [n, 3] of rays; in pictures normals, the same as
+        colours; in training what the losses want."""
         if self.training:
             self.camera_optimizer.apply_to_raybundle(ray_bundle)
         outputs = super().get_outputs(ray_bundle)
+        # Along the ray, as exporters and the viewer take depth; nerfstudio's NeuS measures along the camera's axis.
+        outputs["depth"] = outputs["depth"] * ray_bundle.metadata["directions_norm"]
         if not self.training:
+            outputs["normals"] = outputs.pop("normal_vis").clamp(0.0, 1.0)
             # Pictures of each single sample would take a picture's memory many times over.
             for name in ("weights", "bg_weights", "directions_norm"):
                 outputs.pop(name, None)
@@ -151,8 +160,8 @@ class WinnerNeuSModel(SceneModel, NeuSModel):
         """psnr, ssim and, where asked for, lpips of a view; original and rendering side by side, opacity, depth,
         normals."""
         truth = self.renderer_rgb.blend_background(batch["image"].to(outputs["rgb"].device))
-        figures, pictures = figures_and_pictures(outputs, truth, self.lpips)
-        return figures, {**pictures, "normal": outputs["normal_vis"]}
+        figures, pictures = figures_and_pictures(outputs, truth, self.config.lpips)
+        return figures, {**pictures, "normal": outputs["normals"]}
 
     def write_results(self, folder: Path) -> List[Path]:
         """The coloured mesh, in the frame of the data's files, if there is a surface yet."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from typing import Optional
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from nerfstudio.cameras.cameras import CameraType
 from nerfstudio.data.datasets.base_dataset import InputDataset
 from torch import Tensor
@@ -54,13 +53,11 @@ def visual_hull_box(dataset: InputDataset, box: Float[Tensor, "2 3"]) -> Optiona
         column, row = fx * local[:, 0] / safe + cx, -fy * local[:, 1] / safe + cy
         alpha = dataset.get_image_float32(index)[..., 3]
         height, width = alpha.shape
-        # A cell's corner may reach beyond its middle's pixel.
-        reach = max(fx, fy) * float(cell.norm()) / 2.0 / float(safe[ahead].min() if ahead.any() else 1.0)
-        reach = min(math.ceil(reach) + 1 + round(0.01 * width), max(height, width) // 4)
-        near = torch.nn.functional.max_pool2d(alpha[None, None], 2 * reach + 1, stride=1, padding=reach)[0, 0]
         within = ahead & (column >= 0) & (column < width) & (row >= 0) & (row < height)
+        # A cell's corner may reach beyond its middle's pixel.
+        reach = (max(fx, fy) * float(cell.norm()) / 2.0 / safe[within]).ceil() + 1 + round(0.01 * width)
         hit = within.clone()
-        hit[within] = near[row[within].long(), column[within].long()] > LEAST_ALPHA
+        hit[within] = _any_near(alpha > LEAST_ALPHA, row[within].floor(), column[within].floor(), reach)
         kept = hit | ~within
         seen = (seen + within)[kept]
         points = points[kept]
@@ -69,3 +66,16 @@ def visual_hull_box(dataset: InputDataset, box: Float[Tensor, "2 3"]) -> Optiona
         return None
     lowest, highest = points.amin(dim=0) - 1.5 * cell, points.amax(dim=0) + 1.5 * cell
     return torch.stack([torch.maximum(lowest, low), torch.minimum(highest, high)])
+
+
+def _any_near(
+    mask: Bool[Tensor, "h w"], row: Float[Tensor, " n"], column: Float[Tensor, " n"], reach: Float[Tensor, " n"]
+) -> Bool[Tensor, " n"]:
+    """Whether a mask is true anywhere in the square windows of pixels around some, each as wide as it needs: by sums
+    over all rectangles from the corner (Crow 1984, summed-area tables)."""
+    height, width = mask.shape
+    sums = torch.zeros(height + 1, width + 1, dtype=torch.int64)
+    sums[1:, 1:] = mask.long().cumsum(dim=0).cumsum(dim=1)
+    top, bottom = (row - reach).clamp(0, height).long(), (row + reach + 1).clamp(0, height).long()
+    left, right = (column - reach).clamp(0, width).long(), (column + reach + 1).clamp(0, width).long()
+    return sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left] > 0
