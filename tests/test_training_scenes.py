@@ -256,8 +256,16 @@ def test_a_surface_learnt_from_silhouettes_is_the_bunny(bunny_scene, ns_method, 
     assert 60 < mesh.visual.vertex_colors[:, :3].mean() < 235 and mesh.visual.vertex_colors[:, :3].std() > 8
 
 
-def test_a_surface_starts_as_a_sphere(bunny_scene, ns_method, runs):
-    still = ["--max-num-iterations", 1, "--optimizers.field.optimizer.lr", 1e-7]
+@pytest.mark.parametrize("start", ["residual", "fitted"])
+def test_a_surface_starts_as_a_sphere(bunny_scene, ns_method, runs, start):
+    still = [
+        "--pipeline.model.sdf-field.start",
+        start,
+        "--max-num-iterations",
+        1,
+        "--optimizers.field.optimizer.lr",
+        1e-7,
+    ]
     finished = ns_method("winner-neus", "--data", bunny_scene, *SURFACE, *still)
     assert finished.status == 0, finished.errors
     description, _ = read_model(runs()[0])
@@ -360,7 +368,7 @@ def test_a_surface_is_not_gone_on_with_as_another(bunny_scene, ns_method, runs):
     flags = ["--data", bunny_scene, *SURFACE, "--pipeline.write-results", False]
     assert ns_method("winner-neus", *flags, "--max-num-iterations", 2).status == 0
     again = [*flags, "--max-num-iterations", 3, "--load-dir", runs()[0] / "nerfstudio_models"]
-    refused = ns_method("winner-neus", *again, "--pipeline.model.sdf-field.start", "residual")
+    refused = ns_method("winner-neus", *again, "--pipeline.model.sdf-field.start", "fitted")
     assert refused.status == 1 and "surface" in refused.errors
     assert ns_method("winner-neus", *again).status == 0
 

@@ -90,7 +90,7 @@ def prepare_inputs(preset: Preset, folder: Path, data: Optional[Path] = None) ->
 
     Args:
         preset: its signals, kind and size are used.
-        folder: where to; the preset's own inputs are written anew, as another preset may have left others there.
+        folder: where to; reduced images are written anew, as another file of that name may have left one there.
         data: a folder whose files are taken in place of the preset's signals.
 
     Raises:
@@ -112,6 +112,9 @@ def prepare_inputs(preset: Preset, folder: Path, data: Optional[Path] = None) ->
             inputs.append(Input(label, file.resolve(), kind))
             continue
         path = folder / (f"{label}-{preset.size}.png" if reduced else f"{label}{source.suffix}")
+        inputs.append(Input(label, path, kind))
+        if path.exists() and not reduced:
+            continue  # Sound files carry the time at which they were written.
         with replacing(path) as temporary:
             if source:
                 source.write(temporary)
@@ -119,7 +122,6 @@ def prepare_inputs(preset: Preset, folder: Path, data: Optional[Path] = None) ->
                 shutil.copyfile(file, temporary)
             if reduced:
                 _reduce(temporary, preset.size, file or path)
-        inputs.append(Input(label, path, kind))
     return inputs
 
 

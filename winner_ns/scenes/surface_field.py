@@ -67,9 +67,10 @@ class SirenSDFFieldConfig(FieldConfig):
     """A tenth of the logarithm of the density's sharpness at the start, per half the scene box: 0.3 is 20."""
     inside_outside: bool = False
     """For cameras within what they see (rooms): the distance is negative outside of the sphere at the start."""
-    start: Literal["fitted", "residual", "plain"] = "fitted"
-    """How the field starts: fitted, the network alone, brought to a sphere by some steps of Adam before training;
-    residual, the sphere plus the damped network; plain, the network as it is drawn."""
+    start: Literal["residual", "fitted", "plain"] = "residual"
+    """How the field starts: residual, a sphere plus the damped network, smoothest in the end; fitted, the network
+    alone, brought to the sphere by some steps of Adam before training, ahead in short runs; plain, the network as it is
+    drawn."""
     damping: float = 0.1
     """Factor of the network's share in the distance, for the start residual."""
     description: tyro.conf.Suppress[Dict[str, Any]] = field(default_factory=dict)
@@ -82,11 +83,12 @@ class SirenSDFField(SDFField):
     """nerfstudio's SDFField contract (forward_geonetwork, get_sdf, get_alpha, get_colors, get_outputs) with a SIREN.
 
     In the field's coordinates u (`FieldFrame`) and units of half the scene box e, the signed distance is
-    f(x) = e t_0(u), with t_0 the network's first value. A fresh SIREN's output has a deviation of a few hundredths, and
-    that times its band as slope; noise widens the band, and the slopes of many small folds drown the surface's, which
-    is 1. So, with the start "fitted", the network is brought to the sphere |u - c| = bias before the first step
-    (`fit_sphere`). The sphere's centre c is where the cameras look (`scene_focus`): far from any surface, none is
-    learnt. With the start "residual", f(x) = e (|u - c| - bias + damping t_0(u)) throughout.
+    f(x) = e (|u - c| - bias + damping t_0(u)) for the start "residual", with t_0 the network's first value. A fresh
+    SIREN's output has a deviation of a few hundredths, and that times its band as slope; noise widens the band, and
+    without the damping the slopes of many small folds would drown the sphere's, which is 1. The sphere stays where it
+    is while the network learns what is to be added to it. Its centre c is where the cameras look (`scene_focus`): far
+    from any surface, none is learnt. With the other starts f(x) = e t_0(u), for "fitted" brought to the sphere before
+    the first step (`fit_sphere`).
     """
 
     config: SirenSDFFieldConfig
