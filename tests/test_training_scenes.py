@@ -396,6 +396,7 @@ def test_flags_that_contradict_or_would_be_ignored_are_refused(bunny_scene, ns_t
     for flags, words in (
         (["--pipeline.datamanager.batch-size", 64, "--pipeline.datamanager.train-num-rays-per-batch", 128], "128"),
         (["--pipeline.datamanager.read.start", 2.0], "for sounds"),
+        (["--machine.num-devices", 2**10], "--machine.num-devices"),
     ):
         refused = ns_train(*few, *flags)
         assert refused.status == 1 and words in refused.errors and "Traceback" not in refused.errors

@@ -217,6 +217,10 @@ class SignalTrainerConfig(TrainerConfig):
         data = self.pipeline.datamanager
         _check_least("--max-num-iterations", self.max_num_iterations, 1)
         _check_least("--machine.seed", self.machine.seed, 0)
+        present = torch.cuda.device_count()  # nerfstudio's processes want one each.
+        if self.machine.num_devices > max(present, 1):
+            problem = f"is {self.machine.num_devices}, and there are {present} CUDA devices"
+            raise SignalError("--machine.num-devices", problem, "leave it out")
         _check_least("--pipeline.datamanager.batch-size", data.batch_size, 0)
         _check_least("--pipeline.datamanager.shape-samples", data.shape_samples, 1000)
 
