@@ -296,7 +296,7 @@ def test_the_bottleneck_is_said_before_and_after_and_winner_has_none(ns_train, r
     flags = ("--data", CHIPTUNE, "--max-num-iterations", 100)
     plain = ns_train(*flags, "--pipeline.model.field.family", "siren")
     assert plain.status == 0
-    assert "expect it to collapse" in plain.output and "hardly left its plateau" in plain.output
+    assert "expect the bottleneck, a collapse" in plain.output and "hardly left its plateau" in plain.output
     winner = ns_train(*flags)
     assert winner.status == 0
     assert "collapse" not in winner.output and "plateau" not in winner.output

@@ -316,7 +316,7 @@ def test_a_scene_is_inspected_as_training_would_say(bunny_scene, ns_train, capfd
     assert facts["kappa"] == 1.0 and facts["band"] == pytest.approx(facts["omega"])
 
 
-def test_a_run_whose_photographs_are_gone_says_so_in_one_line(bunny_scene, ns_train, runs, tmp_path):
+def test_a_run_whose_photographs_are_gone_says_so_in_one_line(bunny_scene, ns_train, runs, tmp_path, monkeypatch):
     folder = tmp_path / "bunny"
     shutil.copytree(bunny_scene, folder)
     assert ns_train("--data", folder, "--max-num-iterations", 3, *RADIANCE).status == 0
@@ -325,6 +325,12 @@ def test_a_run_whose_photographs_are_gone_says_so_in_one_line(bunny_scene, ns_tr
     finished = run_program("ns-eval", "--load-config", run / "config.yml", "--output-path", tmp_path / "eval.json")
     assert finished.status == 1 and "Traceback" not in finished.errors
     assert str(folder) in finished.errors and "put back" in finished.errors
+    spiral = ["spiral", "--load-config", run / "config.yml", "--output-path", tmp_path / "spiral"]
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "ffmpeg").touch(mode=0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    finished = run_program("ns-render", *spiral, "--output-format", "images")
+    assert finished.status == 1 and "Traceback" not in finished.errors and "put back" in finished.errors
     # It still opens for looking at.
     from nerfstudio.utils.eval_utils import eval_setup
 
@@ -396,6 +402,7 @@ def test_flags_that_contradict_or_would_be_ignored_are_refused(bunny_scene, ns_t
     for flags, words in (
         (["--pipeline.datamanager.batch-size", 64, "--pipeline.datamanager.train-num-rays-per-batch", 128], "128"),
         (["--pipeline.datamanager.read.start", 2.0], "for sounds"),
+        (["--pipeline.datamanager.shape-samples", 5000], "for shapes"),
         (["--machine.num-devices", 2**10], "--machine.num-devices"),
     ):
         refused = ns_train(*few, *flags)

@@ -45,6 +45,8 @@ def settle_dataparser(data: SignalDataManagerConfig) -> List[str]:
         raise SignalError(f"--pipeline.datamanager.{flag}", "is not for posed photographs", "leave it out")
     if data.read != ReadOptions():
         raise SignalError("--pipeline.datamanager.read", "is for sounds, not for photographs", "leave it out")
+    if data.shape_samples != SignalDataManagerConfig.shape_samples:
+        raise SignalError("--pipeline.datamanager.shape-samples", "is for shapes, not for photographs", "leave it out")
     if type(data.dataparser) is BlenderDataParserConfig:
         # Ours keeps the alpha channel, which says what is scene.
         given = {each.name: getattr(data.dataparser, each.name) for each in fields(data.dataparser)}
@@ -82,7 +84,8 @@ def inspect_views(
     Raises:
         SignalError: photographs that cannot be used, or flags that contradict each other.
     """
-    data = SignalDataManagerConfig(data=path.expanduser().resolve(), batch_size=SETTINGS["views"].batch_size)
+    rays = SETTINGS["views"].batch_size
+    data = SignalDataManagerConfig(data=path.expanduser().resolve(), batch_size=rays, train_num_rays_per_batch=rays)
     notes = settle_dataparser(data)
     made_of = FieldConfig(width=width, depth=depth, omega_0=omega_0, first_omega_0=first_omega_0)
     purpose = law.pop("purpose")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from winner_ns.fitting.datamanager import SignalDataManagerConfig
 
 
-NEEDS_VIEWS = ("eval_dataloader", "fixed_indices_eval_dataloader", "train_dataparser_outputs", "train_ray_generator")
+NEEDS_VIEWS = ("eval_dataloader", "fixed_indices_eval_dataloader", "train_ray_generator")
 """Attributes that there are none of without photographs."""
 
 
