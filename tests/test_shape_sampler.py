@@ -153,6 +153,8 @@ PROGRAM = """
     from winner_ns.signals import load_signal
     from winner_ns.signals.shape_sampler import ShapeSampler
 
+    # As in a terminal: what a shell starts in the background ignores the keyboard, and hands that on.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # No main guard, as in many scripts.
     sampler = ShapeSampler(load_signal(sys.argv[1]), 1000, seed=0)
     sampler.block(0)
