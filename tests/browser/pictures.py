@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
+
+FIELD_OF_VIEW = np.radians(75)
+"""The viewer's, from top to bottom."""
 
 
 class Box(NamedTuple):
@@ -97,3 +100,28 @@ def correlation(one: np.ndarray, other: np.ndarray) -> float:
 def overlap(one: np.ndarray, other: np.ndarray) -> float:
     """Intersection over union of two masks."""
     return float((one & other).sum() / max((one | other).sum(), 1))
+
+
+def silhouette(
+    vertices: np.ndarray, faces: np.ndarray, back: np.ndarray, up: np.ndarray, distance: float, height: int, width: int
+) -> np.ndarray:
+    """Which pixels a mesh covers in the viewer.
+
+    Args:
+        vertices, faces: of the mesh.
+        back: unit vector from the origin, which the camera looks at, to the camera.
+        up: roughly upwards in the picture.
+        distance: of the camera.
+        height, width: of the picture.
+    """
+    right = np.cross(up, back)
+    right /= np.linalg.norm(right)
+    depth = distance - vertices @ back
+    focal = height / 2 / np.tan(FIELD_OF_VIEW / 2)
+    x = width / 2 + focal * vertices @ right / depth
+    y = height / 2 - focal * vertices @ np.cross(back, right) / depth
+    picture = Image.new("1", (width, height))
+    draw = ImageDraw.Draw(picture)
+    for face in faces:
+        draw.polygon([(x[i], y[i]) for i in face], fill=1)
+    return np.array(picture)
