@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
+from winner_ns.fields.denormals import flushed_denormals
 from winner_ns.fields.finer import Finer
 from winner_ns.fields.gauss import Gauss
 from winner_ns.fields.hash_grid import HashGrid
@@ -308,6 +309,19 @@ def test_no_denormal_numbers_slow_the_cpu_down(family):
     smallest = torch.finfo(torch.float32).tiny
     assert len(seen) > 8
     assert sum(((g != 0) & (g.abs() < smallest)).sum().item() for g in seen) == 0
+
+
+def test_flushing_ends_where_it_began():
+    def denormals():
+        return sys.float_info.min / 2 > 0
+
+    with pytest.raises(KeyError), flushed_denormals():
+        assert not denormals()
+        with flushed_denormals():
+            assert not denormals()
+        assert not denormals()
+        raise KeyError
+    assert denormals()
 
 
 # ReLU with positional encoding

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
 from winner_ns.analysis.sampled import SampledTarget
+from winner_ns.fields.denormals import flushed_denormals
 from winner_ns.progress import Report, silent
 
 GRADIENTS_KEPT = 2**28
@@ -91,8 +92,7 @@ def tangent_kernel(
     kernel = torch.zeros((len(x), len(x)), device=device)
     done, total = 0, sum(parameter.numel() for parameter in network.parameters())
     # Gradients of wavelets are full of numbers too small to matter, which slow a CPU down by a factor of six.
-    torch.set_flush_denormal(True)
-    try:
+    with flushed_denormals():
         for names in _groups(network, GRADIENTS_KEPT // len(x)):
             for gradients in _gradients(network, names, x):
                 for start in range(0, len(x), ROWS):
@@ -101,8 +101,6 @@ def tangent_kernel(
                     kernel[rows, : start + ROWS].addmm_(gradients[rows], gradients[: start + ROWS].t())
             done += sum(network.get_parameter(name).numel() for name in names)
             report("tangent kernel", done, total)
-    finally:
-        torch.set_flush_denormal(False)
     lower = kernel.tril().double()
     return lower + lower.tril(-1).t()
 

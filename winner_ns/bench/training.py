@@ -21,6 +21,7 @@ from winner_ns.bench.departures import LossSampler, noise_on_layers, scales_of_a
 from winner_ns.errors import SignalError
 from winner_ns.export.field import export_field
 from winner_ns.fields import build_field, mean_squared_error, winner_init
+from winner_ns.fields.denormals import flushed_denormals
 from winner_ns.fields.files import LoadedField
 from winner_ns.fitting.description import describe_run, field_settings, noise_report
 from winner_ns.fitting.evaluation import evaluate_field, quick_figures
@@ -38,6 +39,7 @@ SHAPE_SAMPLES = 2**19
 """Points drawn from a shape at a time, as ns-train does."""
 
 
+@flushed_denormals()
 def run_cell(cell: Cell, folder: Path, device: str = "cpu") -> Dict[str, Any]:
     """Trains a cell, writes its files and returns its record.
 
@@ -56,7 +58,6 @@ def run_cell(cell: Cell, folder: Path, device: str = "cpu") -> Dict[str, Any]:
     """
     from winner_ns.bench.files_of_a_cell import write_files
 
-    torch.set_flush_denormal(True)
     clean = _target(cell)
     target = noisy_target(clean, cell.sigma, cell.seed) if cell.task == "denoise" else clean
     settings, report = _settle(cell, target)

@@ -21,6 +21,7 @@ from torch.optim import Optimizer, lr_scheduler
 
 from winner_ns.errors import SignalError, one_line_errors
 from winner_ns.export.run import read_descriptions
+from winner_ns.fields.denormals import flushed_denormals
 from winner_ns.fitting.datamanager import SignalDataManagerConfig
 from winner_ns.fitting.description import describe_run, field_settings, noise_report, report_lines
 from winner_ns.fitting.model import SignalModelConfig
@@ -336,14 +337,8 @@ class SignalTrainer(Trainer):
         # nerfstudio counts max_num_iterations from the resumed step on; here it is the whole run.
         total = self.config.max_num_iterations
         self.config.max_num_iterations = total - self._start_step
-        # Numbers too small to matter, in Adam's moments above all, slow a CPU down by a factor. The setting is the
-        # thread's, and other code there may want them.
-        torch.set_flush_denormal(True)
-        try:
-            with one_line_errors():
-                super().train()
-        finally:
-            torch.set_flush_denormal(False)
+        with flushed_denormals(), one_line_errors():
+            super().train()
 
     def save_checkpoint(self, step: int) -> None:
         """Saves beside the folder of checkpoints and moves the file in when it is complete."""
