@@ -325,12 +325,15 @@ def test_a_run_whose_photographs_are_gone_says_so_in_one_line(bunny_scene, ns_tr
     finished = run_program("ns-eval", "--load-config", run / "config.yml", "--output-path", tmp_path / "eval.json")
     assert finished.status == 1 and "Traceback" not in finished.errors
     assert str(folder) in finished.errors and "put back" in finished.errors
-    spiral = ["spiral", "--load-config", run / "config.yml", "--output-path", tmp_path / "spiral"]
+    spiral = ["spiral", "--output-format", "images"]
+    of_dataset = [["dataset", "--split", split] for split in ("train", "val", "test")]
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "ffmpeg").touch(mode=0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
-    finished = run_program("ns-render", *spiral, "--output-format", "images")
-    assert finished.status == 1 and "Traceback" not in finished.errors and "put back" in finished.errors
+    for rendering in [spiral, *of_dataset]:
+        to = ["--load-config", run / "config.yml", "--output-path", tmp_path / "renders"]
+        finished = run_program("ns-render", *rendering, *to)
+        assert finished.status == 1 and "Traceback" not in finished.errors and "put back" in finished.errors
     # It still opens for looking at.
     from nerfstudio.utils.eval_utils import eval_setup
 

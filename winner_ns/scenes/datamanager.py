@@ -21,11 +21,25 @@ NEEDS_VIEWS = ("eval_dataloader", "fixed_indices_eval_dataloader", "train_ray_ge
 """Attributes that there are none of without photographs."""
 
 
+class LostOutputs:
+    """What a dataparser would have said of them: nerfstudio asks for metadata of any run; what wants more is ended
+    with one line."""
+
+    def __init__(self, problem: SignalError) -> None:
+        self.problem = problem
+        self.metadata: Dict[str, Any] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        with one_line_errors():
+            raise self.problem
+
+
 class LostViews(Dataset):
     """What nerfstudio's viewer and models want to know of training views that are not there any more: the scene's box
     and one camera."""
 
-    def __init__(self, description: Dict[str, Any]) -> None:
+    def __init__(self, description: Dict[str, Any], outputs: LostOutputs) -> None:
+        self._dataparser_outputs = outputs
         scene = description["signal"]
         self.metadata = {"description": description}
         self.scene_box = SceneBox(aabb=torch.tensor(scene["box"]))
@@ -60,19 +74,21 @@ class ViewsDataManager(VanillaDataManager[InputDataset]):
         try:
             super().__init__(config, device, test_mode, world_size, local_rank, **kwargs)  # type: ignore[arg-type]
         except (OSError, ValueError, KeyError, AssertionError) as error:
-            if test_mode == "val":
-                raise
             self.problem = SignalError(
                 str(config.data), f"the photographs cannot be read ({error})", "put back what the run was trained on"
             )
-            self._without_views()
+            if test_mode == "val":
+                with one_line_errors():
+                    raise self.problem from error
+            self._without_views(LostOutputs(self.problem))
         self.train_dataset.metadata["description"] = config.description
 
-    def _without_views(self) -> None:
+    def _without_views(self, outputs: LostOutputs) -> None:
         torch.nn.Module.__init__(self)
         self.includes_time = False
         self.train_count = self.eval_count = 0
-        self.train_dataset = self.eval_dataset = LostViews(self.config.description)  # type: ignore[assignment]
+        self.train_dataparser_outputs = outputs  # type: ignore[assignment]
+        self.train_dataset = self.eval_dataset = LostViews(self.config.description, outputs)  # type: ignore[assignment]
 
     def __getattr__(self, name: str) -> Any:
         """What nerfstudio's commands want of photographs that are gone ends them with one line."""
