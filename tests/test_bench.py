@@ -28,6 +28,7 @@ from winner_ns.bench.cells import cells_of
 from winner_ns.bench.departures import chosen_by_loss, noise_on_layers, scales_of_another_kind
 from winner_ns.bench.inputs import INPUTS, Input, prepare_inputs
 from winner_ns.bench.preset import BUDGETS, list_presets, load_preset
+from winner_ns.bench.report import finding_of
 from winner_ns.bench.results import ResultsFile, best_field, summarise
 from winner_ns.bench.run import run_bench
 from winner_ns.bench.training import run_cell
@@ -363,6 +364,30 @@ def test_sounds_can_be_listened_to_and_one_field_that_fails_costs_only_itself(tm
     assert heard[1] == 8000 and heard[0].shape == (2000,)
     page = Page((tmp_path / "out" / "report.html").read_text())
     assert sum(link.startswith("data:audio/flac") for link in page.links) == 3  # The original and two fields.
+
+
+def test_a_machine_that_starts_no_more_processes_is_said_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "no-python"))
+    with pytest.raises(SignalError, match=r"cells failed, .*no process to train it could be started"):
+        run_bench(load_preset(str(write_preset(tmp_path))), tmp_path / "out", "x", workers=2, tell=lambda line: None)
+
+
+def test_the_report_compares_fields_that_have_a_figure_for_all_seeds(tmp_path):
+    """One that diverged with a seed is neither first nor second."""
+    preset = load_preset(str(write_preset(tmp_path)))
+    values = {"plain": [30.0, 30.0], "good": [40.0, 40.0], "diverged": [90.0, None]}
+
+    def finding(metric):
+        records = [
+            {"signal": "picture", "field": field, "family": "siren", "seed": seed, "figures": {metric: value}}
+            for field, of_seeds in values.items()
+            for seed, value in enumerate(of_seeds)
+        ]
+        return finding_of(replace(preset, metrics=(metric,)), records, "picture")
+
+    assert "good is best with 40" in finding("psnr") and "10 ahead of plain" in finding("psnr")
+    seconds = finding("training_seconds")
+    assert "plain is best with 30" in seconds and "10 ahead of good" in seconds
 
 
 def test_a_surface_is_shown_and_kept_as_a_mesh(tmp_path, torus):

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from nerfstudio.cameras.cameras import Cameras, CameraType
 from nerfstudio.cameras.rays import Frustums, RaySamples
 from nerfstudio.data.datasets.base_dataset import InputDataset
+from nerfstudio.data.pixel_samplers import PixelSamplerConfig
 from nerfstudio.data.scene_box import SceneBox
 from nerfstudio.field_components.field_heads import FieldHeadNames
 from PIL import Image
@@ -25,6 +26,7 @@ from winner_ns.scenes.folder import scene_dataparser
 from winner_ns.scenes.frame import FieldFrame
 from winner_ns.scenes.metrics import perceptual_distance, view_metrics
 from winner_ns.scenes.occupancy_grid import OccupancyGrid
+from winner_ns.scenes.pixel_sampler import ViewsPixelSampler
 from winner_ns.scenes.radiance_field import RadianceField
 from winner_ns.scenes.spectrum import pixel_angles, scene_focus, scene_spectrum
 from winner_ns.scenes.surface_field import SirenSDFField, SirenSDFFieldConfig, fit_sphere
@@ -32,6 +34,32 @@ from winner_ns.scenes.surface_mesh import world_from_scene
 from winner_ns.scenes.visual_hull import visual_hull_box
 
 BOX = SceneBox(aabb=torch.tensor([[-1.0, -2.0, -0.5], [2.0, 1.0, 0.5]]))
+
+
+@given(
+    images=st.integers(1, 3),
+    height=st.integers(1, 6),
+    width=st.integers(1, 6),
+    share=st.floats(0.02, 1.0),
+    seed=st.integers(0, 2**31),
+)
+def test_every_pixel_that_masks_leave_is_drawn_and_no_other(images, height, width, share, seed):
+    torch.manual_seed(seed)
+    mask = torch.rand(images, height, width, 1) < share
+    mask[0, 0, 0] = True
+    sampler = PixelSamplerConfig(_target=ViewsPixelSampler, max_num_iterations=3).setup()
+    drawn = sampler.rejection_sample_mask(mask, 4000, images, height, width, "cpu")
+    counts = torch.zeros(images, height, width).index_put_(drawn.unbind(dim=-1), torch.tensor(1.0), accumulate=True)
+    assert (counts[~mask[..., 0]] == 0).all()
+    # Alike: each count lies within six deviations of a fair share.
+    fair = 4000 / int(mask.sum())
+    assert (counts[mask[..., 0]] - fair).abs().max() <= 6 * fair**0.5
+
+
+def test_a_mask_that_hides_everything_is_an_error():
+    sampler = PixelSamplerConfig(_target=ViewsPixelSampler).setup()
+    with pytest.raises(SignalError, match="hides all of a photograph"):
+        sampler.rejection_sample_mask(torch.zeros(1, 4, 4, 1), 10, 1, 4, 4, "cpu")
 
 
 def samples_along(origin, direction, edges) -> RaySamples:

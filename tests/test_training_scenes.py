@@ -18,6 +18,7 @@ from winner_ns.cli import main
 from winner_ns.demo.bunny_scene import write_bunny_scene
 from winner_ns.export.run import read_model
 from winner_ns.scenes.metrics import LPIPS_WEIGHTS
+from winner_ns.scenes.surface_mesh import world_from_scene
 
 SMALL = [
     "--pipeline.model.field.width",
@@ -163,22 +164,89 @@ def test_paths_of_cameras_are_rendered(bunny_scene, ns_train, runs, tmp_path, mo
     assert len(list(tmp_path.glob("cut/test/rgba/*"))) == 3
 
 
-def test_photographs_of_several_sizes_are_learnt(bunny_scene, ns_train, runs, tmp_path):
-    scene = in_nerfstudios_format(bunny_scene, tmp_path / "mixed", opaque=False)
+def resized(scene: Path, size_of) -> Path:
+    """Makes the scene's photographs, by their number, as large as is said; returns the scene."""
     transforms = json.loads((scene / "transforms.json").read_text())
     camera = {key: transforms.pop(key) for key in ("w", "h", "cx", "cy", "fl_x", "fl_y")}
     for index, frame in enumerate(transforms["frames"]):
-        size = 24 if index % 3 == 0 else 32
+        size = size_of(index)
         with Image.open(scene / frame["file_path"]) as image:
             image.resize((size, size), Image.Resampling.BOX).save(scene / frame["file_path"])
         frame.update({key: value * size / 32 for key, value in camera.items()})
     (scene / "transforms.json").write_text(json.dumps(transforms))
+    return scene
+
+
+def test_an_interrupted_scene_resumes_to_the_same_result(bunny_scene, ns_train, runs):
+    """Rays, samples and the grid of what is empty go on as if nothing had been."""
+    common = ["--data", bunny_scene, "--max-num-iterations", 100, *RADIANCE, "--timestamp"]
+    assert ns_train(*common, "whole").status == 0
+    kept = ["--steps-per-save", 70, "--save-only-latest-checkpoint", False]
+    assert ns_train(*common, "first", *kept).status == 0
+    whole, first = runs()
+    (first / "nerfstudio_models" / "step-000000099.ckpt").unlink()
+    # By the run's folder, in which there are other files, too.
+    finished = ns_train(*common, "resumed", "--load-dir", first)
+    assert finished.status == 0, finished.errors
+    resumed = runs()[-1]
+    states = [torch.load(run / "nerfstudio_models" / "step-000000099.ckpt") for run in (whole, resumed)]
+    for name, value in states[0]["pipeline"].items():
+        if torch.is_tensor(value) and value.is_floating_point():
+            torch.testing.assert_close(value, states[1]["pipeline"][name], rtol=1e-3, atol=1e-5)
+    assert figures(whole)["psnr"] == pytest.approx(figures(resumed)["psnr"], abs=0.01)
+
+
+def test_what_cannot_be_gone_on_from_is_said_before_anything_is_made(bunny_scene, ns_train, runs):
+    common = ["--data", bunny_scene, *RADIANCE]
+    assert ns_train(*common, "--max-num-iterations", 3).status == 0
+    (run,) = runs()
+    for flags, words in (
+        (["--max-num-iterations", 9, "--load-dir", run, "--load-step", 7], "step-000000007.ckpt: no such checkpoint"),
+        (["--max-num-iterations", 3, "--load-dir", run], "larger --max-num-iterations"),
+        (["--max-num-iterations", 9, "--load-checkpoint", run / "results"], "is no run"),
+    ):
+        refused = ns_train(*common, *flags)
+        assert refused.status == 1 and words in refused.errors and "Traceback" not in refused.errors
+    assert runs() == [run]
+    assert ns_train(*common, "--max-num-iterations", 5, "--load-dir", run, "--load-step", 2).status == 0
+
+
+def test_photographs_of_several_sizes_are_learnt(bunny_scene, ns_train, runs, tmp_path):
+    scene = in_nerfstudios_format(bunny_scene, tmp_path / "mixed", opaque=False)
+    resized(scene, lambda index: 24 if index % 3 == 0 else 32)
     finished = ns_train("--data", scene, "--max-num-iterations", 200, *RADIANCE)
     assert finished.status == 0, finished.errors
     assert figures(runs()[0])["psnr"] > 17.0
     odd = ["--max-num-iterations", 200, *RADIANCE, "--pipeline.datamanager.batch-size", 511]
     refused = ns_train("--data", scene, *odd)
     assert refused.status == 1 and "511 is odd" in refused.errors and "Traceback" not in refused.errors
+
+
+def test_views_that_only_evaluation_sees_may_have_another_size(bunny_scene, ns_train, tmp_path):
+    scene = in_nerfstudios_format(bunny_scene, tmp_path / "odd-one-out", opaque=False)
+    resized(scene, lambda index: 24 if index == 19 else 32)
+    finished = ns_train("--data", scene, "--max-num-iterations", 3, "--steps-per-eval-batch", 1, *RADIANCE)
+    assert finished.status == 0, finished.errors
+
+
+@pytest.mark.parametrize(
+    "views, sizes, hidden", [(12, [32], 0.2), (20, [24, 32], 0.2), (2, [32], 0.9)], ids=["one-eval", "sizes", "little"]
+)
+def test_masks_of_single_images(bunny_scene, ns_train, tmp_path, views, sizes, hidden):
+    """A single view to evaluate with, views of several sizes, fewer pixels left than rays."""
+    scene = in_nerfstudios_format(bunny_scene, tmp_path / "masked", opaque=True)
+    resized(scene, lambda index: sizes[index % len(sizes)])
+    for size in sizes:
+        mask = np.zeros((size, size), np.uint8)
+        above = round(hidden * size / 2)
+        mask[above : size - above] = 255
+        Image.fromarray(mask).save(scene / f"mask-{size}.png")
+    transforms = json.loads((scene / "transforms.json").read_text())
+    for index, frame in enumerate(transforms["frames"]):
+        frame["mask_path"] = f"mask-{sizes[index % len(sizes)]}.png"
+    (scene / "transforms.json").write_text(json.dumps({**transforms, "frames": transforms["frames"][:views]}))
+    finished = ns_train("--data", scene, "--max-num-iterations", 3, "--steps-per-eval-batch", 1, *RADIANCE)
+    assert finished.status == 0, finished.errors
 
 
 def test_what_a_mask_hides_is_not_learnt(bunny_scene, ns_train, runs, tmp_path):
@@ -240,6 +308,37 @@ def test_a_surface_comes_back_in_the_frame_of_its_files(bunny_scene, ns_method, 
     scene = trimesh.load(tmp_path / "scene.glb", force="mesh", process=False)
     assert world.bounds == pytest.approx(truth.bounds, abs=0.3 * SCALE)
     assert np.abs(scene.vertices).max() < 1.5
+
+
+def test_cameras_that_a_parser_turns_are_turned_back(bunny_scene, ns_method, runs, tmp_path):
+    """sdfstudio's says how elsewhere than the others."""
+    scene = tmp_path / "sdf"
+    shutil.copytree(bunny_scene / "train", scene / "train")
+    meta = json.loads((bunny_scene / "transforms_train.json").read_text())
+    focal = 16 / np.tan(meta["camera_angle_x"] / 2)
+    intrinsics = [[focal, 0, 16, 0], [0, focal, 16, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
+    tilt = np.eye(4)
+    tilt[1:3, 1:3] = [[0.8, -0.6], [0.6, 0.8]]
+    poses = [tilt @ np.array(frame["transform_matrix"]) for frame in meta["frames"]]
+    frames = [
+        {
+            "rgb_path": f"{frame['file_path']}.png",
+            "intrinsics": intrinsics,
+            "camtoworld": (pose @ np.diag([1, -1, -1, 1])).tolist(),  # OpenCV's axes.
+        }
+        for frame, pose in zip(meta["frames"], poses)
+    ]
+    box = {"aabb": [[-1.5] * 3, [1.5] * 3]}
+    (scene / "meta_data.json").write_text(json.dumps({"frames": frames, "height": 32, "width": 32, "scene_box": box}))
+    flags = ["--max-num-iterations", 1, "--pipeline.write-results", False, *SURFACE, "sdfstudio-data"]
+    finished = ns_method("winner-neus", "--data", scene, *flags)
+    assert finished.status == 0, finished.errors
+    description, _ = read_model(runs()[0])
+    found = np.array(description["signal"]["camera_to_world"])
+    assert np.abs(found - poses[0][:3]).max() > 0.1
+    np.testing.assert_allclose(
+        (world_from_scene(description["signal"]) @ [*found, [0, 0, 0, 1]])[:3], poses[0][:3], atol=1e-5
+    )
 
 
 def test_a_surface_learnt_from_silhouettes_is_the_bunny(bunny_scene, ns_method, runs, tmp_path):
@@ -407,6 +506,9 @@ def test_flags_that_contradict_or_would_be_ignored_are_refused(bunny_scene, ns_t
         (["--pipeline.datamanager.read.start", 2.0], "for sounds"),
         (["--pipeline.datamanager.shape-samples", 5000], "for shapes"),
         (["--machine.num-devices", 2**10], "--machine.num-devices"),
+        (["--mixed-precision", True], "--mixed-precision"),
+        (["--pipeline.model.views.num-samples", 0], "--pipeline.model.views.num-samples"),
+        (["--pipeline.model.views.grid-resolution", -1], "--pipeline.model.views.grid-resolution"),
     ):
         refused = ns_train(*few, *flags)
         assert refused.status == 1 and words in refused.errors and "Traceback" not in refused.errors

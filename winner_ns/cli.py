@@ -464,7 +464,7 @@ def _learnt_from_views(path: Path) -> bool:
 
     if path.suffix == ".safetensors":
         return False
-    return any("surface" in description for description in read_descriptions(path).values())
+    return any("surface" in description for description in read_descriptions(path)[0].values())
 
 
 def _export_surface(options: argparse.Namespace) -> Dict[str, Any]:

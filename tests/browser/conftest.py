@@ -60,12 +60,12 @@ class Programs:
         self.processes.append(process)
         return process, log
 
-    def train(self, data: Path, name: str, *flags: str) -> Path:
-        """A finished run of winner-siren."""
+    def train(self, data: Path, name: str, *flags: str, method: str = "winner-siren") -> Path:
+        """A finished run."""
         where = ["--output-dir", self.folder, "--experiment-name", name, "--timestamp", "run", "--vis", "tensorboard"]
-        process, log = self.start("ns-train", "winner-siren", "--data", data, *where, *SMALL, *flags)
+        process, log = self.start("ns-train", method, "--data", data, *where, *SMALL, *flags)
         assert process.wait() == 0, log.read_text()
-        return self.folder / name / "winner-siren" / "run"
+        return self.folder / name / method / "run"
 
     def view(self, program: str, *arguments: object, port: int) -> None:
         """Starts a viewer and waits until it listens."""
@@ -163,8 +163,8 @@ def _open_volume(programs: Programs, folder: Path, port: int) -> OpenViewer:
     return _open(programs, data, port, "--max-num-iterations", "200", *SMOOTH)
 
 
-def _open(programs: Programs, data: Path, port: int, *flags: str) -> OpenViewer:
-    run = programs.train(data, data.stem, *flags)
+def _open(programs: Programs, data: Path, port: int, *flags: str, method: str = "winner-siren") -> OpenViewer:
+    run = programs.train(data, data.stem, *flags, method=method)
     programs.view("ns-viewer", "--load-config", run / "config.yml", *VIEW, port, port=port)
     return OpenViewer(data, port, [run])
 
@@ -173,6 +173,13 @@ def _open_scene(programs: Programs, folder: Path, port: int) -> OpenViewer:
     data = write_bunny_scene(folder / "bunny", views=30, test_views=1, size=48)
     few = ["--pipeline.datamanager.batch-size", "512", "--pipeline.model.views.num-samples", "48"]
     return _open(programs, data, port, "--max-num-iterations", "500", *few)
+
+
+def _open_surface(programs: Programs, folder: Path, port: int) -> OpenViewer:
+    data = write_bunny_scene(folder / "surface", views=30, test_views=1, size=32)
+    few = ["--pipeline.datamanager.batch-size", "512", "--pipeline.model.num-samples", "16"]
+    few += ["--pipeline.model.num-samples-importance", "16"]
+    return _open(programs, data, port, "--max-num-iterations", "250", *few, method="winner-neus")
 
 
 def _open_training(programs: Programs, folder: Path, port: int) -> OpenViewer:
@@ -201,6 +208,7 @@ OPEN: Dict[str, Callable[[Programs, Path, int], OpenViewer]] = {
     "shape_viewer": _open_shape,
     "volume_viewer": _open_volume,
     "scene_viewer": _open_scene,
+    "surface_viewer": _open_surface,
     "training_viewer": _open_training,
     "comparison_viewer": _open_comparison,
 }
@@ -244,6 +252,7 @@ def _fixtures(name: str):
 image_viewer, audio_viewer, shape_viewer = map(_fixtures, ("image_viewer", "audio_viewer", "shape_viewer"))
 volume_viewer, training_viewer = map(_fixtures, ("volume_viewer", "training_viewer"))
 comparison_viewer, scene_viewer = map(_fixtures, ("comparison_viewer", "scene_viewer"))
+surface_viewer = _fixtures("surface_viewer")
 
 
 @pytest.fixture(scope="module")

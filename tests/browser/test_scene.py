@@ -14,11 +14,32 @@ from .viewer_page import find_browser
 find_browser()
 
 
-@pytest.fixture(scope="module")
-def page(open_page, scene_viewer):
-    page = open_page(scene_viewer, resolution=200)
+def without_cameras(page):
     page.press("Hide Train Cams")
     return page
+
+
+@pytest.fixture(scope="module")
+def page(open_page, scene_viewer):
+    return without_cameras(open_page(scene_viewer, resolution=200))
+
+
+@pytest.fixture(scope="module")
+def surface_page(open_page, surface_viewer):
+    return without_cameras(open_page(surface_viewer, resolution=150))
+
+
+def match_from_the_first_photograph(seen, scene):
+    """How well a picture's silhouette matches the true mesh, seen from where the first photograph was taken."""
+    height, width = seen.shape
+    mesh = trimesh.load(scene / "mesh.ply", process=False)
+    frame = json.loads((scene / "transforms_train.json").read_text())["frames"][0]
+    back = np.array(frame["transform_matrix"])[:3, 3]
+    view = back / np.linalg.norm(back), np.array([0.0, 0.0, 1.0])
+    return max(
+        overlap(seen, silhouette(mesh.vertices, mesh.faces, *view, distance, height, width))
+        for distance in np.arange(1.5, 5.0, 0.1)
+    )
 
 
 def test_opens_framed_upright_and_from_where_the_first_photograph_was_taken(page, scene_viewer):
@@ -28,15 +49,7 @@ def test_opens_framed_upright_and_from_where_the_first_photograph_was_taken(page
     box = box_of(seen)
     assert box.left > 0 and box.top > 0 and box.right < width and box.bottom < height
     assert max(box.width / width, box.height / height) > 0.4
-    mesh = trimesh.load(scene_viewer.data / "mesh.ply", process=False)
-    frame = json.loads((scene_viewer.data / "transforms_train.json").read_text())["frames"][0]
-    back = np.array(frame["transform_matrix"])[:3, 3]
-    view = back / np.linalg.norm(back), np.array([0.0, 0.0, 1.0])
-    matches = [
-        overlap(seen, silhouette(mesh.vertices, mesh.faces, *view, distance, height, width))
-        for distance in np.arange(1.5, 5.0, 0.1)
-    ]
-    assert max(matches) > 0.85
+    assert match_from_the_first_photograph(seen, scene_viewer.data) > 0.85
     assert coloured(picture).sum() > 0.1 * seen.sum()  # Its glaze.
 
 
@@ -57,3 +70,14 @@ def test_outputs_are_the_radiance_fields(page):
     # The colour map leads from blue over green to red.
     assert overlap(opacity[..., 0] > opacity[..., 2], body) > 0.85
     page.choose("Output type", "rgb")
+
+
+def test_a_surface_is_seen_like_any_scene_and_shows_its_normals(surface_page, surface_viewer):
+    picture = surface_page.settled()
+    body = inked(picture)
+    assert match_from_the_first_photograph(body, surface_viewer.data) > 0.8
+    assert {"rgb", "accumulation", "depth", "normals"} <= set(surface_page.outputs())
+    surface_page.choose("Output type", "normals")
+    normals = surface_page.settled()
+    # Facing everywhere that can be seen, while the glaze has one colour.
+    assert normals[body].std(axis=0).min() > 20

@@ -21,9 +21,11 @@ def describe_machine(where: Sequence[str]) -> Dict[str, str]:
     import torch
 
     facts = {"processor": _processor(), "cores": str(os.cpu_count()), "memory": _memory()}
+    facts["cells at a time"] = f"{len(where)}, one thread each"
     if where and where[0].startswith("cuda"):
-        facts["GPU"] = ", ".join(torch.cuda.get_device_name(device) for device in dict.fromkeys(where))
-    facts["cells at a time"] = f"{len(where)}, one {'GPU' if 'GPU' in facts else 'thread'} each"
+        gpus = list(dict.fromkeys(where))
+        facts["GPU"] = ", ".join(torch.cuda.get_device_name(device) for device in gpus)
+        facts["cells at a time"] = f"{len(where)} on {len(gpus)} GPU{'s' if len(gpus) > 1 else ''}"
     facts["system"] = f"{platform.system()} {platform.machine()}"
     facts["Python"] = platform.python_version()
     facts |= {name: importlib.metadata.version(name) for name in ("torch", "numpy", "nerfstudio")}

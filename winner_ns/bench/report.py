@@ -8,10 +8,9 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from winner_ns.bench.charts import Chart, colours, shown_fields
 from winner_ns.bench.preset import METRICS, Preset
-from winner_ns.bench.results import Record, best_field, names, shown_metrics, summarise
+from winner_ns.bench.results import Record, best_field, lower_is_better, names, shown_metrics, summarise
 from winner_ns.bench.tables import rows_of
 from winner_ns.bench.tiles import Tile, tiles_of
-from winner_ns.export.figures_table import LOWER_IS_BETTER
 from winner_ns.export.output import replacing
 from winner_ns.fields import family_class
 
@@ -63,7 +62,7 @@ def write_report(
         command=command,
         machine=machine,
         tables=[(METRICS[metric], *rows_of(records, metric)) for metric in shown_metrics(preset, records)],
-        findings=[finding for signal in signals if (finding := _finding(preset, records, signal))],
+        findings=[finding for signal in signals if (finding := finding_of(preset, records, signal))],
         fields=_fields(records, shown),
         charts=[chart for name, chart in charts.items() if not name.startswith("curves-")],
         curves={name.removeprefix("curves-"): chart for name, chart in charts.items() if name.startswith("curves-")},
@@ -81,16 +80,15 @@ def data_uri(content: bytes, media_type: str) -> str:
     return f"data:{media_type};base64,{base64.b64encode(content).decode()}"
 
 
-def _finding(preset: Preset, records: Sequence[Record], signal: str) -> Optional[str]:
+def finding_of(preset: Preset, records: Sequence[Record], signal: str) -> Optional[str]:
     """Which field is best on a signal, by how much, and how the best of the family winner stands."""
     metric = preset.metrics[0]
     best = best_field(records, signal, metric)
     if best is None:
         return None
     means = {field: found.mean for field in names(records, "field")
-             if (found := summarise(records, signal, field, metric))}  # fmt: skip
-    sign = 1 if metric in LOWER_IS_BETTER else -1
-    ranked = sorted(means, key=lambda field: sign * means[field])
+             if (found := summarise(records, signal, field, metric)) and found.complete}  # fmt: skip
+    ranked = sorted(means, key=means.__getitem__, reverse=not lower_is_better(metric))
     gap = abs(means[best] - means[ranked[1]])
     text = f"{signal}: {best} is best with {means[best]:.4g} ({METRICS[metric]}), {gap:.2g} ahead of {ranked[1]}"
     family = {record["field"]: record["family"] for record in records}

@@ -110,6 +110,10 @@ def names(records: Sequence[Record], key: str) -> List[str]:
     return list(dict.fromkeys(record[key] for record in records))
 
 
+def lower_is_better(metric: str) -> bool:
+    return metric in (*LOWER_IS_BETTER, "training_seconds")
+
+
 def best_field(records: Sequence[Record], signal: Optional[str], metric: str) -> Optional[str]:
     """The field with the best mean, among those of which all seeds have the figure; None where there is no choice."""
     if metric == "parameters":
@@ -118,8 +122,7 @@ def best_field(records: Sequence[Record], signal: Optional[str], metric: str) ->
     known = {field: summary.mean for field, summary in means.items() if summary is not None and summary.complete}
     if len(known) < 2:
         return None
-    lower = metric in (*LOWER_IS_BETTER, "training_seconds")
-    return min(known, key=lambda field: known[field] if lower else -known[field])
+    return (min if lower_is_better(metric) else max)(known, key=known.__getitem__)
 
 
 def shown_metrics(preset: Preset, records: Sequence[Record]) -> List[str]:

@@ -220,12 +220,12 @@ def main() -> None:
     asked = [list(budgets[0]), arguments.rays, arguments.seed]
     shown = [cell for cell in known if [cell["budget"], cell["rays"], cell["seed"]] == asked]
     print(write_picture(shown, arguments.output), "\n")
-    print("| method | budget | steps | seconds | parameters | test PSNR, dB |\n|---|---|---|---|---|---|")
+    print("| method | budget | seed | steps | seconds | parameters | test PSNR, dB |\n|---|---|---|---|---|---|---|")
     for cell in sorted(known, key=lambda cell: (cell["budget"][0], -cell["psnr"])):
         unit, amount = cell["budget"]
         print(
-            f"| {cell['method']} | {amount:g} {unit} | {cell['steps']} | {cell['seconds']:.0f} | {cell['parameters']} "
-            f"| {cell['psnr']:.2f} |"
+            f"| {cell['method']} | {amount:g} {unit} | {cell['seed']} | {cell['steps']} | {cell['seconds']:.0f} "
+            f"| {cell['parameters']} | {cell['psnr']:.2f} |"
         )
 
 

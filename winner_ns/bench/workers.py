@@ -52,10 +52,19 @@ def run_cells(cells: Sequence[Cell], folder: Path, where: Sequence[str]) -> Iter
                 cell = waiting.get_nowait()
             except queue.Empty:
                 break
-            if process is None or process.poll() is not None:
-                process = _start(folder, device)
-                processes.append(process)
-            answers.put(_ask(process, cell))
+            try:
+                if process is None:
+                    process = _start(folder, device)
+                    processes.append(process)
+                answer = _ask(process, cell)
+            except OSError as error:  # No more processes, or no memory for one.
+                answer = {"error": f"{_name(cell)}: no process to train it could be started ({error})"}
+            if "error" in answer and process is not None:
+                # After an error on a GPU a process may be able to do nothing more, or hold on to its memory.
+                process.kill()
+                process.wait()
+                process = None
+            answers.put(answer)
         if process is not None:
             process.stdin.close()
 
@@ -70,6 +79,10 @@ def run_cells(cells: Sequence[Cell], folder: Path, where: Sequence[str]) -> Iter
         for process in processes:
             process.kill()
             process.wait()
+
+
+def _name(cell: Cell) -> str:
+    return f"{cell.signal}, {cell.field}, seed {cell.seed}"
 
 
 def _start(folder: Path, device: str) -> subprocess.Popen:
@@ -96,4 +109,4 @@ def _ask(process: subprocess.Popen, cell: Cell) -> Dict[str, Any]:
         pass
     status = process.wait()
     reason = f"was ended by signal {-status} (out of memory?)" if status < 0 else f"ended with status {status}"
-    return {"error": f"{cell.signal}, {cell.field}, seed {cell.seed}: the process {reason}"}
+    return {"error": f"{_name(cell)}: the process {reason}"}

@@ -152,8 +152,8 @@ def run_figures(run: LoadedRun) -> Dict[str, Any]:
     return known
 
 
-def read_descriptions(path: Union[str, os.PathLike]) -> Dict[str, Dict[str, Any]]:
-    """The descriptions of a run's fields by name, as plain JSON, without building the fields.
+def read_descriptions(path: Union[str, os.PathLike]) -> Tuple[Dict[str, Dict[str, Any]], Optional[int]]:
+    """The descriptions of a run's fields by name, as plain JSON, without building the fields; the last step.
 
     Args:
         path: as for `load_run`, but no field file.
@@ -161,10 +161,29 @@ def read_descriptions(path: Union[str, os.PathLike]) -> Dict[str, Dict[str, Any]
     Raises:
         SignalError: as `load_runs`.
     """
+    described, step = _read_checkpoint(find_checkpoint(path))
+    return {name or description["network"]["family"]: description for name, (description, _) in described.items()}, step
+
+
+def find_checkpoint(path: Union[str, os.PathLike], step: Optional[int] = None) -> Path:
+    """The checkpoint that is meant by a run's folder, its config.yml, its folder of checkpoints or a checkpoint.
+
+    Args:
+        path: as for `load_run`, but no field file.
+        step: of the checkpoint; None: the last one.
+
+    Raises:
+        SignalError: there is none.
+    """
     if not Path(path).exists():
         raise SignalError(path, "no such run", _ADVICE)
-    described, _ = _read_checkpoint(_find_checkpoint(Path(path))[1])
-    return {name or description["network"]["family"]: description for name, (description, _) in described.items()}
+    found = _find_checkpoint(Path(path))[1]
+    if step is None:
+        return found
+    asked = found.with_name(f"step-{step:09d}.ckpt")
+    if not asked.is_file():
+        raise SignalError(asked, "no such checkpoint", f"the last one is {found.name}")
+    return asked
 
 
 def _find_checkpoint(path: Path) -> Tuple[Path, Path]:

@@ -12,7 +12,9 @@ import tyro
 from nerfstudio.cameras.cameras import Cameras, CameraType
 from nerfstudio.configs.dataparser_configs import AnnotatedDataParserUnion
 from nerfstudio.data.datamanagers.base_datamanager import DataManager, VanillaDataManagerConfig
+from nerfstudio.data.pixel_samplers import PixelSamplerConfig
 from nerfstudio.data.scene_box import SceneBox
+from nerfstudio.utils import comms
 from torch import Tensor
 from torch.nn import Parameter
 from torch.utils.data import Dataset
@@ -21,6 +23,7 @@ from winner_ns.errors import SignalError
 from winner_ns.fitting.target import GridTarget, Target, load_target
 from winner_ns.scenes.datamanager import ViewsDataManager
 from winner_ns.scenes.dataparser import SceneDataParserConfig
+from winner_ns.scenes.pixel_sampler import ViewsPixelSampler
 from winner_ns.signals import ReadOptions
 from winner_ns.signals.scene_folder import is_scene
 
@@ -57,6 +60,8 @@ class SignalDataManagerConfig(VanillaDataManagerConfig):
     shape_loss: Literal["distance", "occupancy", "eikonal"] = "distance"
     """What shapes are fitted by: the squashed signed distance, tanh(distance / 0.02); the sign of it alone; or the
     surface and its normals alone, with SIREN's eikonal loss (arXiv 2006.09661), which needs no distances."""
+    pixel_sampler: PixelSamplerConfig = field(default_factory=lambda: PixelSamplerConfig(_target=ViewsPixelSampler))
+    """How pixels of photographs are drawn."""
     seed: tyro.conf.Suppress[int] = 42
     """Set from --machine.seed."""
     description: tyro.conf.Suppress[Dict[str, Any]] = field(default_factory=dict)
@@ -134,7 +139,7 @@ class SignalDataManager(DataManager):
     ) -> None:
         self.config = config
         self.device = device
-        self.world_size, self.local_rank = world_size, local_rank
+        self.world_size = world_size
         self.test_mode = test_mode
         self.includes_time = False
         self.target: Optional[Target] = None
@@ -178,7 +183,8 @@ class SignalDataManager(DataManager):
 
     def next_train(self, step: int) -> Tuple[SampleBatch, SampleBatch]:
         batch_size = self.config.batch_size or 0
-        coordinates, values = self.need_target().batch(step, batch_size, self.local_rank, self.world_size)
+        # Among the processes of all machines.
+        coordinates, values = self.need_target().batch(step, batch_size, comms.get_rank(), self.world_size)
         batch = {"coordinates": coordinates.to(self.device), "values": values.to(self.device)}
         return batch, batch
 

@@ -9,7 +9,7 @@ from winner_ns.errors import SignalError
 from winner_ns.fields import build_field
 from winner_ns.fields.files import describe_field
 from winner_ns.fitting.settings import SETTINGS
-from winner_ns.fitting.target import Target, channels_of, dimensions_of, target_kind
+from winner_ns.fitting.target import ShapeTarget, Target, channels_of, dimensions_of, target_kind
 from winner_ns.spectrum import SineNetwork, TargetSpectrum
 from winner_ns.spectrum.target import NoiseReport, choose_noise
 from winner_ns.spectrum.verdict import bottleneck_warning, start_warning
@@ -32,7 +32,9 @@ def field_settings(
     given = {key: value for key, value in {"width": width, "depth": depth}.items() if value is not None}
     if family == "hash-grid":
         # The grid and its small network bring their own sizes; the finest cell and the tables follow the signal.
-        if target_kind(target) == "shape":
+        if isinstance(target, ShapeTarget):
+            if target.loss == "eikonal":
+                given["implementation"] = "torch"  # tiny-cuda-nn has no second derivatives.
             return {"max_resolution": 512, "log2_hashmap_size": 15, **given}
         table_bits = math.ceil(math.log2(len(target.signal))) - 4
         finest = max(max(target.signal.shape), 16)

@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Optional, Tuple, Type
 import torch
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
 from nerfstudio.pipelines.base_pipeline import VanillaPipeline, VanillaPipelineConfig
-from nerfstudio.utils import writer
+from nerfstudio.utils import comms, writer
 from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
@@ -137,7 +137,7 @@ class SignalPipeline(VanillaPipeline):
             TrainingCallback([TrainingCallbackLocation.AFTER_TRAIN_ITERATION], self._show_figures_at_times)
         )
         callbacks.append(TrainingCallback([TrainingCallbackLocation.AFTER_TRAIN], self._end_drawing))
-        if attributes.trainer is not None and attributes.trainer.local_rank == 0:
+        if attributes.trainer is not None and comms.is_main_process():
             self._watch = collapse_watch(self.datamanager.target, attributes.trainer.config.max_num_iterations)
         if self.config.write_results:
             callbacks += results_callbacks(attributes, self.finish)

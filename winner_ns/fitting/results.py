@@ -8,6 +8,7 @@ from time import time
 from typing import Any, Callable, List
 
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
+from nerfstudio.utils import comms
 from nerfstudio.utils.rich_utils import CONSOLE
 from rich.markup import escape
 
@@ -33,7 +34,7 @@ def results_callbacks(
     """What calls `finish` with the run's folder, the last step and the seconds of training when training ends, in the
     first of several processes; nothing outside of a training."""
     trainer, started = attributes.trainer, time()
-    if trainer is None or trainer.local_rank != 0:
+    if trainer is None or not comms.is_main_process():
         return []
 
     def at_the_end(step: int) -> None:

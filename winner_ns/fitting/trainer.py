@@ -7,7 +7,6 @@ import os
 import shutil
 from dataclasses import dataclass, field
 from itertools import product
-from pathlib import Path
 from typing import Any, Dict, List, Literal, Optional, Tuple, Type
 
 import numpy as np
@@ -16,11 +15,12 @@ from nerfstudio.configs.base_config import LoggingConfig, MachineConfig
 from nerfstudio.engine.optimizers import AdamOptimizerConfig
 from nerfstudio.engine.schedulers import Scheduler, SchedulerConfig
 from nerfstudio.engine.trainer import Trainer, TrainerConfig
+from nerfstudio.utils import comms
 from nerfstudio.utils.rich_utils import CONSOLE
 from torch.optim import Optimizer, lr_scheduler
 
 from winner_ns.errors import SignalError, one_line_errors
-from winner_ns.export.run import read_descriptions
+from winner_ns.export.run import find_checkpoint, read_descriptions
 from winner_ns.fields.denormals import flushed_denormals
 from winner_ns.fitting.datamanager import SignalDataManagerConfig
 from winner_ns.fitting.description import describe_run, field_settings, noise_report, report_lines
@@ -28,7 +28,7 @@ from winner_ns.fitting.model import SignalModelConfig
 from winner_ns.fitting.pipeline import SignalPipelineConfig
 from winner_ns.fitting.settings import COLOR_RATE, SETTINGS, learning_rate
 from winner_ns.fitting.target import Target, target_kind
-from winner_ns.fitting.views import describe_radiance, describe_surface, settle_dataparser
+from winner_ns.fitting.views import absolute, describe_radiance, describe_surface, settle_dataparser
 from winner_ns.scenes.description import report_lines as scene_lines
 from winner_ns.scenes.metrics import need_lpips_weights
 from winner_ns.scenes.surface_model import WinnerNeuSModelConfig
@@ -125,11 +125,12 @@ class SignalTrainerConfig(TrainerConfig):
 
         Here bad input ends the program before a folder is made.
         """
+        into_its_own = self.load_dir is not None
         with one_line_errors():
             self.settle()
         super().set_timestamp()
         base, number = self.timestamp, 1
-        while self.load_dir is None and self.get_base_dir().exists():
+        while not into_its_own and self.get_base_dir().exists():
             number += 1
             self.timestamp = f"{base}-{number}"
 
@@ -142,13 +143,13 @@ class SignalTrainerConfig(TrainerConfig):
         if self.data is not None:
             self.pipeline.datamanager.data = self.data
         data = self.pipeline.datamanager
+        if not _device_present(self.machine.device_type):
+            self.machine.device_type = best_device()
         self._check_numbers()
         self._check_model()
         data.seed = self.machine.seed
         if data.data is not None:
-            data.data = Path(data.data).expanduser().resolve()
-        if not _device_present(self.machine.device_type):
-            self.machine.device_type = best_device()
+            data.data = absolute(data.data)
         views = data.is_posed_views
         self._lines = self._settle_views() if views else self._settle_signal()
         groups = [group for name, group in self.optimizers.items() if name not in ("color", "camera_opt")]
@@ -157,6 +158,7 @@ class SignalTrainerConfig(TrainerConfig):
         self._lines.append(
             f"training  {self.max_num_iterations} steps of {what}, Adam at {rates}, on {self.machine.device_type}"
         )
+        self._settle_resume()
 
     def _settle_signal(self) -> List[str]:
         target = self.pipeline.datamanager.load()
@@ -190,6 +192,12 @@ class SignalTrainerConfig(TrainerConfig):
             )
         data.batch_size = rays if data.batch_size is None else data.batch_size
         _check_least("--pipeline.datamanager.batch-size", data.batch_size, 1)
+        if surface:
+            sampling, prefix, counts = model, "", ("num_samples", "num_samples_importance", "num_up_sample_steps")
+        else:
+            sampling, prefix, counts = model.views, "views.", ("num_samples", "grid_resolution")
+        for name in counts:
+            _check_least(f"--pipeline.model.{prefix}{name.replace('_', '-')}", getattr(sampling, name), 1)
         self._settle_counts(kind)
         data.train_num_rays_per_batch = data.batch_size
         if self.experiment_name is None:
@@ -208,6 +216,40 @@ class SignalTrainerConfig(TrainerConfig):
         settle_optimizer(self.optimizers["field"], data.description, report, self.max_num_iterations)
         return report_lines(data.description, report, target.warnings, target.spectrum)
 
+    def _settle_resume(self) -> None:
+        """Finds the checkpoint to go on from.
+
+        Raises:
+            SignalError: there is none, it is of another field or another signal, or nothing is left to do.
+        """
+        source = self.load_checkpoint or self.load_dir
+        if source is None:
+            return
+        checkpoint = find_checkpoint(source, None if self.load_checkpoint else self.load_step)
+        # By its name, as nerfstudio takes any file in a folder for a checkpoint; and its commands would look for
+        # load_step in the new run.
+        self.load_checkpoint, self.load_dir, self.load_step = checkpoint, None, None
+        before, step = read_descriptions(checkpoint)
+        now = json.loads(json.dumps(self.descriptions()))
+        if set(before) != set(now):
+            held, asked = ", ".join(before), ", ".join(now)
+            raise SignalError(
+                checkpoint, f"the checkpoint's network is {held}, what was asked for is {asked}", _FIRST_FLAGS
+            )
+        for name, what in product(now, ("network", "signal", "target", "holdout", "order", "surface", "views")):
+            if before[name].get(what) != now[name].get(what):
+                raise SignalError(
+                    checkpoint,
+                    f"the checkpoint's {what} is {before[name].get(what)}, what was asked for is {now[name].get(what)}",
+                    _FIRST_FLAGS,
+                )
+        if step is not None and step + 1 >= self.max_num_iterations:
+            raise SignalError(
+                checkpoint,
+                f"has been trained for {step + 1} steps, the whole run of {self.max_num_iterations}",
+                "give a larger --max-num-iterations to go on",
+            )
+
     def descriptions(self) -> Dict[str, Dict[str, Any]]:
         """The settled description of each field that is trained, by the field's name."""
         description = self.pipeline.datamanager.description
@@ -218,10 +260,13 @@ class SignalTrainerConfig(TrainerConfig):
         data = self.pipeline.datamanager
         _check_least("--max-num-iterations", self.max_num_iterations, 1)
         _check_least("--machine.seed", self.machine.seed, 0)
-        present = torch.cuda.device_count()  # nerfstudio's processes want one each.
+        # nerfstudio's processes want one each.
+        present = torch.cuda.device_count() if self.machine.device_type == "cuda" else 0
         if self.machine.num_devices > max(present, 1):
             problem = f"is {self.machine.num_devices}, and there are {present} CUDA devices"
             raise SignalError("--machine.num-devices", problem, "leave it out")
+        if self.mixed_precision:
+            raise SignalError("--mixed-precision", "is too coarse for a sine field's coordinates", "leave it out")
         _check_least("--pipeline.datamanager.batch-size", data.batch_size, 0)
         _check_least("--pipeline.datamanager.shape-samples", data.shape_samples, 1000)
 
@@ -305,33 +350,7 @@ class SignalTrainer(Trainer):
 
     def setup(self, test_mode: Literal["test", "val", "inference"] = "val") -> None:
         with one_line_errors():
-            self._check_checkpoint()
             super().setup(test_mode)
-            if self._start_step >= self.config.max_num_iterations:
-                raise SignalError(
-                    str(self.config.load_dir or self.config.load_checkpoint),
-                    f"has been trained for {self._start_step} steps, the whole run of {self.config.max_num_iterations}",
-                    "give a larger --max-num-iterations to go on",
-                )
-
-    def _check_checkpoint(self) -> None:
-        """Refuses to go on from a checkpoint of another field or another signal."""
-        source = self.config.load_checkpoint or self.config.load_dir
-        if source is None:
-            return
-        before, now = read_descriptions(source), json.loads(json.dumps(self.config.descriptions()))
-        if set(before) != set(now):
-            held, asked = ", ".join(before), ", ".join(now)
-            raise SignalError(
-                str(source), f"the checkpoint's network is {held}, what was asked for is {asked}", _FIRST_FLAGS
-            )
-        for name, what in product(now, ("network", "signal", "target", "holdout", "order", "surface", "views")):
-            if before[name].get(what) != now[name].get(what):
-                raise SignalError(
-                    str(source),
-                    f"the checkpoint's {what} is {before[name].get(what)}, what was asked for is {now[name].get(what)}",
-                    _FIRST_FLAGS,
-                )
 
     def train(self) -> None:
         # nerfstudio counts max_num_iterations from the resumed step on; here it is the whole run.
@@ -342,6 +361,8 @@ class SignalTrainer(Trainer):
 
     def save_checkpoint(self, step: int) -> None:
         """Saves beside the folder of checkpoints and moves the file in when it is complete."""
+        if not comms.is_main_process():
+            return
         folder, partial = self.checkpoint_dir, self.base_dir / ".unfinished-checkpoint"
         self.checkpoint_dir = partial
         try:

@@ -6,7 +6,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
-import torch
 from nerfstudio.data.dataparsers.blender_dataparser import BlenderDataParserConfig
 from nerfstudio.data.datasets.base_dataset import InputDataset
 
@@ -34,6 +33,12 @@ from winner_ns.signals import ReadOptions
 from winner_ns.spectrum.target import NoiseReport
 
 
+def absolute(path: Path) -> Path:
+    """The whole path of what is there. Other names are left alone: nuscenes' data parser takes that of a scene."""
+    path = Path(path).expanduser()
+    return path.resolve() if path.exists() else path
+
+
 def settle_dataparser(data: SignalDataManagerConfig) -> List[str]:
     """Chooses the data parser, unless one is named; returns what a user should know.
 
@@ -52,7 +57,7 @@ def settle_dataparser(data: SignalDataManagerConfig) -> List[str]:
         given = {each.name: getattr(data.dataparser, each.name) for each in fields(data.dataparser)}
         data.dataparser = BlenderSceneConfig(**{**given, "alpha_color": None, "_target": BlenderScene})
     if not isinstance(data.dataparser, SceneDataParserConfig):
-        data.data = Path(data.data or data.dataparser.data).expanduser().resolve()
+        data.data = absolute(data.data or data.dataparser.data)
         data.dataparser.data = data.data
         return []
     if data.data is None:
@@ -149,14 +154,6 @@ def _describe(
     values: int,
     surface: bool = False,
 ) -> Tuple[Dict[str, Any], Optional[NoiseReport]]:
-    sizes = torch.cat([dataset.cameras.width, dataset.cameras.height], dim=-1)
-    if data.train_num_rays_per_batch % 2 and bool((sizes != sizes[0]).any()):
-        # Otherwise nerfstudio's sampler ends in an assertion.
-        raise SignalError(
-            "--pipeline.datamanager.batch-size",
-            f"{data.train_num_rays_per_batch} is odd, and photographs differ in size",
-            "give an even number of rays",
-        )
     made_of, defaults = model.field, SETTINGS["surface" if surface else "views"]
     settings: Dict[str, Any] = {"width": made_of.width or defaults.width, "depth": made_of.depth or defaults.depth}
     report = None
@@ -169,6 +166,8 @@ def _describe(
     elif made_of.family == "hash-grid":
         settings = {key: value for key, value in settings.items() if getattr(made_of, key) is not None}
         settings = {"max_resolution": 1024, "log2_hashmap_size": 17, **settings}
+        if surface:
+            settings["implementation"] = "torch"  # tiny-cuda-nn has no second derivatives, which normals are learnt by.
     settings.update(made_of.options)
     order = {"seed": data.seed, "batch_size": data.batch_size}
     return describe_run(data.data, scene, made_of.family, settings, values, report, order), report

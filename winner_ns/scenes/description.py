@@ -5,12 +5,14 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 
 import torch
+from jaxtyping import Float
 from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
 from nerfstudio.data.datasets.base_dataset import InputDataset
 from nerfstudio.data.scene_box import SceneBox
+from torch import Tensor
 
 from winner_ns.errors import SignalError
 from winner_ns.fields import build_field
@@ -39,13 +41,29 @@ def read_views(datamanager: Any) -> Tuple[DataparserOutputs, InputDataset]:
         dataset = InputDataset(outputs, datamanager.camera_res_scale_factor)
         if len(dataset) == 0:
             raise ValueError("there are no training views")
-        missing = [name for name in outputs.image_filenames if not name.is_file()]
+        missing = [name for name in outputs.image_filenames if not Path(name).is_file()]
         if missing:
             raise ValueError(f"{missing[0]} and {len(missing) - 1} other images are missing")
+        sizes = view_sizes(outputs)
         for split in ("val", "test"):
-            if not config.setup().get_dataparser_outputs(split=split).image_filenames:
+            others = config.setup().get_dataparser_outputs(split=split)
+            if not others.image_filenames:
                 raise ValueError(f"no {split} views are left; withhold some from training, as by train-split-fraction")
+            sizes |= view_sizes(others)
+    if len(sizes) > 1 and datamanager.train_num_rays_per_batch % 2:
+        # Otherwise nerfstudio's sampler ends in an assertion.
+        raise SignalError(
+            "--pipeline.datamanager.batch-size",
+            f"{datamanager.train_num_rays_per_batch} is odd, and photographs differ in size",
+            "give an even number of rays",
+        )
     return outputs, dataset
+
+
+def view_sizes(outputs: DataparserOutputs) -> Set[Tuple[int, int]]:
+    """Widths and heights that photographs have."""
+    cameras = outputs.cameras
+    return set(zip(cameras.width.flatten().tolist(), cameras.height.flatten().tolist()))
 
 
 @contextmanager
@@ -55,7 +73,7 @@ def scene_errors(data: Path) -> Iterator[None]:
         yield
     except SignalError:
         raise
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, AssertionError) as error:
+    except Exception as error:  # Any type: cut files of COLMAP's, say, end in struct.error.
         text = str(error) or type(error).__name__
         raise SignalError(data, f"cannot be read as posed photographs ({text})", "see docs/views.md") from error
 
@@ -83,7 +101,7 @@ def describe_scene(
         "background_color": background_color or ("white" if has_alpha else "last_sample"),
         "box": box.tolist(),
         "focus": (scene_focus(cameras, box.mean(dim=0)) if hull is None else box.mean(dim=0)).tolist(),
-        "dataparser_transform": outputs.dataparser_transform[:3].tolist(),
+        "dataparser_transform": dataparser_transform(outputs)[:3].tolist(),
         "dataparser_scale": float(outputs.dataparser_scale),
         "camera": {
             **{name: float(getattr(cameras, name)[0]) for name in ("fx", "fy", "cx", "cy")},
@@ -91,6 +109,12 @@ def describe_scene(
         },
         "camera_to_world": cameras.camera_to_worlds[0].tolist(),
     }
+
+
+def dataparser_transform(outputs: DataparserOutputs) -> Float[Tensor, "rows 4"]:
+    """From the frame of the data's files to the parser's, before its scale; sdfstudio's parser keeps it elsewhere."""
+    transform = outputs.metadata.get("transform")
+    return outputs.dataparser_transform if transform is None else transform
 
 
 def shows_cutouts(dataset: InputDataset) -> bool:
