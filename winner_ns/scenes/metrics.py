@@ -65,21 +65,25 @@ def figures_and_pictures(
     }
 
 
-def need_lpips_weights() -> None:
-    """Raises SignalError where the weights of LPIPS are not on this machine."""
+def need_lpips_weights() -> Path:
+    """The weights of LPIPS; raises SignalError where they are not on this machine."""
     weights = Path(torch.hub.get_dir()) / "checkpoints" / LPIPS_WEIGHTS
     if not weights.is_file():
         raise SignalError(weights, "is not there, and LPIPS needs it", "put it there, or do without the flag lpips")
+    return weights
 
 
-@lru_cache(maxsize=1)
 def perceptual_distance() -> Callable[[Tensor, Tensor], float]:
     """LPIPS (Zhang et al. 2018, AlexNet) of two [h, w, 3] views, if its weights are on this machine.
 
     Raises:
         SignalError: they are not; they would have to be downloaded.
     """
-    need_lpips_weights()
+    return _perceptual_distance(need_lpips_weights())
+
+
+@lru_cache(maxsize=1)
+def _perceptual_distance(weights: Path) -> Callable[[Tensor, Tensor], float]:
     from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
 
     network = LearnedPerceptualImagePatchSimilarity(net_type="alex", normalize=True).eval()
