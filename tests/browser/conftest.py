@@ -216,7 +216,7 @@ OPEN: Dict[str, Callable[[Programs, Path, int], OpenViewer]] = {
 
 @pytest.fixture(scope="session")
 def viewers(request, tmp_path_factory) -> "Dict[str, Future[OpenViewer]]":
-    """The viewers that the tests of this session need, opened at the same time as the first ones are looked at."""
+    """The viewers that the chosen tests need, opened at the same time as the first ones are looked at."""
     folder = tmp_path_factory.mktemp("browser")
     programs, pool = Programs(folder), ThreadPoolExecutor(2)
     needed = dict.fromkeys(name for item in request.session.items for name in getattr(item, "fixturenames", ()))

@@ -263,10 +263,10 @@ class SignalTrainerConfig(TrainerConfig):
         # nerfstudio's processes want one each.
         present = torch.cuda.device_count() if self.machine.device_type == "cuda" else 0
         if self.machine.num_devices > max(present, 1):
-            problem = f"is {self.machine.num_devices}, and there are {present} CUDA devices"
+            problem = f"is {self.machine.num_devices}, and there are {present} CUDA devices to train on"
             raise SignalError("--machine.num-devices", problem, "leave it out")
         if self.mixed_precision:
-            raise SignalError("--mixed-precision", "is too coarse for a sine field's coordinates", "leave it out")
+            raise SignalError("--mixed-precision", "half precision is too coarse for coordinates", "leave it out")
         _check_least("--pipeline.datamanager.batch-size", data.batch_size, 0)
         _check_least("--pipeline.datamanager.shape-samples", data.shape_samples, 1000)
 
