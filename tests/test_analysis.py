@@ -211,6 +211,33 @@ def test_the_kernel_is_the_gradients_inner_products(family: str, monkeypatch: py
     assert torch.allclose(measured, expected, rtol=1e-4, atol=float(1e-4 * expected.abs().max()))
 
 
+def test_networks_that_torch_func_cannot_go_through_have_the_same_kernel() -> None:
+    """As tiny-cuda-nn's, which are autograd functions of the older kind."""
+
+    class Sine(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, z):
+            ctx.save_for_backward(z)
+            return z.sin()
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient * ctx.saved_tensors[0].cos()
+
+    class Activation(torch.nn.Module):
+        def forward(self, z):
+            return Sine.apply(z)
+
+    class SineOfTorch(torch.nn.Module):
+        def forward(self, z):
+            return z.sin()
+
+    first, last = torch.nn.Linear(2, 9), torch.nn.Linear(9, 3)
+    x = torch.rand(30, 2, generator=generator()) * 2 - 1
+    one_by_one = tangent_kernel(torch.nn.Sequential(first, Activation(), last), x)
+    torch.testing.assert_close(one_by_one, tangent_kernel(torch.nn.Sequential(first, SineOfTorch(), last), x))
+
+
 def test_eigenvectors_spectra_are_at_their_frequencies() -> None:
     index = np.arange(64)
     waves = np.stack([np.cos(2 * np.pi * k * index / 64) for k in (0, 5, 20)], axis=1)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
-from typing import Dict, Iterator, List, Sequence, Tuple
+from typing import Callable, Dict, Iterator, List, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -156,19 +156,41 @@ def _gradients(network: nn.Module, names: List[str], x: Float[Tensor, "n d"]) ->
     def output(values: Dict[str, Tensor], point: Tensor) -> Tensor:
         return functional_call(network, values, (point[None],))[0, 0]
 
+    def batched(points: Tensor) -> Dict[str, Tensor]:
+        with warnings.catch_warnings():
+            # A hash grid's remainder has no batched form: it is computed point by point, and said so.
+            warnings.filterwarnings("ignore", "There is a performance drop")
+            return vmap(grad(output), (None, 0))(values, points)
+
+    def one_by_one(points: Tensor) -> Dict[str, Tensor]:
+        leaves = {name: value.clone().requires_grad_(True) for name, value in values.items()}
+        with torch.enable_grad():
+            rows = [torch.autograd.grad(output(leaves, point), list(leaves.values())) for point in points]
+        return {name: torch.stack(column) for name, column in zip(leaves, zip(*rows))}
+
     used = _used(network, values, x)
     size = sum(value.numel() for value in values.values())
     at_once = max(GRADIENTS_AT_ONCE // size, 1)
+    of_points = batched if _has_batched_gradients(batched, x) else one_by_one
     for columns in used.split(max(GRADIENTS_KEPT // len(x), 1)):
         block = torch.empty((len(x), len(columns)), device=x.device)
         for start in range(0, len(x), at_once):
-            with warnings.catch_warnings():
-                # A hash grid's remainder has no batched form: it is computed point by point, and said so.
-                warnings.filterwarnings("ignore", "There is a performance drop")
-                rows = vmap(grad(output), (None, 0))(values, x[start : start + at_once])
+            rows = of_points(x[start : start + at_once])
             flat = torch.cat([rows[name].flatten(1) for name in names], dim=1)
             block[start : start + at_once] = flat if len(columns) == size else flat[:, columns]
         yield block
+
+
+def _has_batched_gradients(batched: Callable[[Tensor], Dict[str, Tensor]], x: Float[Tensor, "n d"]) -> bool:
+    """Whether torch.func can go through the network: not through an autograd function of the older kind, as
+    tiny-cuda-nn's."""
+    try:
+        batched(x[:1])
+    except RuntimeError as error:
+        if "setup_context" not in str(error):
+            raise
+        return False
+    return True
 
 
 def _used(network: nn.Module, values: Dict[str, Tensor], x: Float[Tensor, "n d"]) -> Int[Tensor, " used"]:

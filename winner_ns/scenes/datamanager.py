@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import random
-from typing import TYPE_CHECKING, Any, Dict, Literal, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, Literal, Optional, Union
 
-import numpy as np
 import torch
 from nerfstudio.cameras.cameras import Cameras
-from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManager, variable_res_collate
 from nerfstudio.data.datasets.base_dataset import InputDataset
 from nerfstudio.data.scene_box import SceneBox
-from nerfstudio.utils import comms
 from torch.utils.data import Dataset
 
 from winner_ns.errors import SignalError, one_line_errors
@@ -93,14 +89,6 @@ class ViewsDataManager(VanillaDataManager[InputDataset]):
         if dataset.cameras.is_jagged:
             self.config.collate_fn = variable_res_collate
         return dataset
-
-    def next_train(self, step: int) -> Tuple[RayBundle, Dict[str, Any]]:
-        """A step's rays, and all else that it draws, depend on the seed and the step alone, so that a resumed run sees
-        what the whole run would have seen."""
-        words = np.random.SeedSequence((self.config.seed, step, comms.get_rank())).generate_state(1)
-        random.seed(int(words[0]))
-        torch.manual_seed(int(words[0]))
-        return super().next_train(step)
 
     def _without_views(self, outputs: LostOutputs) -> None:
         torch.nn.Module.__init__(self)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+import random
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes
 from nerfstudio.pipelines.base_pipeline import VanillaPipeline
-from nerfstudio.utils import writer
+from nerfstudio.utils import comms, writer
 from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
@@ -40,6 +42,14 @@ class ViewsPipeline(VanillaPipeline):
     def panel(self) -> ScenePanel:
         """The viewer's panel: nerfstudio looks for such elements in a pipeline's attributes."""
         return self.model.panel
+
+    def get_train_loss_dict(self, step: int) -> Tuple[Any, Dict[str, Tensor], Dict[str, Tensor]]:
+        """A step's rays, and all else that it draws, depend on the seed and the step alone, so that a resumed run sees
+        what the whole run would have seen. (Not in the data manager: `ns-export` asks that for step 0 many times.)"""
+        words = np.random.SeedSequence((self.datamanager.config.seed, step, comms.get_rank())).generate_state(1)
+        random.seed(int(words[0]))
+        torch.manual_seed(int(words[0]))
+        return super().get_train_loss_dict(step)
 
     def get_average_eval_image_metrics(
         self, step: Optional[int] = None, output_path: Optional[Path] = None, get_std: bool = False
