@@ -22,8 +22,10 @@ import soundfile
 import torch
 import yaml
 from PIL import Image
+from safetensors.torch import load_file
 
 import winner_ns
+from winner_ns.bench import unfinished
 from winner_ns.bench.cells import cells_of
 from winner_ns.bench.departures import chosen_by_loss, noise_on_layers, scales_of_another_kind
 from winner_ns.bench.inputs import INPUTS, Input, prepare_inputs
@@ -67,12 +69,12 @@ def write_preset(folder, **changes):
     return folder / "tiny.yaml"
 
 
-def run_alone(folder, field=None, **changes):
+def run_alone(folder, field=None, tell=lambda progress: None, **changes):
     """The record of one cell, trained in this process."""
     preset = load_preset(str(write_preset(folder, **changes)))
     cells = cells_of(preset, prepare_inputs(preset, folder / "out" / "inputs"))
     (cell,) = [each for each in cells if each.seed == 0 and each.field == (field or each.field)]
-    return run_cell(cell, folder / "out")
+    return run_cell(cell, folder / "out", tell=tell)
 
 
 @pytest.fixture(scope="module")
@@ -288,6 +290,44 @@ def test_a_killed_benchmark_goes_on_without_loss_or_doubles(tmp_path):
     assert sorted((r["field"], r["seed"]) for r in records) == [
         (field, seed) for field in ("noisy-start", "siren") for seed in range(4)
     ]
+
+
+@pytest.mark.parametrize("field", ["siren", "by-loss", "hash-grid"])
+def test_a_cell_that_was_interrupted_goes_on_to_the_same_field(field, tmp_path, monkeypatch):
+    monkeypatch.setattr(unfinished, "BETWEEN", 0.0)
+    monkeypatch.setattr(unfinished, "SHARE", math.inf)
+    preset = {
+        "fields": {"siren": "siren", "by-loss": "siren", "hash-grid": "hash-grid"},
+        "departures": {"by-loss": {"sampling": "by-loss"}},
+    }
+    heard = []
+
+    def tell(progress):
+        heard.append(progress["step"])
+        if heard == list(range(1, 8)):
+            raise KeyboardInterrupt
+
+    whole = run_alone(tmp_path / "whole", field, **preset)
+    with pytest.raises(KeyboardInterrupt):
+        run_alone(tmp_path / "parts", field, tell, **preset)
+    resumed = run_alone(tmp_path / "parts", field, tell, **preset)
+    assert heard == list(range(1, 21))
+    assert resumed["curve"]["steps"] == whole["curve"]["steps"] and resumed["curve"]["psnr"] == whole["curve"]["psnr"]
+    one, two = (
+        load_file(tmp_path / part / "out" / whole["folder"] / "field.safetensors") for part in ("whole", "parts")
+    )
+    assert one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_what_is_left_of_an_unfinished_cell_is_made_good(tmp_path):
+    """A damaged state is trained anew; a finished cell leaves none."""
+    preset = load_preset(str(write_preset(tmp_path, seeds=1)))
+    cells = cells_of(preset, prepare_inputs(preset, tmp_path / "out" / "inputs"))
+    for cell in cells:
+        (tmp_path / "out" / cell.folder).mkdir(parents=True)
+        (tmp_path / "out" / cell.folder / unfinished.FILE).write_bytes(b"half a")
+    assert len(run_bench(preset, tmp_path / "out", "winner-ns bench tiny", workers=1)) == len(cells)
+    assert not list((tmp_path / "out").rglob(unfinished.FILE))
 
 
 def _alive(process):

@@ -14,6 +14,7 @@ from winner_ns.bench.preset import Preset
 from winner_ns.bench.report import write_report
 from winner_ns.bench.results import Record, ResultsFile
 from winner_ns.bench.tables import write_csv, write_markdown
+from winner_ns.bench.unfinished import FILE
 from winner_ns.bench.workers import devices, run_cells
 from winner_ns.errors import SignalError
 
@@ -80,18 +81,33 @@ def _train(
     errors: List[str] = []
     left = {cell.key: cell for cell in cells}
     done: List[Record] = []
-    for number, answer in enumerate(run_cells(cells, folder, where), 1):
+    running: Dict[str, Record] = {}
+    for answer in run_cells(cells, folder, where):
+        if "progress" in answer:
+            running[answer["progress"]["key"]] = answer["progress"]
+            tell(_progress_line(answer["progress"]))
+            continue
+        number = len(done) + len(errors) + 1
         if "error" in answer:
             errors.append(answer["error"])
             tell(f"{number:4d}/{len(cells)}  FAILED {answer['error']}")
             continue
         record = {**answer["record"], "machine": machine}
         results.append(record)
+        (folder / record["folder"] / FILE).unlink(missing_ok=True)
         done.append(record)
         left.pop(record["key"])
-        remaining = _seconds_left(list(left.values()), done, len(where))
+        running.pop(record["key"], None)
+        remaining = _seconds_left(list(left.values()), done, running, len(where))
         tell(f"{number:4d}/{len(cells)}  {_line(record)}; about {_duration(remaining)} left")
     return errors
+
+
+def _progress_line(progress: Record) -> str:
+    step, steps = progress["step"], progress["steps"]
+    remaining = _duration(progress["seconds"] * (steps / step - 1.0))
+    what = f"{progress['signal']}, {progress['field']}, seed {progress['seed']}"
+    return f"           {what}: step {step:,} of {steps:,}, about {remaining} left of it"
 
 
 def _line(record: Record) -> str:
@@ -101,16 +117,19 @@ def _line(record: Record) -> str:
     return f"{record['signal']}, {record['field']}, seed {record['seed']}: {_duration(record['seconds'])}{shown}"
 
 
-def _seconds_left(left: Sequence[Cell], done: Sequence[Record], workers: int) -> float:
-    """What is left takes as long as the same field did on the same signal, or on others, or as the mean cell."""
+def _seconds_left(left: Sequence[Cell], done: Sequence[Record], running: Dict[str, Record], workers: int) -> float:
+    """What is left takes as long as the same field did on the same signal, or on others, or as the mean cell; of cells
+    that run, what they have done is taken off."""
 
     def mean(records: List[Record]) -> Optional[float]:
         return sum(record["seconds"] for record in records) / len(records) if records else None
 
+    known = [*done, *({**each, "seconds": each["seconds"] * each["steps"] / each["step"]} for each in running.values())]
     total = 0.0
     for cell in left:
-        same = [record for record in done if record["field"] == cell.field]
-        total += mean([r for r in same if r["signal"] == cell.signal]) or mean(same) or mean(list(done)) or 0.0
+        same = [record for record in known if record["field"] == cell.field]
+        whole = mean([r for r in same if r["signal"] == cell.signal]) or mean(same) or mean(known) or 0.0
+        total += max(whole - running.get(cell.key, {"seconds": 0.0})["seconds"], 0.0)
     return total / max(min(workers, len(left)), 1)
 
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from winner_ns.bench.cells import Cell
 from winner_ns.bench.departures import LossSampler, noise_on_layers, scales_of_another_kind
+from winner_ns.bench.unfinished import Curve, UnfinishedCell
 from winner_ns.errors import SignalError
 from winner_ns.export.field import export_field
 from winner_ns.fields import build_field, mean_squared_error, winner_init
@@ -40,13 +41,16 @@ SHAPE_SAMPLES = 2**19
 
 
 @flushed_denormals()
-def run_cell(cell: Cell, folder: Path, device: str = "cpu") -> Dict[str, Any]:
-    """Trains a cell, writes its files and returns its record.
+def run_cell(
+    cell: Cell, folder: Path, device: str = "cpu", tell: Callable[[Dict[str, Any]], None] = lambda progress: None
+) -> Dict[str, Any]:
+    """Trains a cell, from where an interrupted program left it, writes its files and returns its record.
 
     Args:
         cell: what is trained.
         folder: the benchmark's; the cell's own files go to `cell.folder` below it.
         device: where.
+        tell: as for `UnfinishedCell`.
 
     Returns:
         Plain JSON: key, signal, kind, size (in words), field, family, seed; figures (of METRICS), steps, learning_rate,
@@ -70,7 +74,8 @@ def run_cell(cell: Cell, folder: Path, device: str = "cpu") -> Dict[str, Any]:
     rate = cell.learning_rate or learning_rate(cell.kind, cell.family, report)
 
     start = time.monotonic()
-    curve = train(cell, network, target, rate, device, lambda: quick_figures(loaded, clean, CURVE_SAMPLES))
+    state = UnfinishedCell(folder, cell, tell)
+    curve = train(cell, network, target, rate, device, lambda: quick_figures(loaded, clean, CURVE_SAMPLES), state)
     network.requires_grad_(False)
     if isinstance(target, ShapeTarget):
         target.close()
@@ -98,7 +103,7 @@ def run_cell(cell: Cell, folder: Path, device: str = "cpu") -> Dict[str, Any]:
         "figures": figures,
         "curve": curve,
         "folder": cell.folder,
-        "seconds": time.monotonic() - start,
+        "seconds": state.earlier + time.monotonic() - start,
     }
     return _finite(record)
 
@@ -115,14 +120,20 @@ def size_of(target: Target) -> str:
 
 
 def train(
-    cell: Cell, network: nn.Module, target: Target, rate: float, device: str, measure: Callable[[], Dict[str, float]]
-) -> Dict[str, List[float]]:
+    cell: Cell,
+    network: nn.Module,
+    target: Target,
+    rate: float,
+    device: str,
+    measure: Callable[[], Dict[str, float]],
+    state: UnfinishedCell,
+) -> Curve:
     """Adam steps with the cell's schedule; returns the curve: steps, seconds of training, and what is measured."""
     optimizer = torch.optim.Adam(network.parameters(), lr=rate, eps=1e-8)
     sampler = LossSampler(target, cell.batch, cell.seed) if cell.departures.get("sampling") else None
-    moments, seconds = set(curve_steps(cell.steps)), 0.0
-    curve: Dict[str, List[float]] = {"steps": [], "seconds": []}
-    for step in range(cell.steps + 1):
+    moments = set(curve_steps(cell.steps))
+    done, seconds, curve = state.resume(network, optimizer)
+    for step in range(done, cell.steps + 1):
         if step in moments:
             for name, value in {"steps": step, "seconds": round(seconds, 4), **measure()}.items():
                 curve.setdefault(name, []).append(value)
@@ -135,6 +146,7 @@ def train(
         mean_squared_error(network, x.to(device), y.to(device)).backward()
         optimizer.step()
         seconds += _now(device) - started
+        state.keep(step + 1, seconds, curve, network, optimizer)
     return curve
 
 

@@ -1,4 +1,5 @@
-"""A process that trains cells: reads one as a JSON line, writes its record as another, until there are no more.
+"""A process that trains cells: reads one as a JSON line, writes its record as another, until there are no more; and
+lines about its progress in between.
 
     python -m winner_ns.bench.worker FOLDER DEVICE
 
@@ -37,15 +38,18 @@ def main() -> None:
     from winner_ns.bench.cells import Cell
     from winner_ns.bench.training import run_cell
 
+    def write(line: Dict[str, Any]) -> None:
+        print(json.dumps(line), file=output, flush=True)
+
     torch.set_num_threads(1)
     while True:
         cell = Cell(**json.loads(tasks.get()))
         answer: Dict[str, Any]
         try:
-            answer = {"record": run_cell(cell, folder, device)}
+            answer = {"record": run_cell(cell, folder, device, lambda progress: write({"progress": progress}))}
         except Exception as error:  # Any type: one cell that fails is no reason to lose the others.
             answer = {"error": f"{cell.signal}, {cell.field}, seed {cell.seed}: {error or type(error).__name__}"}
-        print(json.dumps(answer), file=output, flush=True)
+        write(answer)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,8 @@ def devices(workers: int = 0) -> List[str]:
 
 
 def run_cells(cells: Sequence[Cell], folder: Path, where: Sequence[str]) -> Iterator[Dict[str, Any]]:
-    """Trains cells and gives an answer for each as soon as it is there: {"record": …} or {"error": one line}.
+    """Trains cells and gives an answer for each as soon as it is there: {"record": …} or {"error": one line}; of long
+    ones also {"progress": …}, as `UnfinishedCell` tells.
 
     Args:
         cells: in the order in which they are begun.
@@ -56,7 +57,7 @@ def run_cells(cells: Sequence[Cell], folder: Path, where: Sequence[str]) -> Iter
                 if process is None:
                     process = _start(folder, device)
                     processes.append(process)
-                answer = _ask(process, cell)
+                answer = _ask(process, cell, answers)
             except OSError as error:  # No more processes, or no memory for one.
                 answer = {"error": f"{_name(cell)}: no process to train it could be started ({error})"}
             if "error" in answer and process is not None:
@@ -72,8 +73,11 @@ def run_cells(cells: Sequence[Cell], folder: Path, where: Sequence[str]) -> Iter
     try:
         for thread in threads:
             thread.start()
-        for _ in cells:
-            yield answers.get()
+        left = len(cells)
+        while left:
+            answer = answers.get()
+            left -= "progress" not in answer
+            yield answer
     finally:
         stopped.set()
         for process in processes:
@@ -98,13 +102,18 @@ def _start(folder: Path, device: str) -> subprocess.Popen:
     )
 
 
-def _ask(process: subprocess.Popen, cell: Cell) -> Dict[str, Any]:
+def _ask(process: subprocess.Popen, cell: Cell, news: "queue.SimpleQueue[Dict[str, Any]]") -> Dict[str, Any]:
+    """What a process answers to a cell; what it says of its progress goes to the news."""
     try:
         process.stdin.write(json.dumps(asdict(cell)) + "\n")
         process.stdin.flush()
-        answer = process.stdout.readline()
-        if answer.endswith("\n"):
-            return json.loads(answer)
+        for line in process.stdout:
+            if not line.endswith("\n"):
+                break
+            answer = json.loads(line)
+            if "progress" not in answer:
+                return answer
+            news.put(answer)
     except OSError:
         pass
     status = process.wait()

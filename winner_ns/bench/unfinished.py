@@ -1,0 +1,72 @@
+"""What is trained of an unfinished cell: a killed benchmark goes on within it, and long cells tell of themselves."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Tuple
+
+import torch
+from torch import nn
+
+from winner_ns import __version__
+from winner_ns.bench.cells import Cell
+from winner_ns.export.output import replacing
+
+FILE = "unfinished.pt"
+"""In the cell's folder, until its record is among the results."""
+BETWEEN = 60.0
+"""Seconds between two states: as much as a killed benchmark has to train again."""
+SHARE = 0.02
+"""Of the time that writing states may take: those of large tables are written less often."""
+
+Curve = Dict[str, List[float]]
+
+
+class UnfinishedCell:
+    """The state of a cell's training on the disk.
+
+    Args:
+        folder: the benchmark's.
+        cell: what is trained.
+        tell: is given what is known of the cell after each state: key, signal, field, seed, step, steps, and the
+            seconds that these steps have taken.
+    """
+
+    def __init__(self, folder: Path, cell: Cell, tell: Callable[[Dict[str, Any]], None]) -> None:
+        self.path, self.cell, self.tell = folder / cell.folder / FILE, cell, tell
+        self.earlier = 0.0
+        """Seconds of training in programs that have ended."""
+        self._due = time.monotonic() + BETWEEN
+
+    def resume(self, network: nn.Module, optimizer: torch.optim.Optimizer) -> Tuple[int, float, Curve]:
+        """Puts a field and its optimiser where a program was that has ended, if one has left a state.
+
+        Returns:
+            The number of steps done, the seconds that they have taken, and the curve so far.
+        """
+        try:
+            state = torch.load(self.path, map_location="cpu", weights_only=True)
+        except Exception:  # None there, or torch's many ways to say that it is no whole one.
+            state = {}
+        if state.get("version") != __version__:
+            return 0, 0.0, {"steps": [], "seconds": []}
+        network.load_state_dict(state["network"])
+        optimizer.load_state_dict(state["optimizer"])
+        self.earlier = state["seconds"]
+        return state["step"], state["seconds"], state["curve"]
+
+    def keep(
+        self, step: int, seconds: float, curve: Curve, network: nn.Module, optimizer: torch.optim.Optimizer
+    ) -> None:
+        """Writes the state after so many steps if it is time to, and tells."""
+        started = time.monotonic()
+        if started < self._due:
+            return
+        state = {"version": __version__, "step": step, "seconds": seconds, "curve": curve}
+        with replacing(self.path) as temporary:
+            torch.save({**state, "network": network.state_dict(), "optimizer": optimizer.state_dict()}, temporary)
+        now = time.monotonic()
+        self._due = now + max(BETWEEN, (now - started) / SHARE)
+        names = ("key", "signal", "field", "seed", "steps")
+        self.tell({**{name: getattr(self.cell, name) for name in names}, "step": step, "seconds": seconds})
