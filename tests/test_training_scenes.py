@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,16 @@ import pytest
 import torch
 import trimesh
 from conftest import in_process, run_program
+from nerfstudio.cameras.rays import RayBundle
+from nerfstudio.data.scene_box import OrientedBox
+from nerfstudio.model_components.renderers import background_color_override_context
+from nerfstudio.utils.eval_utils import eval_setup
 from PIL import Image
 
 from winner_ns.cli import main
 from winner_ns.demo.bunny_scene import write_bunny_scene
 from winner_ns.export.run import read_model
+from winner_ns.fitting.trainer import SignalTrainer
 from winner_ns.scenes.metrics import LPIPS_WEIGHTS
 from winner_ns.scenes.surface_mesh import world_from_scene
 
@@ -217,9 +223,9 @@ def test_photographs_of_several_sizes_are_learnt(bunny_scene, ns_train, runs, tm
     finished = ns_train("--data", scene, "--max-num-iterations", 200, *RADIANCE)
     assert finished.status == 0, finished.errors
     assert figures(runs()[0])["psnr"] > 17.0
-    odd = ["--max-num-iterations", 200, *RADIANCE, "--pipeline.datamanager.batch-size", 511]
-    refused = ns_train("--data", scene, *odd)
-    assert refused.status == 1 and "511 is odd" in refused.errors and "Traceback" not in refused.errors
+    for flag in ("batch-size", "eval-num-rays-per-batch"):
+        refused = ns_train("--data", scene, *RADIANCE, f"--pipeline.datamanager.{flag}", 511)
+        assert refused.status == 1 and f"{flag}: 511 is odd" in refused.errors and "Traceback" not in refused.errors
 
 
 def test_views_that_only_evaluation_sees_may_have_another_size(bunny_scene, ns_train, tmp_path):
@@ -379,8 +385,6 @@ def test_depth_is_measured_along_the_ray(bunny_scene, ns_method, runs):
     """What a pixel's ray meets at its depth lies on the surface; as colours, normals are there for exporters."""
     finished = ns_method("winner-neus", "--data", bunny_scene, "--max-num-iterations", 60, *SURFACE)
     assert finished.status == 0, finished.errors
-    from nerfstudio.utils.eval_utils import eval_setup
-
     _, pipeline, _, _ = eval_setup(runs()[0] / "config.yml", test_mode="test")
     camera = pipeline.datamanager.eval_dataset.cameras[0:1]
     view = pipeline.model.get_outputs_for_camera(camera)
@@ -389,6 +393,11 @@ def test_depth_is_measured_along_the_ray(bunny_scene, ns_method, runs):
     solid = view["accumulation"][..., 0] > 0.98
     met = (rays.origins + rays.directions * view["depth"])[solid]
     assert solid.sum() > 50 and pipeline.model.field.signed_distance(met).abs().median() < 0.05
+    # `ns-render --render-nearest-camera` makes rays that lack the camera's part of the depth.
+    bare = RayBundle(*(getattr(rays, name)[16] for name in ("origins", "directions", "pixel_area", "camera_indices")))
+    outputs = pipeline.model(bare)
+    torch.testing.assert_close(outputs["rgb"], view["rgb"][16], atol=1e-4, rtol=0)
+    torch.testing.assert_close(outputs["depth"], view["depth"][16], atol=1e-4, rtol=1e-4)
 
 
 def test_opaque_photographs_are_of_unbounded_scenes(bunny_scene, ns_method, runs, tmp_path):
@@ -451,6 +460,59 @@ def test_a_plain_siren_and_other_families_take_the_same_road(bunny_scene, ns_tra
         assert description["network"]["family"] == family and not (description["spectrum"] or {}).get("s0")
 
 
+@pytest.mark.parametrize("method, flags", [("winner-neus", SURFACE), ("winner-siren", RADIANCE)])
+def test_a_picture_that_the_viewer_draws_when_training_ends_costs_nothing(
+    bunny_scene, ns_method, runs, tmp_path, monkeypatch, method, flags
+):
+    """Of opaque photographs, whose models draw other pictures in training than in evaluation."""
+    scene = in_nerfstudios_format(bunny_scene, tmp_path / "opaque", opaque=True)
+    drawn = []
+
+    def draw(trainer, started):
+        """As nerfstudio's viewer does it, in a thread of its own."""
+        model = trainer.pipeline.model
+        with trainer.train_lock:
+            was_training = model.training
+            model.eval()
+            started.set()
+            camera = trainer.pipeline.datamanager.eval_dataset.cameras[:1]
+            camera.rescale_output_resolution(4)
+            with torch.no_grad():
+                drawn.append(model.get_outputs_for_camera(camera)["rgb"])
+            if was_training:
+                model.train()
+
+    def with_a_viewer(trainer):
+        started = threading.Event()
+        viewer = threading.Thread(target=draw, args=(trainer, started))
+        viewer.start()
+        started.wait()
+        after_train(trainer)
+        viewer.join()
+
+    after_train = SignalTrainer._after_train
+    monkeypatch.setattr(SignalTrainer, "_after_train", with_a_viewer)
+    finished = ns_method(method, "--data", scene, "--max-num-iterations", 5, *flags)
+    assert finished.status == 0, finished.errors
+    assert figures(runs()[0])["psnr"] > 0.0
+    assert drawn[0].shape == (128, 128, 3)
+
+
+def test_what_is_cropped_stands_before_the_crops_colour(bunny_scene, ns_method, runs, tmp_path):
+    scene = in_nerfstudios_format(bunny_scene, tmp_path / "opaque", opaque=True)
+    red = torch.tensor([1.0, 0.0, 0.0])
+    for method, flags in (("winner-neus", SURFACE), ("winner-siren", RADIANCE)):
+        where = ["--max-num-iterations", 5, "--pipeline.write-results", False]
+        assert ns_method(method, "--data", scene, *where, *flags).status == 0
+        _, pipeline, _, _ = eval_setup(runs()[-1] / "config.yml", test_mode="test")
+        camera = pipeline.datamanager.eval_dataset.cameras[:1]
+        crop = OrientedBox.from_params((0.0, 0.0, 0.0), (0.0, 0.0, 0.0), (1e-3, 1e-3, 1e-3))
+        with background_color_override_context(red), torch.no_grad():
+            outputs = pipeline.model.get_outputs_for_camera(camera, obb_box=crop)
+        assert all(bool(torch.isfinite(values).all()) for values in outputs.values())
+        assert float((outputs["rgb"] - red).abs().amax(dim=-1).median()) < 1e-3
+
+
 def test_rays_are_counted_by_either_flag(bunny_scene, ns_train):
     few = ["--data", bunny_scene, "--max-num-iterations", 1]
     assert "1 steps of 300 rays" in ns_train(*few, "--pipeline.datamanager.train-num-rays-per-batch", 300).output
@@ -494,6 +556,12 @@ def test_a_data_parser_by_name_says_what_it_lacks(bunny_scene, ns_method, tmp_pa
     assert broken.status == 1 and str(few) in broken.errors and "Traceback" not in broken.errors
 
 
+def test_the_folder_may_be_given_to_the_data_parser(bunny_scene, ns_method, runs):
+    finished = ns_method("winner-siren", "--max-num-iterations", 1, *RADIANCE, "scene-data", "--data", bunny_scene)
+    assert finished.status == 0, finished.errors
+    assert "20 of 32 x 32 pixels" in finished.output
+
+
 def test_blender_scenes_keep_their_alpha_by_name_too(bunny_scene, ns_method):
     told = ns_method("winner-siren", "--data", bunny_scene, "--max-num-iterations", 1, *RADIANCE, "blender-data")
     assert told.status == 0 and "in a box, background white" in told.output
@@ -507,6 +575,7 @@ def test_flags_that_contradict_or_would_be_ignored_are_refused(bunny_scene, ns_t
         (["--pipeline.datamanager.shape-samples", 5000], "for shapes"),
         (["--machine.num-devices", 2**10], "--machine.num-devices"),
         (["--mixed-precision", True], "--mixed-precision"),
+        (["--pipeline.datamanager.patch-size", 8], "--pipeline.datamanager.patch-size"),
         (["--pipeline.model.views.num-samples", 0], "--pipeline.model.views.num-samples"),
         (["--pipeline.model.views.grid-resolution", -1], "--pipeline.model.views.grid-resolution"),
     ):

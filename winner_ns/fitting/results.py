@@ -32,12 +32,16 @@ def results_callbacks(
     attributes: TrainingCallbackAttributes, finish: Callable[[Path, int, float], None]
 ) -> List[TrainingCallback]:
     """What calls `finish` with the run's folder, the last step and the seconds of training when training ends, in the
-    first of several processes; nothing outside of a training."""
+    first of several processes, with the pipeline in evaluation mode; nothing outside of a training."""
     trainer, started = attributes.trainer, time()
     if trainer is None or not comms.is_main_process():
         return []
 
     def at_the_end(step: int) -> None:
+        # A picture that the viewer is drawing would switch back to training when it is done. What it draws later leaves
+        # the mode as it is.
+        with trainer.train_lock:
+            trainer.pipeline.eval()
         finish(trainer.base_dir, step, time() - started)
 
     return [TrainingCallback([TrainingCallbackLocation.AFTER_TRAIN], at_the_end)]

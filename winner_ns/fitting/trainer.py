@@ -29,6 +29,7 @@ from winner_ns.fitting.pipeline import SignalPipelineConfig
 from winner_ns.fitting.settings import COLOR_RATE, SETTINGS, learning_rate
 from winner_ns.fitting.target import Target, target_kind
 from winner_ns.fitting.views import absolute, describe_radiance, describe_surface, settle_dataparser
+from winner_ns.scenes.dataparser import SceneDataParserConfig
 from winner_ns.scenes.description import report_lines as scene_lines
 from winner_ns.scenes.metrics import need_lpips_weights
 from winner_ns.scenes.surface_model import WinnerNeuSModelConfig
@@ -148,6 +149,9 @@ class SignalTrainerConfig(TrainerConfig):
         self._check_numbers()
         self._check_model()
         data.seed = self.machine.seed
+        if data.data is None and isinstance(data.dataparser, SceneDataParserConfig):
+            # `ns-train METHOD scene-data --data SCENE`
+            data.data = data.dataparser.data if data.dataparser.data.name else None
         if data.data is not None:
             data.data = absolute(data.data)
         views = data.is_posed_views

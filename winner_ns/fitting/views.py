@@ -52,6 +52,8 @@ def settle_dataparser(data: SignalDataManagerConfig) -> List[str]:
         raise SignalError("--pipeline.datamanager.read", "is for sounds, not for photographs", "leave it out")
     if data.shape_samples != SignalDataManagerConfig.shape_samples:
         raise SignalError("--pipeline.datamanager.shape-samples", "is for shapes, not for photographs", "leave it out")
+    if data.patch_size != 1:
+        raise SignalError("--pipeline.datamanager.patch-size", "there is no loss on patches here", "leave it out")
     if type(data.dataparser) is BlenderDataParserConfig:
         # Ours keeps the alpha channel, which says what is scene.
         given = {each.name: getattr(data.dataparser, each.name) for each in fields(data.dataparser)}

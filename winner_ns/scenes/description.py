@@ -50,11 +50,16 @@ def read_views(datamanager: Any) -> Tuple[DataparserOutputs, InputDataset]:
             if not others.image_filenames:
                 raise ValueError(f"no {split} views are left; withhold some from training, as by train-split-fraction")
             sizes |= view_sizes(others)
-    if len(sizes) > 1 and datamanager.train_num_rays_per_batch % 2:
+    rays = {
+        "batch-size": datamanager.train_num_rays_per_batch,
+        "eval-num-rays-per-batch": datamanager.eval_num_rays_per_batch,
+    }
+    odd = [flag for flag, number in rays.items() if number % 2]
+    if len(sizes) > 1 and odd:
         # Otherwise nerfstudio's sampler ends in an assertion.
         raise SignalError(
-            "--pipeline.datamanager.batch-size",
-            f"{datamanager.train_num_rays_per_batch} is odd, and photographs differ in size",
+            f"--pipeline.datamanager.{odd[0]}",
+            f"{rays[odd[0]]} is odd, and photographs differ in size",
             "give an even number of rays",
         )
     return outputs, dataset

@@ -67,8 +67,7 @@ class ViewsPipeline(VanillaPipeline):
 
     @torch.no_grad()
     def figures_and_views(self) -> Tuple[Dict[str, float], List[PicturedView]]:
-        """Mean figures of all evaluation views, and some evenly chosen views with their renderings."""
-        self.eval()
+        """Mean figures of all evaluation views, and renderings of some evenly chosen ones; in evaluation mode."""
         number = len(self.datamanager.eval_dataset)
         step = max(1, -(-number // MOST_PICTURED))
         figures: List[Dict[str, float]] = []
@@ -79,8 +78,9 @@ class ViewsPipeline(VanillaPipeline):
             if index % step == 0:
                 truth = self.model.renderer_rgb.blend_background(batch["image"].to(outputs["rgb"].device))
                 pictured.append((truth.cpu(), outputs["rgb"].cpu()))
-        self.train()
-        return {name: sum(each[name] for each in figures) / len(figures) for name in figures[0]}, pictured
+        # Views of few pixels have no ssim.
+        shared = [name for name in figures[0] if all(name in each for each in figures)]
+        return {name: sum(each[name] for each in figures) / len(figures) for name in shared}, pictured
 
     def finish(self, run: Path, step: int, seconds: float) -> None:
         """Writes what a user came for into the run's folder and says where it is."""

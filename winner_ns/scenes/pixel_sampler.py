@@ -30,16 +30,16 @@ class ViewsPixelSampler(PixelSampler):
         Raises:
             SignalError: they leave none.
         """
-        shown = mask[..., 0].bool()
-        sizes = torch.tensor([num_images, image_height, image_width], device=device)
-        indices = (torch.rand((num_samples, 3), device=device) * sizes).long()
+        shown = mask[..., 0].bool()  # Which may lie elsewhere than the images.
+        sizes = torch.tensor([num_images, image_height, image_width], device=shown.device)
+        indices = (torch.rand((num_samples, 3), device=shown.device) * sizes).long()
         for _ in range(self.config.max_num_iterations):
             hidden = ~shown[indices.unbind(dim=-1)]
             missing = int(hidden.sum())
             if missing == 0:
-                return indices
-            indices[hidden] = (torch.rand((missing, 3), device=device) * sizes).long()
-        left = shown.nonzero().to(device)
+                return indices.to(device)
+            indices[hidden] = (torch.rand((missing, 3), device=shown.device) * sizes).long()
+        left = shown.nonzero()
         if len(left) == 0:
             raise SignalError("a mask", "hides all of a photograph", "leave that photograph out, or correct its mask")
-        return left[torch.randint(len(left), (num_samples,), device=device)]
+        return left[torch.randint(len(left), (num_samples,), device=left.device)].to(device)

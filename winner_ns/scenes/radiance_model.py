@@ -105,6 +105,10 @@ class RadianceModel(SceneModel):
         sample's) and expected_depth [n, 1] of rays."""
         if self.training:
             self.camera_optimizer.apply_to_raybundle(ray_bundle)
+        if not self.frame.bounded:
+            # A ray that misses what the viewer crops to begins at 1e10, which contraction makes infinite.
+            far = self.config.views.far_plane
+            ray_bundle.nears, ray_bundle.fars = ray_bundle.nears.clamp(max=far), ray_bundle.fars.clamp(max=far)
         number = self.config.views.num_samples
         samples = self.sampler(ray_bundle, num_samples=number if self._explored or not self.training else number // 4)
         points, samples.deltas = self.frame.middles_and_lengths(samples)

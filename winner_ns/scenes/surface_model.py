@@ -14,6 +14,7 @@ from nerfstudio.cameras.camera_optimizers import CameraOptimizerConfig
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.scene_box import SceneBox
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
+from nerfstudio.model_components import renderers
 from nerfstudio.model_components.renderers import DepthRenderer
 from nerfstudio.models.neus import NeuSModel, NeuSModelConfig
 from nerfstudio.utils.rich_utils import CONSOLE
@@ -133,7 +134,12 @@ class WinnerNeuSModel(SceneModel, NeuSModel):
         colours; in training what the losses want."""
         if self.training:
             self.camera_optimizer.apply_to_raybundle(ray_bundle)
-        outputs = super().get_outputs(ray_bundle)
+        # ns-render makes rays without it.
+        ray_bundle.metadata.setdefault("directions_norm", torch.ones_like(ray_bundle.origins[..., :1]))
+        # What is cropped stands before a colour of its own; nerfstudio's NeuS would begin a background there.
+        cropped = renderers.BACKGROUND_COLOR_OVERRIDE is not None
+        with patch.object(self.config, "background_model", "none" if cropped else self.config.background_model):
+            outputs = super().get_outputs(ray_bundle)
         # Along the ray, as exporters and the viewer take depth; nerfstudio's NeuS measures along the camera's axis.
         outputs["depth"] = outputs["depth"] * ray_bundle.metadata["directions_norm"]
         if not self.training:
@@ -142,6 +148,12 @@ class WinnerNeuSModel(SceneModel, NeuSModel):
             for name in ("weights", "bg_weights", "directions_norm"):
                 outputs.pop(name, None)
         return outputs
+
+    def get_metrics_dict(self, outputs: Dict[str, Any], batch: Dict[str, Tensor]) -> Dict[str, Tensor]:
+        """psnr in dB (peak 1) of the batch's rays, and how far poses were moved."""
+        metrics = super().get_metrics_dict(outputs, batch)
+        self.camera_optimizer.get_metrics_dict(metrics)
+        return metrics
 
     def get_loss_dict(
         self, outputs: Dict[str, Any], batch: Dict[str, Tensor], metrics_dict: Optional[Dict[str, Tensor]] = None
@@ -164,14 +176,11 @@ class WinnerNeuSModel(SceneModel, NeuSModel):
         return figures, {**pictures, "normal": outputs["normals"]}
 
     def write_results(self, folder: Path) -> List[Path]:
-        """The coloured mesh, in the frame of the data's files, if there is a surface yet."""
+        """The coloured mesh, in the frame of the data's files, if there is a surface yet; in evaluation mode."""
         path = folder / f"{self.description['name']}-fitted.ply"
-        self.eval()
         try:
             write_scene_mesh(self.field, self.description, path)
         except SignalError as error:
             CONSOLE.print(f"[bold yellow]no mesh yet[/bold yellow]: {escape(str(error))}", soft_wrap=True)
             return []
-        finally:
-            self.train()
         return [path]
