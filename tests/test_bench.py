@@ -510,6 +510,60 @@ def test_a_damaged_result_is_named_not_lost(tmp_path):
         ResultsFile(tmp_path / "results.jsonl")
 
 
+def test_ctrl_c_leaves_a_report_of_what_is_there(tmp_path):
+    preset = load_preset(str(write_preset(tmp_path)))
+    lines = []
+
+    def tell(line):
+        lines.append(line)
+        if line.startswith("   1/"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_bench(preset, tmp_path / "out", "x", workers=1, tell=tell)
+    assert lines[-1] == "stopped after 1 of 4 cells; the same command goes on"
+    assert "1 of 4" in (tmp_path / "out" / "report.html").read_text()
+    assert len(run_bench(preset, tmp_path / "out", "x", workers=1, tell=lines.append)) == 4
+
+
+def test_a_folder_belongs_to_one_benchmark(finished, tmp_path, capsys):
+    """Another preset, budget or data, or anything else in it: nothing of it is touched."""
+    folder, _, _ = finished
+    before = {path: path.read_bytes() for path in (folder / "out").rglob("*") if path.is_file()}
+    other = write_preset(tmp_path, steps=1).rename(tmp_path / "other.yaml")
+    for arguments in ([other], [folder / "tiny.yaml", "--budget", "paper"], [folder / "tiny.yaml", "--data", tmp_path]):
+        assert main(["bench", *map(str, arguments), "--out", str(folder / "out")]) == 1
+        told = capsys.readouterr().err
+        assert "is the benchmark tiny --budget short, not" in told and told.count("\n") == 1
+    assert before == {path: path.read_bytes() for path in (folder / "out").rglob("*") if path.is_file()}
+
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "results.jsonl").write_text("my notes, without a line's end")
+    assert main(["bench", str(other), "--out", str(tmp_path / "mine")]) == 1
+    assert "is not empty, and no benchmark's" in capsys.readouterr().err
+    assert (tmp_path / "mine" / "results.jsonl").read_text() == "my notes, without a line's end"
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["results.jsonl"]
+
+
+def test_after_a_failure_the_others_are_shown_and_the_message_is_kept_in_full(tmp_path, capsys):
+    fields = {"siren": "siren", "hashed": "hash-grid:levels=0"}
+    preset = write_preset(tmp_path, fields=fields, seeds=1, steps=2)
+    assert main(["bench", str(preset), "--out", str(tmp_path / "out"), "--workers", "1"]) == 1
+    told = capsys.readouterr()
+    assert "1 of 2 cells failed" in told.err and str(tmp_path / "out" / "errors.log") in told.err
+    assert "│ siren │" in told.out and "hashed │" not in told.out
+    assert "Traceback" in (tmp_path / "out" / "errors.log").read_text()
+    assert [line for line in told.out.splitlines() if line.startswith("   1/2")][0].endswith("left")
+
+
+def test_a_record_says_all_that_its_cell_was_made_of(finished):
+    _, records, _ = finished
+    (record,) = [each for each in records if each["field"] == "noisy-start" and each["seed"] == 0]
+    settings = record["settings"]
+    assert settings["text"] == "noisy-start=winner:s0=8,s1=0.1"
+    assert (settings["width"], settings["batch"], settings["steps"], settings["law"]) == (16, 300, 20, "explicit")
+
+
 def test_two_benchmarks_never_write_to_one_folder(tmp_path):
     from filelock import FileLock
 

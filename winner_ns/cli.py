@@ -402,14 +402,19 @@ def _bench(options: argparse.Namespace) -> None:
         return
     if options.preset is None:
         raise SignalError("bench", "no preset is given", "name one, see winner-ns bench --list")
-    from winner_ns.bench.run import run_bench
+    from winner_ns.bench.run import CellsFailed, run_bench
 
     preset = load_preset(options.preset, options.budget)
-    folder = options.out or Path("bench-results") / f"{preset.name}-{options.budget}"
+    parts = [preset.name, options.budget, *([] if options.data is None else [options.data.resolve().name])]
+    folder = options.out or Path("bench-results") / "-".join(parts)
     flags = {"--data": options.data, "--out": options.out, "--workers": options.workers}
     given = [str(part) for flag, value in flags.items() if value for part in (flag, value)]
     command = shlex.join(["winner-ns", "bench", options.preset, "--budget", options.budget, *given])
-    records = run_bench(preset, folder, command, options.data, options.workers)
+    try:
+        records = run_bench(preset, folder, command, options.data, options.workers, budget=options.budget)
+    except CellsFailed as error:
+        _print_tables(terminal_tables(preset, error.records))
+        raise
     _print_tables(terminal_tables(preset, records))
     print(f"wrote {folder / 'report.html'}, results.csv, results.md and results.jsonl beside it")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Optional, Sequence
@@ -15,8 +16,32 @@ from winner_ns.bench.report import write_report
 from winner_ns.bench.results import Record, ResultsFile
 from winner_ns.bench.tables import write_csv, write_markdown
 from winner_ns.bench.unfinished import FILE
+from winner_ns.bench.worker import ERRORS
 from winner_ns.bench.workers import devices, run_cells
 from winner_ns.errors import SignalError
+from winner_ns.export.output import replacing
+
+MARK = "bench.json"
+"""Which benchmark a folder belongs to: another one's tables are never written over it."""
+OURS = {".lock", "inputs", "cells"}
+"""What a benchmark may have left in its folder before it is marked."""
+
+
+class CellsFailed(SignalError):
+    """Some cells could not be trained.
+
+    Args:
+        preset: its name.
+        problem: one line.
+        folder: the benchmark's.
+        records: of the other cells.
+    """
+
+    def __init__(self, preset: str, problem: str, folder: Path, records: List[Record]) -> None:
+        log = folder / ERRORS
+        more = f"; see {log}" if log.is_file() else ""
+        super().__init__(preset, f"{problem}{more}", "the same command tries again")
+        self.records = records
 
 
 def run_bench(
@@ -26,6 +51,7 @@ def run_bench(
     data: Optional[Path] = None,
     workers: int = 0,
     tell: Callable[[str], None] = print,
+    budget: str = "short",
 ) -> List[Record]:
     """Trains the cells of a preset that the folder has no results of, then writes its tables, charts and report.
 
@@ -36,25 +62,37 @@ def run_bench(
         data: a folder of files to fit in place of the preset's signals.
         workers: cells at the same time; 0: as many as there are GPUs or cores.
         tell: is given lines about the progress.
+        budget: that the preset was read with.
 
     Returns:
         The records of all cells, in the preset's order.
 
     Raises:
-        SignalError: the preset or the data cannot be used, another benchmark is writing to the folder, or cells have
-            failed (the others' results are written).
+        CellsFailed: some have; the others' results are written.
+        SignalError: the preset or the data cannot be used, or the folder is another benchmark's or not empty.
+        KeyboardInterrupt: Ctrl-C; the tables and the report of what there is are written first.
     """
     folder = folder.resolve()
+    mark = {"preset": preset.name, "budget": budget, "data": None if data is None else str(data.resolve())}
+    _check_folder(folder, mark)
     with _alone_in(folder):
         results = ResultsFile(folder / "results.jsonl")
         cells = cells_of(preset, prepare_inputs(preset, folder / "inputs", data))
+        with replacing(folder / MARK) as temporary:
+            temporary.write_text(json.dumps(mark, indent=2) + "\n", encoding="utf-8")
         keys = [cell.key for cell in cells]
         known = {record["key"] for record in results.records}
         missing = [cell for cell in cells if cell.key not in known]
-        where = devices(workers)
+        where = devices(workers)[: max(len(missing), 1)]
         machine = describe_machine(where)
-        tell(f"{preset.title}: {len(cells)} cells, {len(cells) - len(missing)} done already, {len(where)} at a time")
-        errors = _train(missing, folder, where, results, machine, tell) if missing else []
+        done = f"{len(cells) - len(missing)} done already"
+        tell(f"{preset.title}: {_cells(len(cells))}, {done}, {len(where)} at a time")
+        errors: List[str] = []
+        stopped = False
+        try:
+            _train(missing, folder, where, results, machine, tell, errors)
+        except KeyboardInterrupt:
+            stopped = True
         records = results.of(keys)
         if records:
             machine = machines_of(records)
@@ -63,10 +101,34 @@ def run_bench(
             write_charts(folder / "charts", charts)
             write_markdown(folder / "results.md", preset, records, charts, command, machine)
             write_report(folder / "report.html", folder, preset, records, charts, command, machine, len(cells))
+    if stopped:
+        tell(f"stopped after {len(records)} of {_cells(len(cells))}; the same command goes on")
+        raise KeyboardInterrupt
     if errors:
-        advice = f"the same command tries them again; {folder / 'report.html'} has the others"
-        raise SignalError(preset.name, f"{len(errors)} of {len(cells)} cells failed, {errors[0]}", advice)
+        raise CellsFailed(preset.name, f"{len(errors)} of {_cells(len(cells))} failed, {errors[0]}", folder, records)
     return records
+
+
+def _cells(number: int) -> str:
+    return "1 cell" if number == 1 else f"{number} cells"
+
+
+def _check_folder(folder: Path, mark: Dict[str, Optional[str]]) -> None:
+    """Raises SignalError where there is something else than this benchmark."""
+    try:
+        marked = json.loads((folder / MARK).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        marked = None
+    except (OSError, ValueError) as error:
+        raise SignalError(folder / MARK, f"cannot be read ({error})", "give another --out") from error
+    if marked not in (None, mark):
+        raise SignalError(folder, f"is the benchmark {_told(marked)}, not {_told(mark)}", "give another --out")
+    if marked is None and folder.is_dir() and {each.name for each in folder.iterdir()} - OURS:
+        raise SignalError(folder, "is not empty, and no benchmark's", "give another --out")
+
+
+def _told(mark: Dict[str, Optional[str]]) -> str:
+    return " ".join(str(mark.get("preset")).split() + [f"--{k} {mark[k]}" for k in ("budget", "data") if mark.get(k)])
 
 
 def _train(
@@ -76,9 +138,9 @@ def _train(
     results: ResultsFile,
     machine: Dict[str, str],
     tell: Callable[[str], None],
-) -> List[str]:
-    """Trains cells and keeps their results as they come; returns what went wrong."""
-    errors: List[str] = []
+    errors: List[str],
+) -> None:
+    """Trains cells and keeps their results as they come, and what went wrong."""
     left = {cell.key: cell for cell in cells}
     done: List[Record] = []
     running: Dict[str, Record] = {}
@@ -88,6 +150,8 @@ def _train(
             tell(_progress_line(answer["progress"]))
             continue
         number = len(done) + len(errors) + 1
+        left.pop(answer["key"])
+        running.pop(answer["key"], None)
         if "error" in answer:
             errors.append(answer["error"])
             tell(f"{number:4d}/{len(cells)}  FAILED {answer['error']}")
@@ -96,11 +160,8 @@ def _train(
         results.append(record)
         (folder / record["folder"] / FILE).unlink(missing_ok=True)
         done.append(record)
-        left.pop(record["key"])
-        running.pop(record["key"], None)
         remaining = _seconds_left(list(left.values()), done, running, len(where))
         tell(f"{number:4d}/{len(cells)}  {_line(record)}; about {_duration(remaining)} left")
-    return errors
 
 
 def _progress_line(progress: Record) -> str:

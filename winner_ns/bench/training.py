@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import astuple, replace
+from dataclasses import asdict, astuple, replace
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
@@ -53,7 +53,8 @@ def run_cell(
         tell: as for `UnfinishedCell`.
 
     Returns:
-        Plain JSON: key, signal, kind, size (in words), field, family, seed; figures (of METRICS), steps, learning_rate,
+        Plain JSON: key, signal, kind, size (in words), field, family, seed; settings (all of the cell but its file);
+        figures (of METRICS), steps, learning_rate,
         noise (s0, s1, psi, omega, band, or None); curve: lists steps, seconds (of training alone) and figures by their
         names. What is infinite or no number is None.
 
@@ -103,6 +104,7 @@ def run_cell(
         "figures": figures,
         "curve": curve,
         "folder": cell.folder,
+        "settings": {name: value for name, value in asdict(cell).items() if name not in ("path", "content")},
         "seconds": state.earlier + time.monotonic() - start,
     }
     return _finite(record)

@@ -14,8 +14,12 @@ import queue
 import signal
 import sys
 import threading
+import traceback
 from pathlib import Path
 from typing import Any, Dict
+
+ERRORS = "errors.log"
+"""In the benchmark's folder: what went wrong with cells, in full."""
 
 
 def main() -> None:
@@ -48,7 +52,11 @@ def main() -> None:
         try:
             answer = {"record": run_cell(cell, folder, device, lambda progress: write({"progress": progress}))}
         except Exception as error:  # Any type: one cell that fails is no reason to lose the others.
-            answer = {"error": f"{cell.signal}, {cell.field}, seed {cell.seed}: {error or type(error).__name__}"}
+            name = f"{cell.signal}, {cell.field}, seed {cell.seed}"
+            lines = (str(error) or type(error).__name__).splitlines()
+            answer = {"error": f"{name}: {lines[0]}"}
+            with open(folder / ERRORS, "a", encoding="utf-8") as log:
+                log.write(f"{name}\n{traceback.format_exc()}\n")
         write(answer)
 
 

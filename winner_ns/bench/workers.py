@@ -31,8 +31,8 @@ def devices(workers: int = 0) -> List[str]:
 
 
 def run_cells(cells: Sequence[Cell], folder: Path, where: Sequence[str]) -> Iterator[Dict[str, Any]]:
-    """Trains cells and gives an answer for each as soon as it is there: {"record": …} or {"error": one line}; of long
-    ones also {"progress": …}, as `UnfinishedCell` tells.
+    """Trains cells and gives an answer for each as soon as it is there: {"record": …} or {"error": one line}, and
+    its "key"; of long ones also {"progress": …}, as `UnfinishedCell` tells.
 
     Args:
         cells: in the order in which they are begun.
@@ -65,7 +65,7 @@ def run_cells(cells: Sequence[Cell], folder: Path, where: Sequence[str]) -> Iter
                 process.kill()
                 process.wait()
                 process = None
-            answers.put(answer)
+            answers.put({**answer, "key": cell.key})
         if process is not None:
             process.stdin.close()
 
