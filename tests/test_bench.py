@@ -37,7 +37,7 @@ from winner_ns.bench.training import run_cell
 from winner_ns.cli import main
 from winner_ns.errors import SignalError
 from winner_ns.fields import Siren
-from winner_ns.signals import detect_kind
+from winner_ns.signals import detect_kind, load_signal
 from winner_ns.spectrum import PaperLaw, SineNetwork, TargetSpectrum
 
 TINY = {
@@ -457,7 +457,7 @@ WRONG = [
     ({"title": None}, ["title is missing"]),
     ({"metrics": ["psrn"]}, ["metrics: psrn", "did you mean psnr?"]),
     ({"fields": {"a": "sirem"}}, ["fields.a: sirem", "did you mean siren?"]),
-    ({"fields": {"a": "siren:omega=30"}}, ["a=siren:omega=30", "no setting 'omega'"]),
+    ({"fields": {"a": "siren:omega=30"}}, ["fields.a: siren has no setting 'omega'"]),
     ({"fields": {}}, ["fields is {}"]),
     ({"laws": ["papper"]}, ["laws: papper", "did you mean paper?"]),
     ({"signals": ["camra"]}, ["camra", "did you mean camera?"]),
@@ -479,6 +479,163 @@ def test_a_broken_preset_gives_one_line_that_helps(changes, told, tmp_path, caps
     assert line.startswith("winner-ns: error: ") and line.count("\n") == 1
     for part in told:
         assert part in line
+
+
+LOST = [
+    ({"laws": ["matching", "paper"], "fields": {"winner": "winner", "winner-paper": "siren:lr=1e-2"}},
+     ["two fields winner-paper"]),
+    ({"laws": ["paper"], "fields": {"winner": "winner:purpose=fit", "siren": "siren"}}, ["laws: there is no field"]),
+    ({"fields": {"a": "winner:lr=1e-3,lr=1e-4"}}, ["fields.a", "each setting once"]),
+    ({"sweep": {"s0": [10, 10.0]}}, ["sweep.s0", "each number once"]),
+    ({"fields": {"a": "siren", "A": "finer"}}, ["fields.A: there is another field called A"]),
+    ({"holdout": 0.1}, ["holdout is nothing for the task fit"]),
+    ({"fields": {"a": "winner:purpose=fit"}, "departures": {"a": {"constants_of": "image"}}},
+     ["departures.a.constants_of and winner:purpose=fit both"]),
+    ({"metrics": ["iou"]}, ["metrics: iou is of shape, not of image"]),
+    ({"metrics": ["psnr", "snr"]}, ["metrics: snr is of audio"]),
+    ({"metrics": ["psnr_heldout"]}, ["psnr_heldout is of the task heldout, not of fit"]),
+    ({"kind": "shape", "signals": ["bunny"], "metrics": ["iou"], "task": "heldout"}, ["use the task fit for shapes"]),
+]  # fmt: skip
+UNTRAINABLE = [
+    ({"fields": {"siren": "siren", "winner": "winner:purpose=ft"}}, ["fields.winner: the purpose must be", "'ft'"]),
+    ({"fields": {"siren": "siren", "winner": "winner:omega_0=-3"}}, ["fields.winner: omega_0 must be positive"]),
+    ({"fields": {"w": "winner:law=paper,s0=3"}}, ["fields.w: s0 and s1 are computed by the law 'paper'"]),
+    ({"fields": {"w": "winner:s1=1,depth=1"}}, ["fields.w: s1 > 0 needs"]),
+    ({"fields": {"grid": "hash-grid:levels=0"}}, ["fields.grid: ", "at least 1"]),
+    ({"fields": {"a": "rff:features=100000000"}}, ["fields.a: features is 100000000", "at most 65,536"]),
+    ({"fields": {"a": "siren:width=100000000"}}, ["fields.a: width is 100000000", "at most 16,384"]),
+    ({"sweep": {"s0": [1, 2], "s2": [1]}}, ["sweep, winner:s0=1,s2=1: winner has no setting 's2'"]),
+    ({"fields": {"w": "winner"}, "departures": {"w": {"noise_layers": [99]}}},
+     ["fields.w: departures.noise_layers: there is no layer 99", "sine layers 1 to 4"]),
+    ({"fields": {"w": "winner:depth=2"}, "departures": {"w": {"noise_layers": [1, 3]}}}, ["no layer 3", "1 to 2"]),
+    ({"fields": {"w": "winner"}, "departures": {"w": {"noise_layers": [True]}}}, ["w.noise_layers is [True]"]),
+    ({"steps": 10**12}, ["steps is 1000000000000", "at most 100,000,000"]),
+    ({"steps": 0.5}, ["steps is 0.5", "whole number"]),
+    ({"width": 100_000_000}, ["width is 100000000", "at most"]),
+    ({"depth": 100_000_000}, ["depth is 100000000", "at most"]),
+    ({"resolution": 100_000_000}, ["resolution is 100000000", "at most"]),
+    ({"seeds": 1_000_000}, ["seeds is 1000000", "at most"]),
+    ({"seeds": 10_000, "sweep": {"s0": list(range(50))}}, ["10000 seeds of 52 fields on 1 signals are 520,000 cells"]),
+    ({"sweep": {"s0": list(range(60)), "s1": list(range(60))}}, ["at most 2,500 combinations"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "told"), LOST + UNTRAINABLE)
+def test_what_would_be_lost_or_fail_later_is_refused_before_training(changes, told, tmp_path, capsys):
+    preset = write_preset(tmp_path, **changes)
+    capsys.readouterr()
+    assert main(["bench", str(preset), "--out", str(tmp_path / "out")]) == 1
+    line = capsys.readouterr().err
+    assert line.startswith(f"winner-ns: error: {preset}: ") and line.count("\n") == 1 and len(line) < 600
+    assert "--pipeline" not in line
+    for part in told:
+        assert part in line
+    assert not (tmp_path / "out" / "cells").exists()
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        (("steps: 20", "steps: 20\nsteps: 5"), "line 14: steps is there twice, in line 13, too"),
+        (("  siren: siren", "  siren: siren\n  siren: finer"), "line 9: siren is there twice, in line 8, too"),
+        (("title: Two", f"title: {'[' * 3000}"), "too many brackets"),
+        (("steps: 20", f"steps: {'7' * 5000}"), "line 13: '7777"),
+        (("steps: 20", f"steps: 0x{'f' * 5000}"), "steps is far too large"),
+        (("title: Two fields on a small picture", "title: 2024-13-45"), "line 1: '2024-13-45' cannot be"),
+        (("steps: 20", "steps: !!int ''"), "line 13: '' cannot be"),
+        (("title: Two fields on a small picture", "title: &a [*a, *a]"), "title is [[["),
+    ],
+)
+def test_yaml_that_says_something_twice_or_cannot_be_is_one_line(changed, told, tmp_path, capsys):
+    preset = write_preset(tmp_path)
+    text = preset.read_text()
+    assert text.count(changed[0]) == 1
+    preset.write_text(text.replace(*changed))
+    capsys.readouterr()
+    assert main(["bench", str(preset), "--out", str(tmp_path / "out")]) == 1
+    line = capsys.readouterr().err
+    assert told in line and line.count("\n") == 1 and len(line) < 400
+
+
+def test_numbers_may_have_an_exponent_without_a_dot(tmp_path):
+    preset = write_preset(tmp_path, task="denoise")
+    text = preset.read_text().replace(
+        "steps: 20", "steps: 1e3\nsigma: 1e-1\nsweep: {lr: [1e-3, 2E-3], s0: [1e3, 2.5e+3]}"
+    )
+    preset.write_text(text)
+    preset = load_preset(str(preset))
+    assert (preset.steps, preset.sigma) == (1000, 0.1) and isinstance(preset.steps, int)
+    assert preset.sweep == {"lr": (0.001, 0.002), "s0": (1000.0, 2500.0)}
+
+
+def test_a_sweep_s_numbers_are_trained_as_they_were_written(tmp_path):
+    given = [0, 0.1, 30, 100000, 1234567, 1234567.5, 1234568, 1e-5]
+    preset = load_preset(str(write_preset(tmp_path, sweep={"s0": given}, seeds=1)))
+    cells = {cell.field: cell for cell in cells_of(preset, prepare_inputs(preset, tmp_path / "inputs"))}
+    assert [cell.s0 for cell in list(cells.values())[2:]] == given
+    assert list(cells)[2:] == [
+        f"winner,s0={text}" for text in ("0", "0.1", "30", "100000", "1234567", "1234567.5", "1234568", "1e-05")
+    ]
+
+
+@pytest.mark.parametrize("size", [None, 16])
+def test_what_cannot_be_read_of_a_folder_is_left_out_and_said(size, tmp_path, capsys):
+    data = tmp_path / "data"
+    data.mkdir()
+    write_picture(data / "whole.png")
+    for name, content in {
+        "cut.png": (data / "whole.png").read_bytes()[:200], "empty.jpg": b"", ".hidden": b"x", "README.md": b"Read.",
+        "a.txt": b"a", "b.txt": b"b", "c.txt": b"c", "tone.wav": b"RIFF0000WAVE",
+    }.items():  # fmt: skip
+        (data / name).write_bytes(content)
+    (data / "raw").mkdir()
+    preset = load_preset(str(write_preset(tmp_path, size=size)))
+    capsys.readouterr()
+    assert [each.name for each in prepare_inputs(preset, tmp_path / "inputs", data)] == ["whole"]
+    others, cut, empty = capsys.readouterr().err.splitlines()
+    assert "left out: README.md, a.txt, b.txt, c.txt and 2 more" in others and "image" in others
+    assert cut.startswith(f"winner-ns: warning: {data / 'cut.png'}: left out: ") and "damaged" in cut
+    assert str(data / "empty.jpg") in empty and "empty" in empty
+    (data / "whole.png").unlink()
+    with pytest.raises(SignalError, match="holds no files of the kind image that can be read"):
+        prepare_inputs(preset, tmp_path / "inputs", data)
+    named = write_preset(tmp_path, size=size, signals=["data/cut.png"])
+    assert main(["bench", str(named), "--out", str(tmp_path / "out")]) == 1
+    assert "cut.png: is a cut or damaged image" in capsys.readouterr().err
+
+
+def test_images_of_all_formats_are_reduced_together(tmp_path, monkeypatch):
+    import cv2
+    import tifffile
+
+    data = tmp_path / "data"
+    data.mkdir()
+    write_picture(data / "picture.png")
+    values = np.random.default_rng(0).uniform(-3, 900, (32, 24, 3)).astype(np.float32)
+    means = values.reshape(16, 2, 12, 2, 3).mean((1, 3))
+    np.save(data / "a.npy", values)
+    tifffile.imwrite(data / "b.tiff", values)
+    assert cv2.imwrite(str(data / "c.exr"), values[..., ::-1])
+    deep = (values.clip(0) * 70).astype(np.uint16)
+    assert cv2.imwrite(str(data / "d.png"), deep[..., ::-1])
+    preset = load_preset(str(write_preset(tmp_path, size=16)))
+    inputs = {each.name: each for each in prepare_inputs(preset, tmp_path / "inputs", data)}
+    assert list(inputs) == ["a", "b", "c", "d", "picture"]
+    for name in "abc":
+        signal = load_signal(inputs[name].path)
+        shown = signal.samples * 451.5  # Half the range of the values, but for what is missing at its ends.
+        assert signal.shape == (16, 12) and signal.samples.dtype == np.float32
+        assert np.abs((shown - shown.mean()) - (means - means.mean())).max() < 2
+    small = np.asarray(Image.open(inputs["d"].path)).astype(float)
+    assert np.abs(small - deep.reshape(16, 2, 12, 2, 3).mean((1, 3)) / 257).max() < 1.5
+
+
+def test_files_of_a_folder_that_are_called_alike_are_all_there(tmp_path):
+    (tmp_path / "data").mkdir()
+    for name in ("a.png", "a.bmp", "a-png.png", "a-bmp.png"):
+        write_picture(tmp_path / "data" / name)
+    inputs = prepare_inputs(load_preset(str(write_preset(tmp_path))), tmp_path / "inputs", tmp_path / "data")
+    assert len({each.name for each in inputs}) == len({each.path for each in inputs}) == 4
 
 
 @pytest.mark.parametrize(
@@ -586,8 +743,12 @@ def test_the_presets_that_come_along_can_all_be_run(capsys):
             kinds = {INPUTS[signal].kind for signal in preset.signals}
             assert preset.kind == "any" or kinds == {preset.kind}
             assert cells_of(preset, []) == []  # All fields' settings are known to their families.
+            assert "?" in preset.shows  # What is asked: the answer depends on the data.
     families = {text.partition(":")[0] for text in load_preset("images").fields.values()}
     assert families == {"siren", "winner", "finer", "wire", "gauss", "relu-pe", "rff", "hash-grid"}
+    # Beside a map whose cells have one rate, fields with another one would say something else.
+    cells = cells_of(load_preset("s0-s1-map"), [Input("a", load_preset("images").path, "image")])
+    assert {cell.learning_rate for cell in cells} == {5e-4}
     recipe = load_preset("paper/audio", "paper")
     assert (recipe.samples, recipe.width, recipe.depth, recipe.steps, recipe.batch) == (150_000, 222, 4, 1000, 0)
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import math
+import re
+import reprlib
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
@@ -41,6 +44,41 @@ METRICS: Dict[str, str] = {
     "parameters": "parameters",
 }
 """What may be shown of a cell, and its title."""
+_GRIDS = tuple(kind for kind in KINDS if kind != "shape")
+METRIC_KINDS: Dict[str, Tuple[str, ...]] = {
+    "psnr": _GRIDS,
+    "psnr_best": _GRIDS,
+    "psnr_heldout": _GRIDS,
+    "ssim": ("image",),
+    "snr": ("audio",),
+    "log_spectral_distance": ("audio",),
+    "training_seconds": KINDS,
+    "parameters": KINDS,
+}
+"""The kinds of signals that have a metric; of those that are not named here, shapes alone."""
+METRIC_TASKS: Dict[str, str] = {"psnr_best": "denoise", "psnr_heldout": "heldout"}
+"""The task that a metric belongs to; the others are known for all."""
+MOST_SWEPT = 2500
+"""Combinations of a sweep."""
+MOST: Dict[str, int] = {
+    "steps": 10**8,
+    "batch": 10**8,
+    "seeds": 10_000,
+    "width": 2**14,
+    "depth": 1000,
+    "size": 2**16,
+    "samples": 10**10,
+    "resolution": 4096,
+    # Of families that have them:
+    "features": 2**16,
+    "frequencies": 1000,
+    "levels": 64,
+    "features_per_level": 64,
+    "log2_hashmap_size": 24,
+    "base_resolution": 2**20,
+    "max_resolution": 2**20,
+}
+"""What no machine is expected to do: larger numbers are refused."""
 BASELINES: Dict[str, Tuple[str, str]] = {
     "psnr": ("noisy input", "psnr_noisy"),
     "psnr_best": ("noisy input", "psnr_noisy"),
@@ -58,7 +96,7 @@ class Preset:
     """The YAML file."""
     title: str
     shows: str
-    """One sentence: what there is to see."""
+    """The question that is asked, in one or two sentences."""
     task: str
     """fit; denoise (train on the signal with noise, judge by the one without); heldout (judge by withheld samples)."""
     kind: str
@@ -75,7 +113,8 @@ class Preset:
     seeds: int
     """Repetitions, with the seeds 0, 1, …"""
     laws: Tuple[str, ...] = ()
-    """Each field of the family winner that names no law is fitted once with each of these."""
+    """Each of the fields whose family is winner and whose settings name none of law, purpose, s0 and s1 is fitted once
+    with each of these."""
     sweep: Dict[str, Tuple[float, ...]] = field(default_factory=dict)
     """Settings of the family winner, one or two of them with several values: all combinations are fields, too."""
     departures: Dict[str, Dict[str, Any]] = field(default_factory=dict)
@@ -120,9 +159,11 @@ def load_preset(name: str, budget: str = "short") -> Preset:
     path = _find(name)
     try:
         with open(path, encoding="utf-8") as file:
-            data = yaml.safe_load(file)
+            data = yaml.load(file, _Loader)
     except (OSError, UnicodeDecodeError) as error:
         raise SignalError(path, f"cannot be read ({error})", "give a preset's YAML file") from error
+    except RecursionError as error:
+        raise SignalError(path, "has too many brackets within brackets", "give a preset's YAML file") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark else ""
@@ -142,6 +183,48 @@ def load_preset(name: str, budget: str = "short") -> Preset:
             changes["fields"] = data["fields"] | changes["fields"]
         presets[each] = _build(path, {**data, **changes})
     return presets[budget]
+
+
+def swept_field(settings: Mapping[str, float]) -> str:
+    """A combination of a sweep as the text of a field, as winner:s0=30,s1=0.1."""
+    return "winner:" + ",".join(f"{key}={_number_text(value)}" for key, value in settings.items())
+
+
+def _number_text(value: float) -> str:
+    """The shortest text that is this number: 30, 0.1, 1234567."""
+    if float(f"{value:g}") == value:
+        return f"{value:g}"
+    return str(int(value)) if value.is_integer() else repr(value)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's plain data; 1e3 is a number, as in YAML 1.2, and no key is there twice."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        lines: Dict[str, int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.value == "<<":
+                continue
+            if key.value in lines:
+                problem = f"{key.value} is there twice, in line {lines[key.value]}, too"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            lines[key.value] = key.start_mark.line + 1
+        return node
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, AttributeError) as error:  # A 13th month; more digits than int() takes.
+            problem = f"{_shown(node.value)} cannot be what it looks like"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from error
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)[eE][-+]?[0-9]+\Z", re.ASCII),
+    list("-+.0123456789"),
+)
 
 
 def _files() -> List[Path]:
@@ -177,6 +260,17 @@ def _build(path: Path, data: Mapping[str, Any]) -> Preset:
     for name in preset.departures:
         if name not in preset.fields:
             raise SignalError(path, f"departures: {name} is none of the fields", f"name {', '.join(preset.fields)}")
+    for metric in preset.metrics:
+        kinds = METRIC_KINDS.get(metric, ("shape",))
+        if preset.kind not in ("any", *kinds):
+            raise SignalError(path, f"metrics: {metric} is of {', '.join(kinds)}, not of {preset.kind}", "take it out")
+        if METRIC_TASKS.get(metric, preset.task) != preset.task:
+            problem = f"metrics: {metric} is of the task {METRIC_TASKS[metric]}, not of {preset.task}"
+            raise SignalError(path, problem, "take it out")
+    if preset.kind == "shape" and preset.task != "fit":
+        raise SignalError(path, f"the task is {preset.task} and the kind shape", "use the task fit for shapes")
+    if "holdout" in given and preset.task != "heldout":
+        raise SignalError(path, f"holdout is nothing for the task {preset.task}", "take it out, or say task: heldout")
     if (preset.task == "denoise") != (preset.sigma > 0):
         advice = "give sigma: 0.1 with the task denoise, and with no other"
         raise SignalError(path, f"the task is {preset.task} and sigma {preset.sigma:g}", advice)
@@ -187,6 +281,9 @@ def _build(path: Path, data: Mapping[str, Any]) -> Preset:
             wanted = {"noise_layers": "winner", "constants_of": "winner", "sigma": "rff"}.get(setting, family)
             if family != wanted:
                 raise SignalError(path, f"departures.{name}.{setting} is nothing for {family}", f"only {wanted} has it")
+        if "constants_of" in departure and _names_law(fields[name]):
+            problem = f"departures.{name}.constants_of and {fields[name]} both say what noise there is"
+            raise SignalError(path, problem, "take one of them out")
         if "sampling" in departure and preset.batch == 0:
             raise SignalError(path, f"departures.{name}.sampling has nothing to choose from", "give a batch above 0")
     return replace(preset, fields=fields, departures=departures)
@@ -198,19 +295,33 @@ def _with_laws(preset: Preset) -> Tuple[Dict[str, str], Dict[str, Dict[str, Any]
         return preset.fields, preset.departures
     result: Dict[str, str] = {}
     departures: Dict[str, Dict[str, Any]] = {}
+    touched = False
     for name, text in preset.fields.items():
         family, _, settings = text.partition(":")
-        named = any(setting.startswith(("law=", "s0=", "s1=", "purpose=")) for setting in settings.split(","))
-        departure = preset.departures.get(name)
-        if family != "winner" or named:
-            result[name] = text
-            departures |= {name: departure} if departure else {}
-            continue
-        for law in preset.laws:
-            own = name if len(preset.laws) == 1 else f"{name}-{law}"
-            result[own] = f"winner:{settings},law={law}" if settings else f"winner:law={law}"
-            departures |= {own: departure} if departure else {}
+        own = {name: text}
+        if family == "winner" and not _names_law(text):
+            touched = True
+            start = f"{text}," if settings else "winner:"
+            own = {name if len(preset.laws) == 1 else f"{name}-{law}": f"{start}law={law}" for law in preset.laws}
+        for each, its_text in own.items():
+            if each in result:
+                raise SignalError(preset.path, f"laws: there are two fields {each} then", "give one another name")
+            result[each] = its_text
+            if name in preset.departures:
+                departures[each] = preset.departures[name]
+    if not touched:
+        problem = "laws: there is no field of the family winner without law, purpose, s0 and s1"
+        raise SignalError(preset.path, problem, "add one, as `winner: winner`, or take laws out")
     return result, departures
+
+
+def _names_law(text: str) -> bool:
+    return any(setting.startswith(("law=", "purpose=", "s0=", "s1=")) for setting in _settings_of(text))
+
+
+def _settings_of(text: str) -> List[str]:
+    """The KEY=VALUEs of a field's text."""
+    return text.partition(":")[2].split(",")
 
 
 def _check_keys(path: Path, where: str, data: Mapping[Any, Any], known: Any) -> None:
@@ -225,7 +336,19 @@ def _check_keys(path: Path, where: str, data: Mapping[Any, Any], known: Any) -> 
 
 
 def _error(path: Path, key: str, value: Any, expected: str) -> SignalError:
-    return SignalError(path, f"{key} is {value!r}", f"give {expected}")
+    return SignalError(path, f"{key} is {_shown(value)}", f"give {expected}")
+
+
+def _shown(value: Any) -> str:
+    """A value as it is quoted in an error, of long ones a part."""
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = short.maxlong = 60
+    short.maxlevel = 3
+    try:
+        text = short.repr(value)
+    except ValueError:  # More digits than are written in decimals.
+        return "far too large a number"
+    return text if len(text) <= 120 else f"{text[:117]}..."
 
 
 def _mapping(path: Path, key: str, value: Any) -> Dict[str, Any]:
@@ -264,11 +387,20 @@ def _list_of(choices: Any, what: str) -> Callable[[Path, str, Any], Tuple[str, .
 
 def _whole(least: int) -> Callable[[Path, str, Any], int]:
     def read(path: Path, key: str, value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        if not _is_whole(value) or value < least:
             raise _error(path, key, value, f"a whole number of at least {least}")
-        return value
+        if value > MOST[key]:
+            raise _error(path, key, value, f"at most {MOST[key]:,}")
+        return int(value)
 
     return read
+
+
+def _is_whole(value: Any) -> bool:
+    """1e3 and 1000.0, too."""
+    if isinstance(value, float):
+        return value.is_integer()
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _number(path: Path, key: str, value: Any) -> float:
@@ -288,9 +420,14 @@ def _fields(path: Path, key: str, value: Any) -> Dict[str, str]:
     if not given:
         raise _error(path, key, value, "at least one, as `winner: winner:law=paper`")
     for name, text in given.items():
-        if not isinstance(name, str) or not isinstance(text, str):
+        if not isinstance(name, str):
+            raise SignalError(path, f"{key}: {_shown(name)} is no name", "write it in quotes, or take another one")
+        if not isinstance(text, str):
             raise _error(path, f"{key}.{name}", text, "family and settings, as winner:law=paper")
         _check_keys(path, f"{key}.{name}: ", {text.partition(":")[0]: None}, FAMILIES)
+        settings = [setting.partition("=")[0] for setting in _settings_of(text)]
+        if len(set(settings)) < len(settings):
+            raise _error(path, f"{key}.{name}", text, "each setting once")
     return given
 
 
@@ -301,7 +438,13 @@ def _sweep(path: Path, key: str, value: Any) -> Dict[str, Tuple[float, ...]]:
             raise _error(path, f"{key}.{name}", values, "a list of numbers")
     if not 1 <= sum(len(values) > 1 for values in given.values()) <= 2:
         raise _error(path, key, value, "one or two settings with several values, as `s0: [10, 100, 1000]`")
-    return {str(name): tuple(_number(path, f"{key}.{name}", x) for x in values) for name, values in given.items()}
+    if math.prod(len(values) for values in given.values()) > MOST_SWEPT:
+        raise _error(path, key, value, f"at most {MOST_SWEPT:,} combinations")
+    swept = {str(name): tuple(_number(path, f"{key}.{name}", x) for x in values) for name, values in given.items()}
+    for name, values in swept.items():
+        if len(set(values)) < len(values):
+            raise _error(path, f"{key}.{name}", given[name], "each number once")
+    return swept
 
 
 def _departures(path: Path, key: str, value: Any) -> Dict[str, Dict[str, Any]]:
@@ -309,11 +452,13 @@ def _departures(path: Path, key: str, value: Any) -> Dict[str, Dict[str, Any]]:
     for name, each in given.items():
         _check_keys(path, f"{key}.{name}.", each, DEPARTURES)
         for setting, wanted in each.items():
-            layers = isinstance(wanted, list) and wanted and all(isinstance(n, int) and n >= 1 for n in wanted)
+            layers = isinstance(wanted, list) and wanted and all(_is_whole(n) and n >= 1 for n in wanted)
             kind = wanted in ("audio", "image")
             if not {"noise_layers": layers, "constants_of": kind, "sampling": wanted == "by-loss",
                     "sigma": wanted == "matched"}[setting]:  # fmt: skip
                 raise _error(path, f"{key}.{name}.{setting}", wanted, DEPARTURES[setting])
+            if setting == "noise_layers":
+                each[setting] = [int(n) for n in wanted]
     return given
 
 
