@@ -20,9 +20,17 @@ if TYPE_CHECKING:
 
 PALETTE = (
     "#4b5563", "#c2410c", "#d97706", "#1d4ed8", "#15803d", "#7c3aed", "#0891b2", "#be185d", "#65a30d", "#92400e",
-    "#0f766e", "#9333ea",
+    "#0f766e", "#e879f9",
 )  # fmt: skip
 """Colours of the fields that are shown, in their order."""
+OTHERS = "#cccccc"
+"""Gray of the fields that are not."""
+CLOSE = 0.95
+"""Intersection over union from which curves can no longer be told apart on an axis from 0 to 1."""
+SMALLEST = 1e-5
+"""Of 1 - IoU that is drawn: below one of the points that it is estimated from."""
+WITHIN = "IoU within the bounding box, estimated"
+"""What curves of shapes show: the tables' IoU also counts what the field believes to be inside far from the shape."""
 
 
 @dataclass(frozen=True)
@@ -38,15 +46,17 @@ def charts_of(preset: Preset, records: Sequence[Record]) -> Dict[str, Chart]:
     and curves of the training on each signal."""
     drawn: Dict[str, Chart] = {}
     varied = [key for key, values in preset.sweep.items() if len(values) > 1]
-    swept, between = sweep_chart(preset, records), between_samples_chart(records)
+    shown = shown_fields(preset, names(records, "field"))
+    swept, between = sweep_chart(preset, records), between_samples_chart(records, shown)
     if swept is not None:
         drawn["-".join(varied)] = Chart(f"{METRICS[preset.metrics[0]]} over {' and '.join(varied)}", swept)
     if between is not None:
         drawn["between-samples"] = Chart("Between the samples", between)
-    if curve_metric(records):
-        fields = shown_fields(preset, names(records, "field"))
-        for signal in names(records, "signal"):
-            drawn[f"curves-{signal}"] = Chart(f"Training on {signal}", curves(records, signal, fields))
+    for signal in names(records, "signal"):
+        metric = curve_metric([record for record in records if record["signal"] == signal])
+        if metric:
+            title = f"Training on {signal}" + (f": {WITHIN}" if metric == "iou" else "")
+            drawn[f"curves-{signal}"] = Chart(title, curves(records, signal, shown))
     return drawn
 
 
@@ -90,24 +100,30 @@ def curve_metric(records: Sequence[Record]) -> str:
 
 def curves(records: Sequence[Record], signal: str, shown: Sequence[str]) -> bytes:
     """A figure over the steps and over the seconds of training: the mean over seeds, and the range they span; fields
-    that are not among those shown are thin and gray."""
+    that are not among those shown are thin and gray. Where an IoU ends close to 1, it is what is missing of it that is
+    drawn, on a logarithmic axis."""
     metric = curve_metric([record for record in records if record["signal"] == signal])
     fields = names(records, "field")
-    figure, axes = _figure(10.6, 3.5, 2)
+    ends = [found[2][-1] for field in fields if (found := _mean_curve(records, signal, field, "steps", metric))]
+    close = metric == "iou" and any(end > CLOSE for end in ends)
+    figure, axes = _figure(5.3, 3.5, 2)
     for axis, x in zip(axes, ("steps", "seconds"), strict=True):
         for field in fields:
             found = _mean_curve(records, signal, field, x, metric)
             if found is None:
                 continue
-            at, low, mean, high = found
+            at, *values = found
+            # Nothing may be missing of the few points, which a logarithmic axis has no place for.
+            low, mean, high = [np.maximum(1 - each, SMALLEST) for each in values] if close else values
             if field not in shown:
-                axis.plot(at, mean, color="0.8", linewidth=0.6, zorder=1)
+                axis.plot(at, mean, color=OTHERS, linewidth=0.6, zorder=1)
                 continue
             color = colours(shown)[field]
             axis.plot(at, mean, color=color, label=field, linewidth=1.6)
             axis.fill_between(at, low, high, color=color, alpha=0.15, linewidth=0)
         axis.set_xlabel("step" if x == "steps" else "seconds of training")
-    axes[0].set_ylabel(METRICS.get(metric, metric))
+        axis.set_yscale("log" if close else "linear")
+    axes[0].set_ylabel(METRICS[metric] if metric != "iou" else f"1 − {WITHIN}" if close else WITHIN, fontsize=9)
     axes[1].tick_params(labelleft=False)
     axes[1].set_ylim(axes[0].get_ylim())
     axes[1].legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
@@ -143,7 +159,7 @@ def sweep_chart(preset: Preset, records: Sequence[Record]) -> Optional[bytes]:
                 *[(x, each.mean, each.deviation) for x, each in found if each] or [[np.nan] * 3]
             )
             color = PALETTE[(number + 1) % len(PALETTE)]
-            axis.errorbar(at, means, deviations, color=color, label=signal, marker="o", markersize=4, capsize=2)
+            axis.errorbar(at, means, deviations, color=color, label=_plain(signal), marker="o", markersize=4, capsize=2)
             for place, field in enumerate(preset.fields):
                 own = [r for r in records if (r["signal"], r["field"]) == (signal, field)]
                 _mark_law(axis, own, key, metric, below=place % 2 == 0)
@@ -154,7 +170,7 @@ def sweep_chart(preset: Preset, records: Sequence[Record]) -> Optional[bytes]:
         axis.legend(frameon=False)
         return _svg(figure)
     down, across = varied
-    figure, axes = _figure(4.8 * len(signals), 3.8, len(signals))
+    figure, axes = _figure(4.8, 3.8, len(signals))
     for axis, signal in zip(axes, signals, strict=True):
         values = np.array(
             [
@@ -170,7 +186,7 @@ def sweep_chart(preset: Preset, records: Sequence[Record]) -> Optional[bytes]:
         axis.set_yticks(range(values.shape[0]), [f"{x:g}" for x in preset.sweep[down]])
         axis.set_xlabel(across)
         axis.set_ylabel(down)
-        axis.set_title(signal, loc="left", fontsize=10)
+        axis.set_title(_plain(signal), loc="left", fontsize=10)
     return _svg(figure)
 
 
@@ -207,19 +223,22 @@ def _swept(preset: Preset, values: Dict[str, float]) -> str:
     return "winner," + ",".join(f"{key}={value:g}" for key, value in chosen.items())
 
 
-def between_samples_chart(records: Sequence[Record]) -> Optional[bytes]:
-    """PSNR at withheld samples over PSNR at fitted ones, a point for each cell, a panel for each signal; None where no
-    samples are withheld."""
+def between_samples_chart(records: Sequence[Record], shown: Sequence[str]) -> Optional[bytes]:
+    """PSNR at withheld samples over PSNR at fitted ones, a point for each cell, a panel for each signal; fields that
+    are not among those shown are gray. None where no samples are withheld."""
     if not any(record["figures"].get("psnr_heldout") is not None for record in records):
         return None
     signals, fields = names(records, "signal"), names(records, "field")
-    figure, axes = _figure(3.6 * len(signals) + 1.6, 3.6, len(signals))
+    figure, axes = _figure(3.6, 3.6, len(signals), columns=3, legend=1.6)
     for axis, signal in zip(axes, signals, strict=True):
         of_signal = [r["figures"] | {"field": r["field"]} for r in records if r["signal"] == signal]
         for field in fields:
             points = [(f["psnr"], f["psnr_heldout"]) for f in of_signal if f["field"] == field]
-            shown = [(a, b) for a, b in points if a is not None and b is not None]
-            axis.plot(*zip(*shown), "o", color=colours(fields)[field], label=field, markersize=5) if shown else None
+            known = [(a, b) for a, b in points if a is not None and b is not None]
+            if known and field in shown:
+                axis.plot(*zip(*known), "o", color=colours(shown)[field], label=field, markersize=5)
+            elif known:
+                axis.plot(*zip(*known), "o", color=OTHERS, markersize=3, zorder=1)
         low, high = max(axis.get_xlim()[0], axis.get_ylim()[0]), min(axis.get_xlim()[1], axis.get_ylim()[1])
         if low < high:
             axis.plot([low, high], [low, high], color="0.7", linewidth=1, zorder=0)
@@ -228,23 +247,38 @@ def between_samples_chart(records: Sequence[Record]) -> Optional[bytes]:
             axis.axhline(float(np.mean(classical)), color="0.5", linestyle="--", linewidth=1, zorder=0)
             axis.text(0.02, float(np.mean(classical)), "classical", fontsize=7, color="0.4", va="bottom",
                       transform=axis.get_yaxis_transform())  # fmt: skip
-        axis.set_title(signal, loc="left", fontsize=10)
+        axis.set_title(_plain(signal), loc="left", fontsize=10)
         axis.set_xlabel("PSNR at fitted samples, dB")
-    axes[0].set_ylabel("at withheld samples, dB")
-    axes[-1].legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    for axis in axes[::3]:
+        axis.set_ylabel("at withheld samples, dB")
+    points = {label: point for axis in axes for point, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    figure.legend(points.values(), points.keys(), frameon=False, fontsize=8, loc="outside right center")
     return _svg(figure)
 
 
-def _figure(width: float, height: float, columns: int) -> "Tuple[Figure, List[Axes]]":
+def _figure(
+    width: float, height: float, count: int, columns: int = 2, legend: float = 0.0
+) -> "Tuple[Figure, List[Axes]]":
+    """Panels of that size in inches, in rows of so many, and as much room for a legend beside them."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = list(figure.subplots(1, columns, squeeze=False)[0])
-    for axis in axes:
+    columns = min(count, columns)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(width * columns + legend, height * rows), layout="constrained")
+    figure.get_layout_engine().set(wspace=0.05)
+    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axis in panels[count:]:
+        axis.remove()
+    for axis in panels[:count]:
         axis.spines[["top", "right"]].set_visible(False)
         axis.grid(alpha=0.25)
         axis.tick_params(labelsize=8)
-    return figure, axes
+    return figure, panels[:count]
+
+
+def _plain(name: str) -> str:
+    """A name, as of a file, with nothing in it that is a formula to matplotlib."""
+    return name.replace("$", r"\$")
 
 
 def _svg(figure: Any) -> bytes:
