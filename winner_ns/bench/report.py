@@ -6,11 +6,21 @@ import base64
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
-from winner_ns.bench.charts import Chart, colours, shown_fields
+from winner_ns.bench.charts import OTHERS, WITHIN, Chart, colours, curve_metric, shown_fields
 from winner_ns.bench.preset import METRICS, Preset
-from winner_ns.bench.results import Record, best_field, lower_is_better, names, shown_metrics, summarise
+from winner_ns.bench.results import (
+    Record,
+    best_fields,
+    complete_means,
+    counted,
+    main_metric,
+    missing_cells,
+    names,
+    shown_metrics,
+    what_it_is,
+)
 from winner_ns.bench.tables import rows_of
-from winner_ns.bench.tiles import Tile, tiles_of
+from winner_ns.bench.tiles import tiles_of
 from winner_ns.export.output import replacing
 from winner_ns.fields import family_class
 
@@ -53,21 +63,26 @@ def write_report(
     )
     environment.filters["uri"] = data_uri
     environment.filters["number"] = _number
+    environment.globals["counted"] = counted
     signals, fields = names(records, "signal"), names(records, "field")
     shown = shown_fields(preset, fields)
     page = environment.get_template("report.html.jinja").render(
         preset=preset,
         records=sorted(records, key=lambda r: (signals.index(r["signal"]), fields.index(r["field"]), r["seed"])),
-        cells=cells,
+        missing=missing_cells(records, cells),
         command=command,
         machine=machine,
-        tables=[(METRICS[metric], *rows_of(records, metric)) for metric in shown_metrics(preset, records)],
+        tables=[
+            (METRICS[metric], *rows_of(records, metric, preset.seeds)) for metric in shown_metrics(preset, records)
+        ],
         findings=[finding for signal in signals if (finding := finding_of(preset, records, signal))],
         fields=_fields(records, shown),
+        known=any(record.get("settings") for record in records),
         charts=[chart for name, chart in charts.items() if not name.startswith("curves-")],
         curves={name.removeprefix("curves-"): chart for name, chart in charts.items() if name.startswith("curves-")},
         sections=_sections(folder, preset, records, shown),
         swept=len(shown) < len(fields),
+        within=WITHIN if any(curve_metric([r]) == "iou" for r in records) else "",
         metrics=METRICS,
         figures=[metric for metric in METRICS if any(r["figures"].get(metric) is not None for r in records)],
     )
@@ -81,19 +96,32 @@ def data_uri(content: bytes, media_type: str) -> str:
 
 
 def finding_of(preset: Preset, records: Sequence[Record], signal: str) -> Optional[str]:
-    """Which field is best on a signal, by how much, and how the best of the family winner stands."""
-    metric = preset.metrics[0]
-    best = best_field(records, signal, metric)
-    if best is None:
+    """Which field is best on a signal, or which are equal, by how much, and how the best of the family winner
+    stands."""
+    own = [record for record in records if record["signal"] == signal]
+    metric = main_metric(preset, own)
+    best = best_fields(own, signal, metric, preset.seeds)
+    if not best:
         return None
-    means = {field: found.mean for field in names(records, "field")
-             if (found := summarise(records, signal, field, metric)) and found.complete}  # fmt: skip
-    ranked = sorted(means, key=means.__getitem__, reverse=not lower_is_better(metric))
-    gap = abs(means[best] - means[ranked[1]])
-    text = f"{signal}: {best} is best with {means[best]:.4g} ({METRICS[metric]}), {gap:.2g} ahead of {ranked[1]}"
-    family = {record["field"]: record["family"] for record in records}
+    means = complete_means(own, signal, metric, preset.seeds)
+    ranked = list(means)
+    figure = f"{means[best[0]]:.4g} ({METRICS[metric]})"
+    text = f"{signal}: {best[0]} is best with {figure}"
+    if len(best) > 1:
+        text = f"{signal}: {', '.join(best[:-1])} and {best[-1]} are equal with {figure}"
+    if len(best) < len(ranked):
+        following = ranked[len(best)]
+        text += f", {abs(means[best[0]] - means[following]):.2g} ahead of {following}"
+    family = {record["field"]: record["family"] for record in own}
+    if len(best) > 1:
+        silent = [
+            field
+            for field in best
+            if family[field] == "winner" and _noise([r for r in own if r["field"] == field]) == "none"
+        ]
+        text += "".join(f"; {field} had no noise added here, which makes it a plain SIREN" for field in silent)
     ours = [field for field in ranked if family[field] == "winner"]
-    if ours and family[best] != "winner":
+    if ours and ours[0] not in best:
         text += f"; {ours[0]} comes {_ordinal(ranked.index(ours[0]) + 1)} with {means[ours[0]]:.4g}"
     return text + "."
 
@@ -111,13 +139,16 @@ def _fields(records: Sequence[Record], shown: Sequence[str]) -> List[Dict[str, A
         own = [record for record in records if record["field"] == field]
         family = own[0]["family"]
         rates = sorted({record["learning_rate"] for record in own})
+        text, size = what_it_is(own, field)
         rows.append(
             {
                 "name": field,
-                "colour": colour.get(field, "#d1d5db"),
+                "colour": colour.get(field, OTHERS),
+                "text": text,
+                "size": size,
                 "parameters": sorted({record["figures"]["parameters"] for record in own}),
                 "rates": ", ".join(f"{rate:g}" for rate in rates),
-                "noise": _noise(own),
+                "noise": _noise(own) if family == "winner" else "",
                 "source": WINNER_SOURCE if family == "winner" else family_class(family).source,
             }
         )
@@ -125,30 +156,25 @@ def _fields(records: Sequence[Record], shown: Sequence[str]) -> List[Dict[str, A
 
 
 def _noise(records: Sequence[Record]) -> str:
-    """s0 and s1 on each signal, of fields that have any."""
-    told = {
-        record["signal"]: f"{record['noise']['s0']:.4g} / {record['noise']['s1']:.3g}"
-        for record in reversed(records)
-        if record["noise"] and (record["noise"]["s0"] or record["noise"]["s1"])
-    }
+    """s0 and s1 of a field of the family winner: on all signals alike, or on each."""
+    told: Dict[str, str] = {}
+    for record in records:
+        noise = record.get("noise") or {"s0": 0.0, "s1": 0.0}
+        some = noise["s0"] or noise["s1"]
+        told.setdefault(record["signal"], f"{noise['s0']:.4g} / {noise['s1']:.3g}" if some else "none")
     if len(set(told.values())) == 1:
         return next(iter(told.values()))
-    return ", ".join(f"{signal} {told[signal]}" for signal in reversed(told))
+    return ", ".join(f"{signal} {noise}" for signal, noise in told.items())
 
 
 def _sections(folder: Path, preset: Preset, records: Sequence[Record], shown: Sequence[str]) -> List[Dict[str, Any]]:
-    """For each signal the tiles of its original and of the first seed of each field."""
+    """For each signal the tiles of its original and of the fields that are shown."""
     sections = []
     for signal in names(records, "signal"):
-        own = [r for r in records if r["signal"] == signal and r["field"] in shown]
-        first: Dict[str, Record] = {}
-        for record in own:
-            if record["field"] not in first or record["seed"] < first[record["field"]]["seed"]:
-                first[record["field"]] = record
-        if not first:
+        own = [record for record in records if record["signal"] == signal]
+        if not any(record["field"] in shown for record in own):
             continue
-        tiles: List[Tile]
-        tiles, note = tiles_of(folder, preset, list(first.values()))
+        tiles, note = tiles_of(folder, preset, own, shown)
         sections.append(
             {"signal": signal, "kind": own[0]["kind"], "size": own[0].get("size", ""), "tiles": tiles, "note": note}
         )

@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -69,8 +69,8 @@ class Summary:
     """Standard deviation of the sample (n - 1); 0 for a single one."""
     count: int
     of: int
-    """Seeds that were trained; where count is less, the others have no such figure (no surface, a field that diverged),
-    and the mean is none to compare."""
+    """Seeds that there are to be; where count is less, the others are not trained yet or have no such figure (no
+    surface, a field that diverged), and the mean is none to compare."""
 
     @property
     def complete(self) -> bool:
@@ -88,9 +88,15 @@ class Summary:
         return f"{round(self.mean, places) + 0.0:.{places}f}{spread}{part}"
 
 
-def summarise(records: Sequence[Record], signal: Optional[str], field: str, metric: str) -> Optional[Summary]:
+def summarise(
+    records: Sequence[Record], signal: Optional[str], field: str, metric: str, seeds: Optional[int] = None
+) -> Optional[Summary]:
     """A field's figure over the seeds; signal None: of the mean over all signals that have such a figure. None where it
-    is not known."""
+    is not known.
+
+    Args:
+        seeds: that there are to be (the preset's); None: as many as the field was trained with.
+    """
     wanted = {r["signal"] for r in records if signal in (None, r["signal"]) and r["figures"].get(metric) is not None}
     by_seed: Dict[int, List[Optional[float]]] = {}
     for record in records:
@@ -102,7 +108,7 @@ def summarise(records: Sequence[Record], signal: Optional[str], field: str, metr
     if not means:
         return None
     deviation = float(np.std(means, ddof=1)) if len(means) > 1 else 0.0
-    return Summary(float(np.mean(means)), deviation, len(means), len(trained))
+    return Summary(float(np.mean(means)), deviation, len(means), len(trained) if seeds is None else seeds)
 
 
 def names(records: Sequence[Record], key: str) -> List[str]:
@@ -114,17 +120,54 @@ def lower_is_better(metric: str) -> bool:
     return metric in (*LOWER_IS_BETTER, "training_seconds")
 
 
-def best_field(records: Sequence[Record], signal: Optional[str], metric: str) -> Optional[str]:
-    """The field with the best mean, among those of which all seeds have the figure; None where there is no choice."""
-    if metric == "parameters":
-        return None
-    means = {field: summarise(records, signal, field, metric) for field in names(records, "field")}
-    known = {field: summary.mean for field, summary in means.items() if summary is not None and summary.complete}
-    if len(known) < 2:
-        return None
-    return (min if lower_is_better(metric) else max)(known, key=known.__getitem__)
+def complete_means(
+    records: Sequence[Record], signal: Optional[str], metric: str, seeds: Optional[int] = None
+) -> Dict[str, float]:
+    """The means of the fields of which all seeds have the figure, the best one first."""
+    found = {field: summarise(records, signal, field, metric, seeds) for field in names(records, "field")}
+    means = {field: summary.mean for field, summary in found.items() if summary is not None and summary.complete}
+    return dict(sorted(means.items(), key=lambda item: item[1], reverse=not lower_is_better(metric)))
+
+
+def best_fields(
+    records: Sequence[Record], signal: Optional[str], metric: str, seeds: Optional[int] = None
+) -> List[str]:
+    """The field with the best mean, or all that share it, among those of which all seeds have the figure; none where
+    there is no choice."""
+    means = complete_means(records, signal, metric, seeds)
+    if metric == "parameters" or len(means) < 2:
+        return []
+    best = next(iter(means.values()))
+    return [field for field, mean in means.items() if mean == best]
 
 
 def shown_metrics(preset: Preset, records: Sequence[Record]) -> List[str]:
     """The preset's metrics that any record has."""
     return [metric for metric in preset.metrics if any(r["figures"].get(metric) is not None for r in records)]
+
+
+def main_metric(preset: Preset, records: Sequence[Record]) -> str:
+    """The preset's first metric that these records have: where kinds are mixed, no metric is known of all signals."""
+    return next(iter(shown_metrics(preset, records)), preset.metrics[0])
+
+
+def what_it_is(records: Sequence[Record], field: str) -> Tuple[str, str]:
+    """A field as its preset has it, and its width x depth; "" for what no record says."""
+    settings = next((r["settings"] for r in records if r["field"] == field and r.get("settings")), {})
+    text = settings.get("text", "").removeprefix(f"{field}=")
+    departures = [f"{key}={value}" for key, value in (settings.get("departures") or {}).items()]
+    size = (settings.get("width"), settings.get("depth"))
+    return "; ".join(filter(None, [text, *departures])), "" if None in size else f"{size[0]} x {size[1]}"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number and what is counted: 1 cell, 2 cells."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def missing_cells(records: Sequence[Record], cells: int) -> str:
+    """What is to be said where there are fewer records than cells; "" where there are not."""
+    if len(records) >= cells:
+        return ""
+    verb = "is" if len(records) == 1 else "are"
+    return f"{len(records)} of {cells} cells {verb} done; means are of what is there. The same command goes on."

@@ -99,7 +99,7 @@ def run_bench(
             write_csv(folder / "results.csv", records)
             charts = charts_of(preset, records)
             write_charts(folder / "charts", charts)
-            write_markdown(folder / "results.md", preset, records, charts, command, machine)
+            write_markdown(folder / "results.md", preset, records, charts, command, machine, len(cells))
             write_report(folder / "report.html", folder, preset, records, charts, command, machine, len(cells))
     if stopped:
         tell(f"stopped after {len(records)} of {_cells(len(cells))}; the same command goes on")

@@ -6,13 +6,13 @@ import io
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 from jaxtyping import Float, Shaped
 
 from winner_ns.bench.preset import METRICS, Preset
-from winner_ns.bench.results import Record
+from winner_ns.bench.results import Record, best_fields, main_metric
 from winner_ns.export.excerpts import distance_colors, telling_piece
 
 LARGEST = 448
@@ -36,47 +36,105 @@ class Tile:
     """Caption, content, media type."""
     sound: Optional[Tuple[bytes, str]] = None
     """Content and media type of what can be listened to."""
+    gone: bool = False
+    """Whether its files were there once."""
 
 
-def tiles_of(folder: Path, preset: Preset, records: Sequence[Record]) -> Tuple[List[Tile], str]:
-    """The original (and, where there is noise, what was trained on) and each field's result, and what the scales are.
+@dataclass(frozen=True)
+class Shown:
+    """What the tiles of a signal are made of."""
+
+    original: Optional[Path]
+    """None where no cell has it any more."""
+    noisy: Optional[Path]
+    """What was trained on, where that is another."""
+    fitted: List[Optional[Path]]
+    """Of each field; None without a surface, or where the cell's files are gone."""
+    gone: List[bool]
+
+    @property
+    def files(self) -> List[Optional[Path]]:
+        """A file for each of `_tiles`."""
+        return [self.original, *([self.noisy] if self.noisy else []), *self.fitted]
+
+
+def tiles_of(folder: Path, preset: Preset, records: Sequence[Record], fields: Sequence[str]) -> Tuple[List[Tile], str]:
+    """The original (and, where there is noise, what was trained on) and each field's result with its first seed, and
+    what the scales are.
 
     Args:
         folder: the benchmark's.
-        preset: its first metric stands below the titles.
-        records: of one signal, one for each field.
+        preset: its first metric that the signal has stands below the titles; the best mean over its seeds is marked.
+        records: of one signal, all of them.
+        fields: that are shown, at least one of them with a record.
     """
+    first: Dict[str, Record] = {}
+    for record in sorted(records, key=lambda each: each["seed"]):
+        if record["field"] in fields:
+            first.setdefault(record["field"], record)
+    firsts = [first[field] for field in fields if field in first]
     kind = records[0]["kind"]
-    if kind == "audio":
-        return _sounds(folder, preset, records)
-    return _surfaces(folder, preset, records) if kind == "shape" else _pictures(folder, preset, records)
+    shown = _files(folder, records, firsts, "flac" if kind == "audio" else "png")
+    tiles = _tiles(preset, records, firsts, shown)
+    note = ""
+    if shown.original is not None:
+        draw = {"audio": _sounds, "shape": _surfaces}.get(kind, _pictures)
+        note = draw(tiles, shown.files)
+    if any(shown.gone):
+        advice = "Cells whose files are gone are trained again without their lines in results.jsonl."
+        note = f"{note} {advice}".strip()
+    return tiles, note
 
 
-def _tiles(preset: Preset, records: Sequence[Record], noisy: bool) -> List[Tile]:
-    from winner_ns.bench.results import best_field
-
-    metric = preset.metrics[0]
-    best = best_field(records, None, metric)
-    tiles = [Tile("original", "", False, [])]
-    if noisy:
-        value = records[0]["figures"].get("psnr_noisy")
+def _tiles(preset: Preset, records: Sequence[Record], firsts: Sequence[Record], shown: Shown) -> List[Tile]:
+    metric = main_metric(preset, records)
+    best = best_fields(records, None, metric, preset.seeds)
+    tiles = [Tile("original", "", False, [], gone=shown.original is None)]
+    if shown.noisy:
+        value = firsts[0]["figures"].get("psnr_noisy")
         tiles.append(Tile("with noise", "" if value is None else f"{value:.2f} dB", False, []))
-    for record in records:
+    for record, gone in zip(firsts, shown.gone, strict=True):
         value = record["figures"].get(metric)
         unit = METRICS[metric].rpartition(", ")[2] if "," in METRICS[metric] else METRICS[metric]
         figure = "–" if value is None else f"{value:.2f} dB" if unit == "dB" else f"{value:.4g} {unit}"
-        tiles.append(Tile(record["field"], figure, record["field"] == best, []))
+        tiles.append(Tile(record["field"], figure, record["field"] in best, [], gone=gone))
     return tiles
+
+
+def _files(folder: Path, records: Sequence[Record], firsts: Sequence[Record], suffix: str) -> Shown:
+    """The original of any cell of a signal; what was trained on, as the first field's seed had it; the rest."""
+
+    def any_of(records: Sequence[Record], name: str) -> Optional[Path]:
+        paths = (folder / record["folder"] / f"{name}.{suffix}" for record in records)
+        return next((path for path in paths if path.exists()), None)
+
+    gone = [_gone(folder / record["folder"], record["kind"], suffix) for record in firsts]
+    return Shown(
+        original=any_of(records, "original"),
+        noisy=any_of([record for record in records if record["seed"] == firsts[0]["seed"]], "noisy"),
+        fitted=[None if lost else any_of([record], "fitted") for record, lost in zip(firsts, gone, strict=True)],
+        gone=gone,
+    )
+
+
+def _gone(cell: Path, kind: str, suffix: str) -> bool:
+    """Whether files of a finished cell are not there any more."""
+    there = {path.name for path in cell.iterdir()} if cell.is_dir() else set()
+    if f"original.{suffix}" not in there:
+        return True
+    if kind != "shape":
+        return f"fitted.{suffix}" not in there
+    # None of them where there was no surface.
+    return 0 < len(there & {"fitted.png", "fitted.ply", "distance.npz"}) < 3
 
 
 # Pictures -----------------------------------------------------------------------------------------------------------
 
 
-def _pictures(folder: Path, preset: Preset, records: Sequence[Record]) -> Tuple[List[Tile], str]:
+def _pictures(tiles: Sequence[Tile], files: Sequence[Optional[Path]]) -> str:
+    """Puts pictures into the tiles; returns what the scales are. The first file is the original's."""
     from matplotlib import colormaps
 
-    files = _files(folder, records, "png")
-    tiles = _tiles(preset, records, len(files) > len(records) + 1)
     shown = [None if path is None else _read(path) for path in files]
     original = shown[0]
     errors = [None if each is None else np.abs(each - original).mean(axis=-1) for each in shown]
@@ -91,16 +149,7 @@ def _pictures(folder: Path, preset: Preset, records: Sequence[Record]) -> Tuple[
         if picture is not original:
             colored = colormaps["magma"](np.clip(error / limit, 0, 1))[..., :3]
             tile.pictures.append(("error", *_encoded(_enlarged(colored))))
-    note = f"Error maps: black is none, the brightest colour {100 * limit:.2g} % of the range or more, in all alike."
-    return tiles, note
-
-
-def _files(folder: Path, records: Sequence[Record], suffix: str) -> List[Optional[Path]]:
-    """The original's file, the noisy one's where there is one, and each cell's (None where it has none)."""
-    cells = [folder / record["folder"] for record in records]
-    noisy = cells[0] / f"noisy.{suffix}"
-    fitted = [path if path.exists() else None for path in (cell / f"fitted.{suffix}" for cell in cells)]
-    return [cells[0] / f"original.{suffix}", *([noisy] if noisy.exists() else []), *fitted]
+    return f"Error maps: black is none, the brightest colour {100 * limit:.2g} % of the range or more, in all alike."
 
 
 def _read(path: Path) -> Float[np.ndarray, "h w c"]:
@@ -163,11 +212,10 @@ def _encoded(pixels: np.ndarray, lossless: bool = False) -> Tuple[bytes, str]:
 # Sounds -------------------------------------------------------------------------------------------------------------
 
 
-def _sounds(folder: Path, preset: Preset, records: Sequence[Record]) -> Tuple[List[Tile], str]:
+def _sounds(tiles: Sequence[Tile], files: Sequence[Optional[Path]]) -> str:
+    """Puts spectrograms, waves and players into the tiles, as `_pictures`."""
     import soundfile
 
-    files = _files(folder, records, "flac")
-    tiles = _tiles(preset, records, len(files) > len(records) + 1)
     original, rate = soundfile.read(files[0])
     top = float(_levels(_mono(original), rate).max())
     piece = telling_piece(_mono(original), rate, PIECE) if rate >= LOWEST_PLAYED else slice(None)
@@ -185,12 +233,11 @@ def _sounds(folder: Path, preset: Preset, records: Sequence[Record]) -> Tuple[Li
             tile.sound = (path.read_bytes(), "audio/flac")
     start, stop, _ = piece.indices(len(original))
     seen = f"{1000 * (stop - start) / rate:.3g} ms where it is loudest" if rate >= LOWEST_PLAYED else "all of it"
-    note = (
+    return (
         f"Spectrograms of the sound and of the error: {len(original) / rate:.3g} s from left to right, 0 to "
         f"{rate / 2:g} Hz from bottom to top, {QUIETEST:g} dB from black to the original's loudest; all alike. Waves: "
         f"{seen}, the original in gray."
     )
-    return tiles, note
 
 
 def _mono(sound: np.ndarray) -> Float[np.ndarray, " n"]:
@@ -236,21 +283,20 @@ def _spectrogram(wave: Float[np.ndarray, " n"], rate: int, top: float) -> Tuple[
 # Shapes -------------------------------------------------------------------------------------------------------------
 
 
-def _surfaces(folder: Path, preset: Preset, records: Sequence[Record]) -> Tuple[List[Tile], str]:
+def _surfaces(tiles: Sequence[Tile], files: Sequence[Optional[Path]]) -> str:
+    """Puts rendered surfaces into the tiles, as `_pictures`."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
-    files = _files(folder, records, "png")
-    tiles = _tiles(preset, records, False)
     maps: List[Any] = [None if path is None else np.load(path.with_name("distance.npz")) for path in files[1:]]
     limit = _limit([each["distance"].astype(float) for each in maps if each is not None], 0.98)
     scale = ScalarMappable(Normalize(0.0, limit), "turbo")
     for tile, path, each in zip(tiles, files, [None, *maps], strict=True):
         if path is None:
-            tile.figure += " (no surface)"
+            tile.figure += "" if tile.gone else " (no surface)"
             continue
         tile.pictures.append(("", *_encoded(_enlarged(_read(path)))))
         if each is not None:
             distance, light = each["distance"].astype(float), each["light"].astype(float)
             tile.pictures.append(("error", *_encoded(_enlarged(distance_colors(distance, light, scale)))))
-    return tiles, f"Error maps: distance to the original, from blue for none to red for {limit:.2g} % of its diagonal."
+    return f"Error maps: distance to the original, from blue for none to red for {limit:.2g} % of its diagonal."
