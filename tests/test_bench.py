@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import importlib.metadata
+import io
 import json
 import math
 import os
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -22,17 +24,21 @@ import soundfile
 import torch
 import yaml
 from PIL import Image
+from rich.console import Console
 from safetensors.torch import load_file
 
 import winner_ns
 from winner_ns.bench import unfinished
 from winner_ns.bench.cells import cells_of
+from winner_ns.bench.charts import OTHERS, between_samples_chart, charts_of, colours, shown_fields, sweep_chart
 from winner_ns.bench.departures import chosen_by_loss, noise_on_layers, scales_of_another_kind
 from winner_ns.bench.inputs import INPUTS, Input, prepare_inputs
 from winner_ns.bench.preset import BUDGETS, list_presets, load_preset
-from winner_ns.bench.report import finding_of
-from winner_ns.bench.results import ResultsFile, best_field, summarise
+from winner_ns.bench.report import finding_of, write_report
+from winner_ns.bench.results import ResultsFile, best_fields, summarise
 from winner_ns.bench.run import run_bench
+from winner_ns.bench.tables import rows_of, terminal_tables, write_csv, write_markdown
+from winner_ns.bench.tiles import tiles_of
 from winner_ns.bench.training import run_cell
 from winner_ns.cli import main
 from winner_ns.errors import SignalError
@@ -111,10 +117,10 @@ def test_what_a_field_has_not_is_no_reason_to_call_it_best():
 
     records = [record("lucky", 0, 0.01), record("lucky", 1, None), record("lucky", 2, None)]
     records += [record("steady", seed, 0.02) for seed in range(3)]
-    assert best_field(records, "a", "chamfer") is None
+    assert best_fields(records, "a", "chamfer") == []
     assert summarise(records, "a", "lucky", "chamfer").told("chamfer") == "0.0100 (1 of 3)"
     records += [record("third", seed, 0.03) for seed in range(3)]
-    assert best_field(records, "a", "chamfer") == "steady"
+    assert best_fields(records, "a", "chamfer") == ["steady"]
     # Who only managed the easy signal has no mean of both.
     records += [record(field, seed, 0.1, "hard") for field in ("steady", "third") for seed in range(3)]
     records += [record("lucky", seed, None, "hard") for seed in range(3)]
@@ -428,6 +434,168 @@ def test_the_report_compares_fields_that_have_a_figure_for_all_seeds(tmp_path):
     assert "good is best with 40" in finding("psnr") and "10 ahead of plain" in finding("psnr")
     seconds = finding("training_seconds")
     assert "plain is best with 30" in seconds and "10 ahead of good" in seconds
+
+
+def record_of(field, seed, signal="picture", curve=None, **figures):
+    """What a cell would have said, as far as tables and charts read it."""
+    family = field.partition("-")[0]
+    return {
+        "signal": signal, "kind": "image", "field": field, "family": family, "seed": seed, "figures": figures,
+        "curve": curve or {}, "noise": None, "size": "",
+    }  # fmt: skip
+
+
+def written(path, folder, preset, records, cells):
+    """results.csv, results.md and report.html of these records, whose cells lie in the folder, as text."""
+    charts = charts_of(preset, records)
+    write_csv(path / "results.csv", records)
+    write_markdown(path / "results.md", preset, records, charts, "x", {}, cells)
+    write_report(path / "report.html", folder, preset, records, charts, "x", {}, cells)
+    return [(path / name).read_text() for name in ("results.csv", "results.md", "report.html")]
+
+
+def words_of(svg):
+    return {text.strip() for text in ElementTree.fromstring(svg).itertext() if text.strip()}
+
+
+def test_seeds_that_are_missing_are_told_and_win_nothing(finished, tmp_path):
+    folder, records, _ = finished
+    preset = load_preset(str(folder / "tiny.yaml"))
+    kept = [r for r in records if (r["field"], r["seed"]) not in (("siren", 1), ("noisy-start", 0))]
+    table, markdown, report = written(tmp_path, folder / "out", preset, kept, cells=4)
+    assert markdown.count("(1 of 2)") == 2 and report.count("(1 of 2)") == 2
+    assert "**" not in markdown and 'class="best' not in report and "is best" not in report
+    assert "2 of 4 cells are done" in markdown and "2 of 4 cells are done" in report
+    for row in csv.DictReader(table.splitlines()):
+        assert row["psnr_n"] == "1" and row["psnr_mean"] and row["psnr_sd"] == ""
+    one = replace(preset, seeds=1)
+    _, markdown, report = written(tmp_path, folder / "out", one, [r for r in records if r["seed"] == 0], cells=2)
+    assert markdown.count("**") == 2 and "of 2 cells" not in markdown
+    assert "over 1 seed;" in markdown and "over 1 seed;" in report
+
+
+def test_equal_fields_are_all_best_and_a_winner_without_noise_is_named_as_siren(tmp_path):
+    preset = load_preset(str(write_preset(tmp_path, seeds=1)))
+    records = [record_of(field, 0, psnr=value) for field, value in (("siren", 27.09), ("winner", 27.09), ("rff", 20.0))]
+    told = finding_of(preset, records, "picture")
+    assert "siren and winner are equal with 27.09" in told and "7.1 ahead of rff" in told
+    assert "winner had no noise added" in told and "plain SIREN" in told
+    assert best_fields(records, "picture", "psnr", 1) == ["siren", "winner"]
+    records[1]["noise"] = {"s0": 400.0, "s1": 0.9}
+    assert "plain SIREN" not in finding_of(preset, records, "picture")
+    records[1]["figures"]["psnr"] = 27.5
+    assert "winner is best with 27.5" in finding_of(preset, records, "picture")
+
+
+def test_the_table_of_fields_says_what_each_is_and_where_it_has_no_noise(finished, tmp_path):
+    folder, records, _ = finished
+    preset = load_preset(str(folder / "tiny.yaml"))
+    records = [{name: value for name, value in r.items() if name != "settings"} for r in records]
+    other = [{**r, "signal": "flat", "noise": r["noise"] and {"s0": 0.0, "s1": 0.0}} for r in records]
+    _, markdown, report = written(tmp_path, folder / "out", preset, [*records, *other], cells=8)
+    assert "picture 8 / 0.1, flat none" in Page(report).texts
+    assert "made of" not in Page(report).texts and "## Fields" not in markdown
+    text = {"siren": "siren", "noisy-start": "noisy-start=winner:s0=8,s1=0.1"}
+    said = [{**r, "settings": {"text": text[r["field"]], "width": 16, "depth": 4}} for r in records]
+    _, markdown, report = written(tmp_path, folder / "out", preset, [*other, *said], cells=8)
+    assert {"made of", "winner:s0=8,s1=0.1", "16 x 4"} <= set(Page(report).texts)
+    assert "- siren: siren, 16 x 4\n- noisy-start: winner:s0=8,s1=0.1, 16 x 4\n" in markdown
+
+
+def test_names_that_mean_something_to_tables_and_charts_are_shown_as_they_are(tmp_path):
+    preset = load_preset(str(write_preset(tmp_path, seeds=1)))
+    signals = ["[x]", "a|b", "mean", r"$\no$"]
+    records = [record_of(field, 0, signal, psnr=20.0) for signal in signals for field in ("siren", "finer")]
+    (table,) = terminal_tables(preset, records)
+    console = Console(width=200, file=io.StringIO())
+    console.print(table)
+    assert all(name in console.file.getvalue() for name in [*signals, "mean of all"])
+    titles = [title.plain for title in (column.header for column in table.columns[1:])]
+    assert titles == [*signals, "mean of all"]
+    assert rows_of(records[:4], "psnr", 1)[0] == ["[x]", "a|b", "mean"]
+    write_markdown(tmp_path / "results.md", preset, records, {}, "x", {}, len(records))
+    lines = [line for line in (tmp_path / "results.md").read_text().splitlines() if line.startswith("|")]
+    assert {len(re.split(r"(?<!\\)\|", line)) for line in lines} == {1 + 1 + len(signals) + 1 + 1}
+    heldout = [record_of("siren", 0, signal, psnr=20.0, psnr_heldout=19.0) for signal in signals]
+    assert set(signals) <= words_of(between_samples_chart(heldout, ["siren"]))
+
+
+def test_a_field_has_one_colour_in_all_charts_and_one_that_is_not_shown_has_none(tmp_path):
+    fields = [f"siren-{number}" for number in range(14)]
+    preset = load_preset(str(write_preset(tmp_path, fields=dict.fromkeys(fields[:2], "siren"), seeds=1)))
+    curve = {"steps": [0, 1], "seconds": [0.0, 1.0], "psnr": [1.0, 2.0]}
+    records = [record_of(field, 0, psnr=20.0 + k, psnr_heldout=20.0 - k, curve=curve) for k, field in enumerate(fields)]
+    shown = shown_fields(preset, fields)
+    assert len(shown) == len(set(colours(shown).values())) == 12
+    for chart in charts_of(preset, records).values():
+        drawn = chart.svg.decode()
+        assert {word for word in words_of(chart.svg) if word.startswith("siren-")} == set(shown)
+        assert all(colour in drawn for colour in [*colours(shown).values(), OTHERS])
+
+
+def test_curves_of_shapes_say_what_they_are_and_tell_good_ones_apart(tmp_path):
+    def drawn(*ends):
+        records = [
+            record_of("siren", seed, iou=end, curve={"steps": [0, 1], "seconds": [0.0, 1.0], "iou": [0.1, end]})
+            for seed, end in enumerate(ends)
+        ]
+        (chart,) = charts_of(load_preset(str(write_preset(tmp_path, metrics=["iou"]))), records).values()
+        return chart.title, words_of(chart.svg)
+
+    title, words = drawn(0.5, 0.6)
+    assert "IoU within the bounding box, estimated" in title and "IoU within the bounding box, estimated" in words
+    title, words = drawn(0.996, 1.0)
+    assert "IoU within the bounding box, estimated" in title and "1 − IoU within the bounding box, estimated" in words
+
+
+def test_heat_maps_stand_in_rows_of_two(tmp_path):
+    preset = load_preset(str(write_preset(tmp_path, sweep={"s0": [0, 30], "s1": [0, 1]}, seeds=1)))
+
+    def size(count):
+        records = [
+            record_of(f"winner,s0={a},s1={b}", 0, f"signal-{number}", psnr=20.0)
+            for number in range(count) for a in (0, 30) for b in (0, 1)
+        ]  # fmt: skip
+        svg = sweep_chart(preset, records)
+        assert {f"signal-{number}" for number in range(count)} <= words_of(svg)
+        root = ElementTree.fromstring(svg)
+        return tuple(float(root.get(side).removesuffix("pt")) for side in ("width", "height"))
+
+    (one, high), two, four = size(1), size(2), size(4)
+    assert two == (2 * one, high) and four == (2 * one, 2 * high)
+
+
+def test_files_that_are_gone_leave_a_tile_that_says_so(finished, tmp_path):
+    folder, records, _ = finished
+    preset = load_preset(str(folder / "tiny.yaml"))
+    shutil.copytree(folder / "out", tmp_path / "out")
+    first = {r["field"]: tmp_path / "out" / r["folder"] for r in records if r["seed"] == 0}
+
+    def pictures():
+        report = written(tmp_path, tmp_path / "out", preset, records, cells=4)[2]
+        links = [link for link in Page(report).links if link.startswith(("data:image/png", "data:image/jpeg"))]
+        return Page(report).texts.count("files are gone"), len(links)
+
+    assert pictures() == (0, 5)
+    shutil.rmtree(first["siren"])
+    assert pictures() == (1, 3)  # The original is another cell's.
+    shutil.rmtree(first["noisy-start"])
+    assert pictures() == (2, 1)  # That of another seed.
+    shutil.rmtree(tmp_path / "out" / "cells")
+    assert pictures() == (3, 0)
+    again = run_bench(preset, tmp_path / "out", "again", workers=1, tell=lambda line: None)
+    assert len(again) == 4
+
+
+def test_tiles_show_a_figure_that_the_signal_has_and_the_best_is_that_of_the_table(finished):
+    folder, records, _ = finished
+    preset = replace(load_preset(str(folder / "tiny.yaml")), metrics=("iou", "psnr"))
+    # With the first seed siren is ahead, on the mean it is not.
+    psnr = {("siren", 0): 30.0, ("siren", 1): 10.0, ("noisy-start", 0): 25.0, ("noisy-start", 1): 24.0}
+    records = [{**r, "figures": {**r["figures"], "psnr": psnr[r["field"], r["seed"]]}} for r in records]
+    tiles, _ = tiles_of(folder / "out", preset, records, ["siren", "noisy-start"])
+    shown = {tile.title: (tile.figure, tile.best) for tile in tiles}
+    assert shown == {"original": ("", False), "siren": ("30.00 dB", False), "noisy-start": ("25.00 dB", True)}
 
 
 def test_a_surface_is_shown_and_kept_as_a_mesh(tmp_path, torus):
