@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, 
 import numpy as np
 from jaxtyping import Float
 
-from winner_ns.bench.preset import METRICS, Preset
+from winner_ns.bench.preset import METRICS, Preset, swept_field
 from winner_ns.bench.results import Record, Summary, names, summarise
 from winner_ns.export.output import replacing
 
@@ -187,7 +187,28 @@ def sweep_chart(preset: Preset, records: Sequence[Record]) -> Optional[bytes]:
         axis.set_xlabel(across)
         axis.set_ylabel(down)
         axis.set_title(_plain(signal), loc="left", fontsize=10)
+        for field in preset.fields:
+            own = [r for r in records if (r["signal"], r["field"]) == (signal, field)]
+            _mark_law_on_map(axis, own, preset.sweep[across], preset.sweep[down], across, down)
     return _svg(figure)
+
+
+def _mark_law_on_map(
+    axis: Axes, records: Sequence[Record], columns: Sequence[float], rows: Sequence[float], across: str, down: str
+) -> None:
+    """Where a law sets both settings, between the cells of their nearest values."""
+    noise = (records[0]["noise"] or {}) if records else {}
+    if noise.get(across) is None or noise.get(down) is None or not (noise[across] or noise[down]):
+        return
+    place = [
+        float(np.interp(noise[key], sorted(values), np.argsort(values)))
+        for key, values in ((across, columns), (down, rows))
+    ]
+    axis.plot(*place, "*", color="white", markeredgecolor="black", markersize=11, zorder=3)
+    axis.annotate(
+        records[0]["field"], place, (8, 6), textcoords="offset points", fontsize=7, color="black",
+        bbox={"boxstyle": "round,pad=0.15", "color": "white", "alpha": 0.8},
+    )  # fmt: skip
 
 
 def _mark_law(axis: Axes, records: Sequence[Record], key: str, metric: str, below: bool) -> None:
@@ -220,7 +241,7 @@ def _mean(summary: Optional[Summary]) -> float:
 def _swept(preset: Preset, values: Dict[str, float]) -> str:
     """The name that `cells_of` gives to a field of the sweep."""
     chosen = {key: values.get(key, given[0]) for key, given in preset.sweep.items()}
-    return "winner," + ",".join(f"{key}={value:g}" for key, value in chosen.items())
+    return swept_field(chosen).replace(":", ",", 1)
 
 
 def between_samples_chart(records: Sequence[Record], shown: Sequence[str]) -> Optional[bytes]:

@@ -71,7 +71,7 @@ def terminal_tables(preset: Preset, records: Sequence[Record]) -> List[Table]:
 
 def presets_table(presets: Sequence[Preset]) -> Table:
     """What there is to run."""
-    table = Table("preset", "task", "what it shows", show_lines=True)
+    table = Table("preset", "task", "what it asks", show_lines=True)
     for preset in presets:
         table.add_row(Text(preset.name), preset.task, Text(f"{preset.title}. {preset.shows}"))
     return table
