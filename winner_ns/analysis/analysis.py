@@ -35,14 +35,22 @@ class Analysis:
     description: Dict[str, Any]
     """The run's."""
     step: Optional[int]
-    """Training steps that the trained state has seen."""
+    """The last training step that the trained state has seen, counted from 0."""
     omega: float
     """The target's centroid frequency, in radians per unit of coordinate."""
+    nyquist: float
+    """The target's, the highest of the axes', in the same unit."""
     variance: Optional[float]
     """Of the target's values as they are trained on: the loss of a field that knows nothing but their mean. None for
     shapes."""
     states: Dict[str, StateAnalysis]
     """"initial", and of a run "trained"."""
+
+    @property
+    def predicted_band(self) -> Optional[float]:
+        """Of the initial field, in radians per unit of coordinate (`initial_band`); None where there is no formula."""
+        noise = self.description["spectrum"]
+        return float(noise["band"]) if noise else None
 
 
 def analyze(subject: Subject, points: int = 1024, report: Report = silent) -> Analysis:
@@ -63,6 +71,7 @@ def analyze(subject: Subject, points: int = 1024, report: Report = silent) -> An
         subject.description,
         subject.step,
         fitted.spectrum.omega,
+        fitted.spectrum.nyquist,
         fitted.variance * fitted.gain**2 if isinstance(fitted, GridTarget) else None,
         {
             name: _analyze_state(subject, name, network, target, points, report)

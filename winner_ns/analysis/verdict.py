@@ -7,7 +7,8 @@ from typing import List
 from winner_ns.analysis.analysis import Analysis, StateAnalysis
 from winner_ns.analysis.layers import OUTPUT
 from winner_ns.analysis.spectra import TARGET
-from winner_ns.spectrum.verdict import band_verdict, rounded
+from winner_ns.fitting.collapse import LEAST_STEPS, PLATEAU
+from winner_ns.spectrum.verdict import NOISE_RATIO, band_verdict, rounded
 
 BAND_FAMILIES = ("winner", "siren", "finer")
 """Sine networks: of these the initial band was measured to tell what becomes of a training."""
@@ -15,21 +16,30 @@ REACH = 1000.0
 """What is learnt at least 1/REACH as fast as what is learnt first counts as within reach of a training."""
 LITTLE = 0.1
 """Share of the target's energy within reach below which a training is expected to fail."""
-COLLAPSED = 0.8
-"""Loss over the target's variance from which on a trained field knows little more than the mean."""
+LATE = 1.0 / 3.0
+"""The same, below which most of the target is learnt late: of an ordinary photograph, plain fields of all families have
+more within reach."""
 
 
 def verdict(analysis: Analysis) -> List[str]:
     """A sentence each on the initial band, the kernel, a sine network's pre-activations, and the trained field."""
     initial, family = analysis.states["initial"], analysis.description["network"]["family"]
     band = initial.spectra.band[OUTPUT]
-    if family in BAND_FAMILIES:
-        sentences = [band_verdict(analysis.omega, band)]
+    predicted = analysis.predicted_band
+    if predicted is not None:
+        # What is measured has aliases in it where the field is finer than the samples.
+        sentences = [
+            f"{band_verdict(analysis.omega, predicted, analysis.nyquist)} (predicted: {rounded(predicted)} rad/unit, "
+            f"measured at the samples: {rounded(band)})"
+        ]
+    elif family in BAND_FAMILIES:
+        sentences = [band_verdict(analysis.omega, band, analysis.nyquist)]
     else:
         sentences = [
             f"the initial field's band is {rounded(band)} rad/unit, the target's centroid {rounded(analysis.omega)}"
         ]
-    sentences.append(_kernel_sentence(initial, family))
+    noisy = predicted is not None and predicted > NOISE_RATIO * analysis.nyquist
+    sentences.append(_kernel_sentence(initial, family, noisy))
     layer = initial.statistics.get("layer 2")
     if layer is not None and layer.theory is not None:
         sentences.append(
@@ -41,7 +51,7 @@ def verdict(analysis: Analysis) -> List[str]:
     return sentences
 
 
-def _kernel_sentence(initial: StateAnalysis, family: str) -> str:
+def _kernel_sentence(initial: StateAnalysis, family: str, noisy: bool) -> str:
     energy = initial.kernel.energy_within(REACH)
     share = f"{energy:.0%}" if energy >= 0.01 else "less than 1%"
     piece = " x ".join(str(n) for n in initial.kernel.shape)
@@ -50,7 +60,10 @@ def _kernel_sentence(initial: StateAnalysis, family: str) -> str:
         "thousandth as fast as what it learns first"
     )
     # A hash grid's tables start at next to nothing, and its kernel is another one after a few steps.
-    return f"{learnt}: expect the bottleneck" if energy < LITTLE and family != "hash-grid" else learnt
+    if energy >= LATE or family == "hash-grid":
+        return learnt
+    # With too much noise it is no bottleneck: all frequencies are learnt alike, and slowly.
+    return f"{learnt}: expect {'the bottleneck' if energy < LITTLE and not noisy else 'most of it late or not at all'}"
 
 
 def _trained_sentence(analysis: Analysis) -> str:
@@ -61,6 +74,8 @@ def _trained_sentence(analysis: Analysis) -> str:
     if analysis.variance is None:
         return f"{after} {bands}"
     ratio = trained.gradients.loss / analysis.variance
-    if not ratio < COLLAPSED:
-        return f"{after} the loss is {ratio:.2g} of the target's variance: the field has collapsed to about its mean"
+    if not ratio < PLATEAU:
+        begun = analysis.step is None or analysis.step + 1 >= LEAST_STEPS
+        became = "has collapsed to about its mean, or is yet to start" if begun else "has not left its mean yet"
+        return f"{after} the loss is {ratio:.2g} of the target's variance: the field {became}"
     return f"{after} the loss is {ratio:.2g} of the target's variance; {bands}"

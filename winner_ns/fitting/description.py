@@ -111,7 +111,7 @@ def report_lines(
         lines += report.lines()
         if report.bright and description["holdout"] != "none":
             lines.append("NOTE      the spectrum is too bright to tell what lies between the samples, by any method")
-        expected = start_warning(report)
+        expected = start_warning(report, spectrum.nyquist)
         if expected is not None:
             lines.append(f"WARNING   {expected}")
     elif network["family"] != "hash-grid":

@@ -45,7 +45,7 @@ class Inspection:
             "nyquist": [float(n) for n in self.nyquist],
             **self.report.as_dict(),
             "bottleneck": self.report.bottleneck,
-            "verdict": band_verdict(self.report.omega, self.report.band),
+            "verdict": self.verdict,
             "network": {
                 "width": self.network.width,
                 "depth": self.network.depth,
@@ -55,6 +55,11 @@ class Inspection:
             "signal": self.signal.describe(),
             "warnings": self.warnings(),
         }
+
+    @property
+    def verdict(self) -> str:
+        """What to expect of the field that the law makes."""
+        return band_verdict(self.report.omega, self.report.band, max(self.nyquist))
 
     def warnings(self) -> List[str]:
         """The reader's warnings, and the one about plain SIREN."""
@@ -83,7 +88,7 @@ class Inspection:
             f" (first layer {network.first_omega_0:g})",
             f"Nyquist   {' / '.join(f'{n:.5g}' for n in dict.fromkeys(self.nyquist))} rad/unit{where}",
             *report.lines(),
-            f"verdict   {band_verdict(report.omega, report.band)}",
+            f"verdict   {self.verdict}",
             *(f"warning   {warning}" for warning in self.warnings()),
         ]
 

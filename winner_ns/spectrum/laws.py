@@ -41,6 +41,8 @@ class TargetSpectrum:
     """Centroid of the flattened raster (rows one after the other), channels averaged: what the authors' code runs."""
     kappa: float = PURPOSES["interpolate"]
     """Of the matching law, where no purpose is asked for."""
+    nyquist: float = math.inf
+    """The highest of the axes', radians per unit of coordinate; infinite where there is no grid, as of photographs."""
 
 
 @dataclass(frozen=True)

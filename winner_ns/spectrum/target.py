@@ -52,7 +52,7 @@ def grid_spectrum(
     omega = float(np.mean([spectral_centroid(samples, axis, remove_mean=True) * nyquist[axis] for axis in axes]))
     # Row after row only where the array lies in memory that way; a copy of a large one would be no small matter.
     raster = spectral_centroid(samples.reshape(-1, channels), offset=value_offset) if kind == "image" else psi
-    return TargetSpectrum(kind, samples.ndim - 1, channels, psi, omega, raster)
+    return TargetSpectrum(kind, samples.ndim - 1, channels, psi, omega, raster, nyquist=max(nyquist))
 
 
 def shape_spectrum(
@@ -61,7 +61,8 @@ def shape_spectrum(
     """The spectrum of a shape's training target (a function on the unit cube), from a grid of `resolution`^3; loss is
     a key of SHAPE_KAPPA."""
     psi, omega = centroid_of_function(target, dimensions=3, resolution=resolution)
-    return TargetSpectrum("shape", 3, 1, psi, omega, kappa=SHAPE_KAPPA[loss])
+    nyquist = np.pi * (resolution - 1) / 2
+    return TargetSpectrum("shape", 3, 1, psi, omega, kappa=SHAPE_KAPPA[loss], nyquist=nyquist)
 
 
 @dataclass(frozen=True)
