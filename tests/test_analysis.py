@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,7 @@ from winner_ns.fields import FAMILIES, build_field, winner_init
 from winner_ns.fields.files import describe_field
 from winner_ns.fitting.collapse import CollapseWatch
 from winner_ns.spectrum import SineNetwork, initial_band
+from winner_ns.spectrum.verdict import NOISE_RATIO
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -339,6 +342,125 @@ def test_verdicts_of_a_bright_sound() -> None:
     assert "within its reach" in winner[0]
 
 
+def test_too_much_noise_is_said(tmp_path: Path) -> None:
+    """Also where its aliases are all that the samples show of it."""
+    noise = np.random.default_rng(0).normal(0.0, 1.0, (64, 64))
+    Image.fromarray((128 + 40 * noise).clip(0, 255).astype(np.uint8)).save(tmp_path / "noise.png")
+    for data, choice in (
+        (tmp_path / "noise.png", FieldChoice(width=64, s0=3500.0, s1=1.5)),
+        (CHIPTUNE, FieldChoice(width=64, purpose=1e9)),
+    ):
+        analysis = analyze(subject_before_training(data, choice), 64)
+        said = verdict(analysis)
+        assert "times above Nyquist: expect noise between the samples" in said[0] and "reach" not in said[0]
+        assert analysis.states["initial"].spectra.band[OUTPUT] < analysis.nyquist < analysis.predicted_band
+
+
+def test_too_much_noise_is_said_before_training(ns_train, capfd) -> None:
+    flags = ("--pipeline.model.purpose", "100", "--pipeline.model.field.width", 16, "--max-num-iterations", 1)
+    training = ns_train("--data", CHIPTUNE, *flags)
+    assert training.status == 0, training.errors
+    assert main(["inspect", str(CHIPTUNE), "--purpose", "100", "--width", "16"]) == 0
+    for told in (training.output, capfd.readouterr().out):
+        assert re.search(r"lies \S+ times above Nyquist: expect noise between the samples", " ".join(told.split()))
+
+
+@pytest.mark.parametrize("law", [{}, {"purpose": "memorise"}, {"law": "paper"}, {"law": "reference-code"}])
+def test_no_law_has_too_much_noise(law: dict, photo: Path, torus: Path) -> None:
+    for data in (CHIPTUNE, photo) if "law" in law else (CHIPTUNE, photo, torus):
+        subject = subject_before_training(data, FieldChoice(**law))
+        assert subject.description["spectrum"]["band"] <= NOISE_RATIO * subject.target.spectrum.nyquist
+
+
+def test_a_low_share_of_the_kernel_is_said() -> None:
+    plain = analyze(subject_before_training(CHIPTUNE, FieldChoice(family="siren", width=32)), 64)
+    share = {"bottleneck": 0.05, "late": 0.2, "neither": 0.9}
+    said = {}
+    for name, energy in share.items():
+        kernel_of = dataclasses.replace(
+            plain.states["initial"].kernel,
+            eigenvalues=np.r_[1.0, np.full(63, 1e-6)],
+            target_energy=np.r_[energy, np.full(63, (1.0 - energy) / 63)],
+        )
+        state = dataclasses.replace(plain.states["initial"], kernel=kernel_of)
+        said[name] = verdict(dataclasses.replace(plain, states={"initial": state}))[1]
+    assert said["bottleneck"].endswith("expect the bottleneck")
+    assert said["late"].startswith("20%") and "expect most of it late" in said["late"]
+    assert "expect" not in said["neither"]
+
+
+def test_inspect_training_and_analysis_say_the_same_of_a_band(ns_train, runs, capfd, tmp_path: Path) -> None:
+    """Of a small network, whose measured band is far from the predicted one."""
+    omega_0 = 24.0
+    field = ("--pipeline.model.field.family", "siren", "--pipeline.model.field.width", 16)
+    training = ns_train(
+        "--data", CHIPTUNE, "--max-num-iterations", 2, *field, "--pipeline.model.field.omega-0", omega_0
+    )
+    assert training.status == 0, training.errors
+    told = {"training": training.output}
+    for name, arguments in {
+        "inspect": ["inspect", CHIPTUNE, "--law", "explicit", "--width", 16, "--omega-0", omega_0],
+        "run": ["analyze", runs()[0], "--points", 16, "-o", tmp_path / "run"],
+        "data": ["analyze", "--data", CHIPTUNE, "--family", "siren", "--width", 16, "--omega-0", omega_0,
+                 "--points", 16, "-o", tmp_path / "data"],
+    }.items():  # fmt: skip
+        assert main([str(argument) for argument in arguments]) == 0
+        told[name] = capfd.readouterr().out
+    said = {
+        name: re.search(
+            r"lies (\S+) times above the band of the initial field: (.*?to about zero)", " ".join(text.split())
+        )
+        for name, text in told.items()
+    }
+    assert all(said.values()), told
+    assert len({match.groups() for match in said.values()}) == 1
+    assert "measured at the samples" in told["run"] and "measured at the samples" in told["data"]
+
+
+def test_a_field_that_is_hardly_trained_has_not_collapsed(photo: Path) -> None:
+    """The same weights, after as many steps."""
+    subject = subject_before_training(photo, FieldChoice(family="finer", width=16))
+    said = {}
+    for step in (9, 98, 99, None):
+        states = {**subject.states, "trained": subject.states["initial"]}
+        said[step] = verdict(analyze(dataclasses.replace(subject, states=states, step=step), 16))[-1]
+    assert said[9].startswith("after 10 steps") and said[9].endswith("the field has not left its mean yet")
+    assert said[98].endswith("the field has not left its mean yet")
+    assert all("has collapsed to about its mean, or is yet to start" in said[step] for step in (99, None))
+
+
+def test_analyses_do_not_overwrite_each_other(
+    photo: Path, tone: Path, ns_train, runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd
+) -> None:
+    """Of runs, of their checkpoints and of fields with other settings."""
+    small = ("--data", tone, "--max-num-iterations", 4, "--steps-per-save", 2, "--save-only-latest-checkpoint", False)
+    assert ns_train(*small, "--pipeline.model.field.width", 12).status == 0
+    monkeypatch.chdir(tmp_path)
+    (run,) = runs()
+    data = ["--data", photo, "--width", 12]
+    folders = []
+    for arguments in (
+        [run],
+        [sorted(run.glob("nerfstudio_models/*.ckpt"))[0]],
+        [run / "results" / "field.safetensors"],
+        data,
+        [*data, "--s0", 3.5, "--s1", 0.1],
+        ["--data", tone, "--width", 12, "--mono"],
+    ):
+        capfd.readouterr()
+        assert main([str(a) for a in ("analyze", *arguments, "--points", 16, "--json")]) == 0
+        folders.append(Path(json.loads(capfd.readouterr().out)["files"][-1]).parent)
+    assert len(set(folders)) == len(folders)
+    assert folders[0] == run / "analysis-4-steps-points=16" and folders[2].parent == run / "results"
+    (tmp_path / "other").mkdir()
+    photo.rename(tmp_path / "other" / "photo.png")
+    capfd.readouterr()
+    assert main(["analyze", "--data", "other/photo.png", "--width", "12", "--points", "16"]) == 1
+    assert "photo.png; name another folder with --output" in capfd.readouterr().err
+    assert str(folders[4]) == "photo-winner-width=12-s0=3.5-s1=0.1-points=16-analysis"
+    assert str(folders[5]) == "tone-winner-width=12-mono-points=16-analysis"
+
+
 def test_the_command_on_an_image(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     output = tmp_path / "analysis"
     flags = ["--family", "winner", "--width", "32", "--purpose", "fit", "--seed", "3", "--points", "100"]
@@ -386,6 +508,12 @@ def test_the_command_on_volumes_in_svg(family: str, tmp_path: Path, capsys: pyte
         (["--data", "PHOTO", "--points", "9"], "--points"),
         (["--data", "PHOTO", "--start", "1"], "is for sounds"),
         (["--data", "nowhere.png"], "nowhere.png"),
+        (["--data", "PHOTO", "--mono"], "--mono: is for sounds"),
+        (["--data", "PHOTO", "--duration-samples", "9"], "--duration-samples: is for sounds"),
+        (["--data", "PHOTO", "--width", "100000000"], "--width 100000000"),
+        (["--data", "PHOTO", "--depth", "100000000"], "--depth 100000000"),
+        (["--data", "PHOTO", "--seed", "99999999999999999999"], "--seed"),
+        (["--data", "PHOTO", "--seed", "-1"], "--seed"),
         (["nowhere"], "no such run"),
         (["nowhere", "--family", "siren"], "--family"),
     ],

@@ -108,8 +108,14 @@ def _add_analyze(commands: Any) -> None:
     parser.add_argument(
         "--data", type=Path, help="without RUN: what a field would be trained on; with it: where that file is now"
     )
-    parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="default: <name>-<family>-analysis")
-    parser.add_argument("--points", type=_count, default=1024, help="of the tangent kernel, at most (default 1024)")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FOLDER",
+        help="default: of a RUN analysis-<steps>-steps in its folder, else <name>-<family>-<flags>-analysis",
+    )
+    parser.add_argument("--points", type=_count, default=_POINTS, help="of the tangent kernel, at most (default 1024)")
     parser.add_argument("--format", choices=("png", "svg"), default="png", help="of the pictures (default png)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     field = parser.add_argument_group("a field that is yet to be trained, without RUN")
@@ -292,11 +298,12 @@ def _inspect_views(options: argparse.Namespace) -> None:
 
 _READING = ("start", "duration", "duration_samples", "sample_rate", "mono")
 _FIELD = ("family", "width", "depth", "omega_0", "first_omega_0", "law", "purpose", "s0", "s1", "seed")
+_POINTS = 1024
 
 
 def _analyze(options: argparse.Namespace) -> None:
     from winner_ns.analysis import FieldChoice, analyze, subject_before_training, subject_of_run
-    from winner_ns.analysis.numbers import summary, write_numbers
+    from winner_ns.analysis.numbers import analysed_data, summary, write_numbers
     from winner_ns.analysis.pictures import write_pictures
     from winner_ns.progress import progress_bar
     from winner_ns.signals import ReadOptions
@@ -311,8 +318,10 @@ def _analyze(options: argparse.Namespace) -> None:
     else:
         kind = given.pop("kind", "auto")
         subject = subject_before_training(options.data, FieldChoice(**given), kind, ReadOptions(**reading))
-    name, family = subject.target.signal.path.stem, subject.description["network"]["family"]
-    folder = options.output or Path(f"{name}-{family}-analysis")
+    folder = options.output or _analysis_folder(options, subject)
+    before, data = analysed_data(folder / "numbers.npz"), subject.description["data"]
+    if not (options.output or options.run) and before not in (None, data):
+        raise SignalError(folder, f"holds the analysis of {before}", "name another folder with --output")
     with progress_bar() as report:
         analysis = analyze(subject, options.points, report)
     paths = write_pictures(folder, analysis, options.format)
@@ -325,6 +334,22 @@ def _analyze(options: argparse.Namespace) -> None:
         print(
             "\n".join([*(f"verdict   {line}" for line in result["verdict"]), *(f"wrote     {path}" for path in paths)])
         )
+
+
+def _analysis_folder(options: argparse.Namespace, subject: Any) -> Path:
+    """Where an analysis goes by default: analyses of other fields, or with other flags, have other folders."""
+    given = _given(options, (*_FIELD[1:], "kind", *_READING))
+    if options.points != _POINTS:
+        given["points"] = options.points
+    flags = [
+        name.replace("_", "-") + ("" if value is True else f"={str(value).removesuffix('.0')}")
+        for name, value in given.items()
+    ]
+    if subject.folder is None:
+        parts = [subject.target.signal.path.stem, subject.description["network"]["family"], *flags, "analysis"]
+        return Path("-".join(parts))
+    of = options.run.stem if subject.step is None else f"{subject.step + 1}-steps"
+    return subject.folder / "-".join(["analysis", of, *flags])
 
 
 def _given(options: argparse.Namespace, names: Sequence[str]) -> Dict[str, Any]:

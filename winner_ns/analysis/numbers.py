@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, Optional
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -14,13 +15,14 @@ from winner_ns.export.output import replacing
 
 
 def summary(analysis: Analysis) -> Dict[str, Any]:
-    """kind, name, family, omega, variance, verdict, and for each state of the field: layers (std, std_over_points, band
-    in rad/unit and, where there is one, theory), loss, gradient_norm and kernel; as plain JSON."""
+    """kind, name, family, omega, predicted_band, variance, verdict, and for each state of the field: layers (std,
+    std_over_points, band in rad/unit and, where there is one, theory), loss, gradient_norm, kernel; as plain JSON."""
     return {
         "kind": analysis.description["kind"],
         "name": analysis.description["name"],
         "family": analysis.description["network"]["family"],
         "omega": analysis.omega,
+        "predicted_band": analysis.predicted_band,
         "variance": analysis.variance,
         "verdict": verdict(analysis),
         "states": {name: _state_summary(state) for name, state in analysis.states.items()},
@@ -34,9 +36,19 @@ def write_numbers(path: Path, analysis: Analysis) -> None:
         SignalError: the file cannot be written.
     """
     states = {name: asdict(state) for name, state in analysis.states.items()}
-    arrays = _leaves({"omega": analysis.omega, "variance": analysis.variance, "verdict": verdict(analysis), **states})
+    whole = {name: getattr(analysis, name) for name in ("omega", "predicted_band", "variance")}
+    arrays = _leaves({"data": analysis.description["data"], **whole, "verdict": verdict(analysis), **states})
     with replacing(path) as temporary:
         np.savez_compressed(temporary, **arrays)
+
+
+def analysed_data(path: Path) -> Optional[str]:
+    """The file whose analysis an .npz of `write_numbers` is; None where there is no such .npz."""
+    try:
+        with np.load(path) as numbers:
+            return str(numbers["data"])
+    except (OSError, KeyError, ValueError, BadZipFile):
+        return None
 
 
 def _state_summary(state: StateAnalysis) -> Dict[str, Any]:

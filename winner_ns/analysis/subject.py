@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any, Dict, Optional, Union
 
@@ -21,6 +21,8 @@ from winner_ns.signals import KINDS, ReadOptions
 
 SHAPE_SAMPLES = 16384
 """Points that are drawn from a shape for the gradients of its loss."""
+MOST_WEIGHTS = 2**28
+"""Of the largest field: 1 GiB, and its gradients need as much several times."""
 _HELP = "see `winner-ns analyze --help`"
 
 
@@ -34,7 +36,9 @@ class Subject:
     states: Dict[str, nn.Module]
     """"initial", the weights before training, and of a run "trained"; on one device, not to be trained."""
     step: Optional[int] = None
-    """Training steps that the trained state has seen, where that is known."""
+    """The last training step that the trained state has seen, counted from 0, where that is known."""
+    folder: Optional[Path] = None
+    """The run's, or that of its field file."""
 
     @property
     def batch_size(self) -> int:
@@ -89,7 +93,7 @@ def subject_of_run(path: Path, data: Optional[Path] = None) -> Subject:
         raise SignalError(source, "is not what the run was trained on", "name the file that it was with --data")
     initial = initial_field(description, order["seed"]).eval().requires_grad_(False)
     device = next(run.network.parameters()).device
-    return Subject(description, target, {"initial": initial.to(device), "trained": run.network}, run.step)
+    return Subject(description, target, {"initial": initial.to(device), "trained": run.network}, run.step, run.folder)
 
 
 def subject_before_training(
@@ -107,12 +111,14 @@ def subject_before_training(
         SignalError: the file cannot be used, or settings that contradict each other or that the family refuses.
     """
     _check(choice)
+    read = read or ReadOptions()
     try:
-        target = load_target(data, kind, "none", astuple(read or ReadOptions()), SHAPE_SAMPLES, choice.seed, "distance")
+        target = load_target(data, kind, "none", astuple(read), SHAPE_SAMPLES, choice.seed, "distance")
     except SignalError as error:
         if not error.source.startswith("--pipeline"):
             raise
-        raise SignalError("--start, --duration, …", error.problem, error.advice) from error
+        given = next(each.name for each in fields(read) if getattr(read, each.name) != each.default)
+        raise SignalError(f"--{given.replace('_', '-')}", error.problem, error.advice) from error
     omega_0 = 30.0 if choice.omega_0 is None else choice.omega_0
     first_omega_0 = omega_0 if choice.first_omega_0 is None else choice.first_omega_0
     law = choice.law or ("matching" if choice.s0 is None and choice.s1 is None else "explicit")
@@ -120,13 +126,16 @@ def subject_before_training(
         settings = field_settings(
             target, choice.family, choice.width, choice.depth, omega_0=omega_0, first_omega_0=first_omega_0
         )
+        _check_size(settings)
         report = noise_report(
             target, settings, choice.family, law=law, purpose=choice.purpose, s0=choice.s0, s1=choice.s1
         )
         order = {"seed": choice.seed, "batch_size": SETTINGS[target_kind(target)].batch_size}
         description = describe_run(target, choice.family, settings, report, "none", order)
     except SignalError as error:
-        # They name the training's flags.
+        if not error.source.startswith("--pipeline"):
+            raise
+        # The others name the training's flags.
         raise SignalError(f"--family {choice.family}", error.problem, _HELP) from error
     return Subject(
         description, target, {"initial": initial_field(description, choice.seed).eval().requires_grad_(False)}
@@ -137,9 +146,22 @@ def _check(choice: FieldChoice) -> None:
     """Raises SignalError for settings that the family does not know."""
     if choice.family not in FAMILIES:
         raise SignalError(f"--family {choice.family}", "is none", f"there are {', '.join(FAMILIES)}")
+    if not 0 <= choice.seed < 2**32:
+        raise SignalError(f"--seed {choice.seed}", "is not between 0 and 2^32 - 1", "choose another")
     noise = {"law": choice.law, "purpose": choice.purpose, "s0": choice.s0, "s1": choice.s1}
     sine = {"omega-0": choice.omega_0, "first-omega-0": choice.first_omega_0}
     for flags, families in ((noise, ("winner",)), (sine, SINE_FAMILIES)):
         given = [name for name, value in flags.items() if value is not None]
         if given and choice.family not in families:
             raise SignalError(f"--{given[0]}", f"is not for the family {choice.family}", "leave it out")
+
+
+def _check_size(settings: Dict[str, Any]) -> None:
+    """Raises SignalError for a network that is too large to look at."""
+    width, depth = settings.get("width", 1), settings.get("depth", 1)
+    if width * ((depth - 1) * width + 1) > MOST_WEIGHTS:
+        raise SignalError(
+            f"--width {width} --depth {depth}",
+            f"is a field of more than {MOST_WEIGHTS:,} weights",
+            "choose a smaller field",
+        )
