@@ -237,8 +237,8 @@ def test_choosing_noise():
         ("paper", {"purpose": "fit"}, "audio", "knows no purpose"),
         ("matching", {"s0": 1.0}, "audio", "use the law explicit"),
         ("matching", {"purpose": "beautify"}, "audio", "interpolate, fit, memorise"),
-        ("matching", {"purpose": "-1"}, "audio", ">= 0"),
-        ("explicit", {"s0": -1.0}, "audio", "not negative"),
+        ("matching", {"purpose": "-1"}, "audio", "from 0 to"),
+        ("explicit", {"s0": -1.0}, "audio", "from 0 to"),
         ("nonsense", {}, "audio", "unknown law"),
     ],
 )

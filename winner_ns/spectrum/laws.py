@@ -11,6 +11,9 @@ from winner_ns.spectrum.band import SineNetwork, band_gain, initial_band
 PURPOSES: Dict[str, float] = {"interpolate": 0.5, "fit": 1.0, "memorise": 2.0}
 """Purpose -> kappa, the initial band over the target's centroid frequency."""
 
+MOST = 1e9
+"""Of s0, s1 and kappa: many orders beyond what is of use, and within single precision."""
+
 MOST_S0_OF_SHAPES = 12.0
 """Cap on s0 for shapes, which more noise was measured to destroy."""
 
@@ -107,8 +110,8 @@ class ExplicitLaw:
     source: ClassVar[str] = "given by the user"
 
     def __call__(self, target: TargetSpectrum, network: SineNetwork) -> NoiseScales:
-        if not (self.s0 >= 0 and self.s1 >= 0 and math.isfinite(self.s0 + self.s1)):
-            raise ValueError(f"s0 and s1 must be finite and not negative, got {self.s0} and {self.s1}")
+        if not (0 <= self.s0 <= MOST and 0 <= self.s1 <= MOST):
+            raise ValueError(f"s0 and s1 must be from 0 to {MOST:g}, got {self.s0} and {self.s1}")
         return NoiseScales(self.s0, self.s1)
 
 
@@ -127,8 +130,8 @@ class MatchingLaw:
     source: ClassVar[str] = "winner_ns: initial band = kappa x centroid frequency (docs/spectrum.md)"
 
     def __call__(self, target: TargetSpectrum, network: SineNetwork) -> NoiseScales:
-        if not (self.kappa >= 0 and math.isfinite(self.kappa)):
-            raise ValueError(f"kappa must be finite and not negative, got {self.kappa}")
+        if not 0 <= self.kappa <= MOST:
+            raise ValueError(f"kappa must be from 0 to {MOST:g}, got {self.kappa}")
         default = layer_two_variance(target.kind, target.dimensions)
         variance = default if self.variance is None else self.variance
         if not variance >= 1:
@@ -159,7 +162,7 @@ LAWS: Dict[str, Type] = {
 
 
 def kappa_of(purpose: Union[str, float]) -> float:
-    """The kappa that a purpose (a name of PURPOSES or a number >= 0) stands for.
+    """The kappa that a purpose (a name of PURPOSES or a number from 0 to MOST) stands for.
 
     Raises:
         ValueError: neither.
@@ -170,6 +173,7 @@ def kappa_of(purpose: Union[str, float]) -> float:
         kappa = float(purpose)
     except ValueError:
         kappa = math.nan
-    if not (kappa >= 0 and math.isfinite(kappa)):
-        raise ValueError(f"the purpose must be one of {', '.join(PURPOSES)} or a number >= 0, got {purpose!r}")
+    if not 0 <= kappa <= MOST:
+        names = ", ".join(PURPOSES)
+        raise ValueError(f"the purpose must be one of {names} or a number from 0 to {MOST:g}, got {purpose!r}")
     return kappa
