@@ -23,7 +23,7 @@ lint: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=python3.11 ...")'
-	@echo "Installing into .venv (several GB with torch and nerfstudio; some minutes, once)"
+	@echo "Installing into .venv (9 GB with torch and nerfstudio; some minutes, once)"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
