@@ -132,6 +132,8 @@ class _Worker:
             while number not in self._ready and not self._ended:
                 self._news.wait(1.0)
             block = self._ready.pop(number, None)
+            # It may come once more, where it was on its way when it was asked for.
+            self._wanted = [other for other in self._wanted if other != number]
         if isinstance(block, Exception):
             raise block
         return block
