@@ -139,7 +139,7 @@ def write_markdown(
     sizes = {record["signal"]: record["size"] for record in records if record.get("size")}
     lines += [f"{_plain(signal)}: {size}." for signal, size in sizes.items()] + [""]
     trained = f"{counted(preset.steps, 'step')} of {_batch(preset)}"
-    spread = f"Mean ± standard deviation over {counted(preset.seeds, 'seed')}"
+    spread = f"Mean ± standard deviation over {preset.seeds} seeds" if preset.seeds > 1 else "One seed"
     lines.append(f"{spread}; {trained}; PSNR with the range 2 of [-1, 1].")
     for name, chart in charts.items():
         lines += ["", f"![{_plain(chart.title)}](charts/{quote(name)}.svg)"]
