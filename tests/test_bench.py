@@ -471,7 +471,7 @@ def test_seeds_that_are_missing_are_told_and_win_nothing(finished, tmp_path):
     one = replace(preset, seeds=1)
     _, markdown, report = written(tmp_path, folder / "out", one, [r for r in records if r["seed"] == 0], cells=2)
     assert markdown.count("**") == 2 and "of 2 cells" not in markdown
-    assert "over 1 seed;" in markdown and "over 1 seed;" in report
+    assert "One seed;" in markdown and "One seed;" in report and "± " not in markdown
 
 
 def test_equal_fields_are_all_best_and_a_winner_without_noise_is_named_as_siren(tmp_path):
