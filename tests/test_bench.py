@@ -864,6 +864,11 @@ def test_a_folder_belongs_to_one_benchmark(finished, tmp_path, capsys):
         assert "is the benchmark tiny --budget short, not" in told and told.count("\n") == 1
     assert before == {path: path.read_bytes() for path in (folder / "out").rglob("*") if path.is_file()}
 
+    (tmp_path / "listed").mkdir()
+    (tmp_path / "listed" / "bench.json").write_text("[1, 2]")
+    assert main(["bench", str(other), "--out", str(tmp_path / "listed")]) == 1
+    assert "bench.json: cannot be read (it is no benchmark's)" in capsys.readouterr().err
+
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "results.jsonl").write_text("my notes, without a line's end")
     assert main(["bench", str(other), "--out", str(tmp_path / "mine")]) == 1

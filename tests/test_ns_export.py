@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import trimesh
-from conftest import in_process, run_program
+from conftest import in_process, leave_out, run_program
 from scipy.spatial import cKDTree
 
 from winner_ns.demo.bunny_scene import write_bunny_scene
@@ -21,18 +20,10 @@ RADIANCE = [*SMALL, "--pipeline.model.views.num-samples", 48, "--pipeline.model.
 SURFACE = [*SMALL, "--pipeline.model.num-samples", 16, "--pipeline.model.num-samples-importance", 16]
 
 
-def need_open3d() -> None:
-    """Leaves this module's tests out where the exporter cannot start; with WINNER_NS_NEED_ALL=1 that is an error."""
-    try:
-        ctypes.CDLL("libusb-1.0.so.0")
-    except OSError:
-        problem = "nerfstudio's exporter needs open3d, which needs the system's library libusb-1.0"
-        if os.environ.get("WINNER_NS_NEED_ALL") == "1":
-            raise RuntimeError(problem) from None
-        pytest.skip(problem, allow_module_level=True)
-
-
-need_open3d()
+try:
+    ctypes.CDLL("libusb-1.0.so.0")
+except OSError:
+    leave_out("nerfstudio's exporter needs open3d, which needs the system's library libusb-1.0")
 
 
 @pytest.fixture(scope="module")

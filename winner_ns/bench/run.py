@@ -13,7 +13,7 @@ from winner_ns.bench.inputs import prepare_inputs
 from winner_ns.bench.machine import describe_machine, machines_of
 from winner_ns.bench.preset import Preset
 from winner_ns.bench.report import write_report
-from winner_ns.bench.results import Record, ResultsFile
+from winner_ns.bench.results import Record, ResultsFile, counted
 from winner_ns.bench.tables import write_csv, write_markdown
 from winner_ns.bench.unfinished import FILE
 from winner_ns.bench.worker import ERRORS
@@ -85,8 +85,8 @@ def run_bench(
         missing = [cell for cell in cells if cell.key not in known]
         where = devices(workers)[: max(len(missing), 1)]
         machine = describe_machine(where)
-        done = f"{len(cells) - len(missing)} done already"
-        tell(f"{preset.title}: {_cells(len(cells))}, {done}, {len(where)} at a time")
+        total, done = counted(len(cells), "cell"), f"{len(cells) - len(missing)} done already"
+        tell(f"{preset.title}: {total}, {done}, {len(where)} at a time")
         errors: List[str] = []
         stopped = False
         try:
@@ -102,21 +102,19 @@ def run_bench(
             write_markdown(folder / "results.md", preset, records, charts, command, machine, len(cells))
             write_report(folder / "report.html", folder, preset, records, charts, command, machine, len(cells))
     if stopped:
-        tell(f"stopped after {len(records)} of {_cells(len(cells))}; the same command goes on")
+        tell(f"stopped after {len(records)} of {total}; the same command goes on")
         raise KeyboardInterrupt
     if errors:
-        raise CellsFailed(preset.name, f"{len(errors)} of {_cells(len(cells))} failed, {errors[0]}", folder, records)
+        raise CellsFailed(preset.name, f"{len(errors)} of {total} failed, {errors[0]}", folder, records)
     return records
-
-
-def _cells(number: int) -> str:
-    return "1 cell" if number == 1 else f"{number} cells"
 
 
 def _check_folder(folder: Path, mark: Dict[str, Optional[str]]) -> None:
     """Raises SignalError where there is something else than this benchmark."""
     try:
         marked = json.loads((folder / MARK).read_text(encoding="utf-8"))
+        if not isinstance(marked, dict) or set(marked) != set(mark):
+            raise ValueError("it is no benchmark's")
     except (FileNotFoundError, NotADirectoryError):
         marked = None
     except (OSError, ValueError) as error:
@@ -128,7 +126,9 @@ def _check_folder(folder: Path, mark: Dict[str, Optional[str]]) -> None:
 
 
 def _told(mark: Dict[str, Optional[str]]) -> str:
-    return " ".join(str(mark.get("preset")).split() + [f"--{k} {mark[k]}" for k in ("budget", "data") if mark.get(k)])
+    """A benchmark as it is called."""
+    flags = [f"--{name} {mark[name]}" for name in ("budget", "data") if mark[name]]
+    return " ".join([str(mark["preset"]), *flags])
 
 
 def _train(
