@@ -16,7 +16,7 @@ viewer-pictures: $(INSTALLED)
 	@$(BIN)/python -m winner_ns.demo.viewer_pictures
 
 bench-step: $(INSTALLED)
-	@$(BIN)/python -m winner_ns.bench.step
+	@$(BIN)/python -m docs.measurements.step
 
 lint: $(INSTALLED)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

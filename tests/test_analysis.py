@@ -22,11 +22,11 @@ from winner_ns.analysis.sampled import SampledTarget, piece_sides, sampled_targe
 from winner_ns.analysis.spectra import TARGET, measure_spectra
 from winner_ns.analysis.statistics import layer_theory, measure_statistics
 from winner_ns.cli import main
-from winner_ns.demo.sound import CHIPTUNE
 from winner_ns.errors import SignalError
 from winner_ns.fields import FAMILIES, build_field, winner_init
 from winner_ns.fields.files import describe_field
 from winner_ns.fitting.collapse import CollapseWatch
+from winner_ns.samples import CHIPTUNE
 from winner_ns.spectrum import SineNetwork, initial_band
 from winner_ns.spectrum.verdict import NOISE_RATIO
 

@@ -32,7 +32,7 @@ from winner_ns.bench import unfinished
 from winner_ns.bench.cells import cells_of
 from winner_ns.bench.charts import OTHERS, between_samples_chart, charts_of, colours, shown_fields, sweep_chart
 from winner_ns.bench.departures import chosen_by_loss, noise_on_layers, scales_of_another_kind
-from winner_ns.bench.inputs import INPUTS, Input, prepare_inputs
+from winner_ns.bench.inputs import Input, prepare_inputs
 from winner_ns.bench.preset import BUDGETS, list_presets, load_preset
 from winner_ns.bench.report import finding_of, write_report
 from winner_ns.bench.results import ResultsFile, best_fields, summarise
@@ -43,6 +43,7 @@ from winner_ns.bench.training import run_cell
 from winner_ns.cli import main
 from winner_ns.errors import SignalError
 from winner_ns.fields import Siren
+from winner_ns.samples import SAMPLES
 from winner_ns.signals import detect_kind, load_signal
 from winner_ns.spectrum import PaperLaw, SineNetwork, TargetSpectrum
 
@@ -395,7 +396,7 @@ def test_sounds_can_be_listened_to_and_one_field_that_fails_costs_only_itself(tm
     (tmp_path / "data" / "README.md").write_text("What is here.")
     time_ = np.arange(2000) / 8000
     soundfile.write(tmp_path / "data" / "tone.wav", 0.4 * np.sin(2 * np.pi * 2500 * time_), 8000)
-    INPUTS["gif"].write(tmp_path / "data" / "walk.gif")
+    SAMPLES["gif"].write(tmp_path / "data" / "walk.gif")
     preset = write_preset(
         tmp_path, kind="any", signals=["gif"], seeds=1, fields={"siren": "siren", "paper": "winner:law=paper"}, steps=5
     )
@@ -914,8 +915,8 @@ def test_the_presets_that_come_along_can_all_be_run(capsys):
         assert {"audio", "images", "denoising-images", "denoising-audio", "shapes", "bottleneck"} <= set(presets)
         for name, preset in presets.items():
             assert name in listed
-            assert set(preset.signals) <= set(INPUTS)
-            kinds = {INPUTS[signal].kind for signal in preset.signals}
+            assert set(preset.signals) <= set(SAMPLES)
+            kinds = {SAMPLES[signal].kind for signal in preset.signals}
             assert preset.kind == "any" or kinds == {preset.kind}
             assert cells_of(preset, []) == []  # All fields' settings are known to their families.
             assert "?" in preset.shows  # What is asked: the answer depends on the data.
@@ -928,11 +929,11 @@ def test_the_presets_that_come_along_can_all_be_run(capsys):
     assert (recipe.samples, recipe.width, recipe.depth, recipe.steps, recipe.batch) == (150_000, 222, 4, 1000, 0)
 
 
-@pytest.mark.parametrize("name", INPUTS)
+@pytest.mark.parametrize("name", SAMPLES)
 def test_built_in_inputs_are_what_they_say(name, tmp_path):
-    path = tmp_path / f"{name}{INPUTS[name].suffix}"
-    INPUTS[name].write(path)
-    assert detect_kind(path) == INPUTS[name].kind
+    path = tmp_path / f"{name}{SAMPLES[name].suffix}"
+    SAMPLES[name].write(path)
+    assert detect_kind(path) == SAMPLES[name].kind
 
 
 def test_laws_and_sweeps_become_fields(tmp_path):

@@ -11,7 +11,7 @@ from PIL import Image
 
 from winner_ns.demo.bunny_scene import camera_poses, main, write_bunny_scene
 from winner_ns.errors import SignalError
-from winner_ns.scenes.folder import check_scene, scene_dataparser
+from winner_ns.rays.scene_dataparser import check_scene, scene_dataparser
 
 SIZE = 32
 

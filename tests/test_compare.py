@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from winner_ns.cli import main
-from winner_ns.compare.finished import load_finished
+from winner_ns.fitting.finished_fields import load_finished
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def test_viewer_shows_every_field(trained, photo, tmp_path):
     from nerfstudio.cameras.cameras import CameraType
     from nerfstudio.viewer.utils import CameraState, get_camera
 
-    from winner_ns.compare.viewer import start_viewer
+    from winner_ns.viewing.finished_viewer import start_viewer
 
     finished = load_finished(trained(photo, "finer", "siren"))
     with socket.socket() as free:

@@ -17,9 +17,9 @@ from PIL import Image
 import winner_ns
 from winner_ns.errors import SignalError
 from winner_ns.export.fields_comparison import write_fields_comparison
-from winner_ns.export.run import FIELD_NAME, load_run, load_runs, run_figures
 from winner_ns.fields.families import FAMILIES
 from winner_ns.fitting.field_entry import parse_entries
+from winner_ns.fitting.run import FIELD_NAME, load_run, load_runs, run_figures
 from winner_ns.signals import load_signal
 
 SMALL = ("--pipeline.model.width", 16, "--pipeline.datamanager.batch-size", 300)

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import winner_ns
-from winner_ns.demo.sound import CHIPTUNE, main
+from winner_ns.demo.sound import main
+from winner_ns.samples import CHIPTUNE
 from winner_ns.signals import load_signal
 from winner_ns.spectrum import spectral_centroid
 from winner_ns.spectrum.band import SineNetwork

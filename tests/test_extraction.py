@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from winner_ns.export.extraction import LevelSet, extract_level_set, grid_lines
+from winner_ns.meshing.extraction import LevelSet, extract_level_set, grid_lines
 
 Function = Callable[[Tensor], Tensor]
 ONE = np.ones(3)

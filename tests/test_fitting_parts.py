@@ -13,9 +13,7 @@ from winner_ns.errors import SignalError
 from winner_ns.fields import build_field
 from winner_ns.fields.files import LoadedField, describe_field
 from winner_ns.fields.input_gradient import value_and_gradient
-from winner_ns.fitting.evaluation import evaluate_field, quick_figures
-from winner_ns.fitting.interpolation import interpolation_error
-from winner_ns.fitting.metrics import (
+from winner_ns.figures.samples import (
     Surface,
     intersection_over_union,
     log_spectral_distance,
@@ -25,6 +23,8 @@ from winner_ns.fitting.metrics import (
     structural_similarity,
     surface_distances,
 )
+from winner_ns.fitting.evaluation import evaluate_field, quick_figures
+from winner_ns.fitting.interpolation import interpolation_error
 from winner_ns.fitting.permutation import permute
 from winner_ns.fitting.sample_split import SampleSplit, parse_holdout
 from winner_ns.fitting.target import channels_of, dimensions_of, load_target, target_kind

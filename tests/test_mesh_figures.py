@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 
 from winner_ns.cli import main
 from winner_ns.errors import SignalError
-from winner_ns.export.mesh import extract_unit_mesh
 from winner_ns.fields import build_field
 from winner_ns.fields.files import LoadedField, describe_field
+from winner_ns.figures.meshes import OneWay, SurfaceComparison, compare_files, volume_iou
+from winner_ns.figures.surface import Surface, read_surface
 from winner_ns.fitting.evaluation import evaluate_field
-from winner_ns.fitting.mesh_figures import OneWay, SurfaceComparison, compare_files, volume_iou
-from winner_ns.fitting.surface import Surface, read_surface
 from winner_ns.fitting.target import load_target
+from winner_ns.meshing.fitted_surface import extract_unit_mesh
 
 FAR = np.array([1.0e6, -2.0e6, 5.0e5])
 

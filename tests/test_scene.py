@@ -15,8 +15,8 @@ from nerfstudio.data.utils import colmap_parsing_utils as colmap
 from PIL import Image
 
 from winner_ns.errors import SignalError
-from winner_ns.scenes.folder import check_scene, scene_dataparser
-from winner_ns.signals.scene_folder import is_scene
+from winner_ns.rays.scene_dataparser import check_scene, scene_dataparser
+from winner_ns.scenes.folder import is_scene
 
 WIDTH, HEIGHT = 20, 12
 
@@ -178,7 +178,7 @@ def test_val_and_test_stand_for_each_other(tmp_path, missing, left):
 
 @pytest.mark.parametrize("writer", [nerfstudio, colmap_scene])
 def test_smaller_copies_of_large_photographs_are_taken_where_all_are_there(tmp_path, writer, monkeypatch, capfd):
-    monkeypatch.setattr("winner_ns.signals.scene_images.LARGEST_SIDE", 10)
+    monkeypatch.setattr("winner_ns.scenes.images.LARGEST_SIDE", 10)
     folder = writer(tmp_path / "scene")
     assert check_scene(folder) == []  # And nobody is asked whether to make copies.
     assert views(folder, "train")[0].startswith("images/")
@@ -419,7 +419,7 @@ def test_lists_of_a_colmap_scene_have_to_be_whole(tmp_path):
 
 def test_telling_a_scene_is_cheap():
     script = (
-        "import sys; from winner_ns.signals.scene_folder import is_scene; is_scene('.')\n"
+        "import sys; from winner_ns.scenes.folder import is_scene; is_scene('.')\n"
         "print([name for name in ('PIL', 'nerfstudio') if name in sys.modules])"
     )
     root = Path(__file__).parents[1]

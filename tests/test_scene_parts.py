@@ -22,16 +22,16 @@ from PIL import Image
 from winner_ns.demo.bunny_scene import write_bunny_scene
 from winner_ns.errors import SignalError
 from winner_ns.fields import build_field
-from winner_ns.scenes.folder import scene_dataparser
-from winner_ns.scenes.frame import FieldFrame
-from winner_ns.scenes.metrics import perceptual_distance, view_metrics
-from winner_ns.scenes.occupancy_grid import OccupancyGrid
-from winner_ns.scenes.pixel_sampler import ViewsPixelSampler
-from winner_ns.scenes.radiance_field import RadianceField
-from winner_ns.scenes.spectrum import pixel_angles, scene_focus, scene_spectrum
-from winner_ns.scenes.surface_field import SirenSDFField, SirenSDFFieldConfig, fit_sphere
-from winner_ns.scenes.surface_mesh import world_from_scene
-from winner_ns.scenes.visual_hull import visual_hull_box
+from winner_ns.rays.frame import FieldFrame
+from winner_ns.rays.neus_field import SirenSDFField, SirenSDFFieldConfig, fit_sphere
+from winner_ns.rays.neus_mesh import world_from_scene
+from winner_ns.rays.occupancy_grid import OccupancyGrid
+from winner_ns.rays.pixel_sampler import ViewsPixelSampler
+from winner_ns.rays.radiance_field import RadianceField
+from winner_ns.rays.scene_dataparser import scene_dataparser
+from winner_ns.rays.scene_spectrum import pixel_angles, scene_focus, scene_spectrum
+from winner_ns.rays.view_figures import perceptual_distance, view_metrics
+from winner_ns.rays.visual_hull import visual_hull_box
 
 BOX = SceneBox(aabb=torch.tensor([[-1.0, -2.0, -0.5], [2.0, 1.0, 0.5]]))
 

@@ -141,7 +141,7 @@ def test_written_out_gradient_equals_autograd(d, channels, width, depth, points,
 
 def test_training_takes_the_same_path_as_the_plain_reference():
     """Ten Adam steps beside separate Linear and sine modules on the full batch."""
-    from winner_ns.bench.step import reference_network
+    from docs.measurements.step import reference_network
 
     generator = seeded()
     field = Siren(2, 1, width=64, depth=3, generator=generator)

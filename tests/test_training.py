@@ -291,7 +291,7 @@ def test_the_viewers_picture_shows_the_signal(kind, request, ns_train, runs):
 
 def test_the_bottleneck_is_said_before_and_after_and_winner_has_none(ns_train, runs):
     """The demo's sound, 100 steps: plain SIREN stays on its plateau, WINNER is at least 20 dB ahead."""
-    from winner_ns.demo.sound import CHIPTUNE
+    from winner_ns.samples import CHIPTUNE
 
     flags = ("--data", CHIPTUNE, "--max-num-iterations", 100)
     plain = ns_train(*flags, "--pipeline.model.field.family", "siren")

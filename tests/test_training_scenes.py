@@ -21,10 +21,10 @@ from PIL import Image
 
 from winner_ns.cli import main
 from winner_ns.demo.bunny_scene import write_bunny_scene
-from winner_ns.export.run import read_model
-from winner_ns.fitting.trainer import SignalTrainer
-from winner_ns.scenes.metrics import LPIPS_WEIGHTS
-from winner_ns.scenes.surface_mesh import world_from_scene
+from winner_ns.fitting.run import read_model
+from winner_ns.plugin.trainer import SignalTrainer
+from winner_ns.rays.neus_mesh import world_from_scene
+from winner_ns.rays.view_figures import LPIPS_WEIGHTS
 
 SMALL = [
     "--pipeline.model.field.width",

@@ -10,8 +10,8 @@ import torch
 import trimesh
 
 from winner_ns.cli import main
-from winner_ns.export.run import load_run
 from winner_ns.fields.input_gradient import value_and_gradient
+from winner_ns.fitting.run import load_run
 from winner_ns.fitting.target import PASSES, load_target
 from winner_ns.signals import load_signal
 

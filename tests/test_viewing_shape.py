@@ -18,7 +18,7 @@ from winner_ns.signals import ShapeSignal
 from winner_ns.viewing.colours import signed_colours
 from winner_ns.viewing.shape_view import ISO_SPACING, LAST_LINE, WHOLE_ERROR, ShapeView
 from winner_ns.viewing.signal_view import ViewSettings
-from winner_ns.viewing.surface import CELLS, EmptySpace, cube_interval, trace
+from winner_ns.viewing.sphere_tracing import CELLS, EmptySpace, cube_interval, trace
 from winner_ns.viewing.view import framing_distance
 
 CPU = torch.device("cpu")

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from winner_ns.spectrum import View, views, views_spectrum
-from winner_ns.spectrum.views import SHORTEST_RUN
+from winner_ns.scenes import view_spectrum
+from winner_ns.scenes.view_spectrum import SHORTEST_RUN, View, views_spectrum
 
 ANGLES = (0.01, 0.01)
 
@@ -176,9 +176,9 @@ def test_scale_turns_scene_units_into_the_fields():
 def test_evenly_spaced_lines_stand_for_all_of_a_large_view(monkeypatch):
     view = Camera(3.0).plane(grating(0.21))
     all_lines = views_spectrum([view]).omega
-    monkeypatch.setattr(views, "LINES_AT_ONCE", 7)
+    monkeypatch.setattr(view_spectrum, "LINES_AT_ONCE", 7)
     assert views_spectrum([view]).omega == pytest.approx(all_lines, rel=1e-6)
-    monkeypatch.setattr(views, "MOST_LINES", 40)
+    monkeypatch.setattr(view_spectrum, "MOST_LINES", 40)
     assert views_spectrum([view]).omega == pytest.approx(all_lines, rel=0.03)
 
 

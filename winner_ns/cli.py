@@ -244,8 +244,8 @@ def _add_bench(commands: Any) -> None:
 def _inspect(options: argparse.Namespace) -> None:
     from winner_ns.export.output import check_suffix
     from winner_ns.fitting.settings import SETTINGS
+    from winner_ns.scenes.folder import is_scene
     from winner_ns.signals import ReadOptions, load_signal
-    from winner_ns.signals.scene_folder import is_scene
     from winner_ns.spectrum.inspection import inspect_signal
 
     if options.kind == "views" or (options.kind == "auto" and is_scene(options.file)):
@@ -283,7 +283,7 @@ def _inspect(options: argparse.Namespace) -> None:
 
 
 def _inspect_views(options: argparse.Namespace) -> None:
-    from winner_ns.fitting.views import inspect_views
+    from winner_ns.plugin.photographs import inspect_views
 
     for name in ("plot", *_given(options, _READING)):
         if getattr(options, name) is not None:
@@ -362,7 +362,7 @@ def _flag(name: str) -> str:
 
 
 def _compare(options: argparse.Namespace) -> None:
-    from winner_ns.compare.finished import load_finished
+    from winner_ns.fitting.finished_fields import load_finished
 
     if options.save:
         from winner_ns.export.output import check_suffix
@@ -383,13 +383,13 @@ def _compare(options: argparse.Namespace) -> None:
         return
     from rich.console import Console
 
-    from winner_ns.export.figures_table import figures_table
+    from winner_ns.figures.table import figures_table
 
     Console().print(figures_table(finished.tables))
     if options.save:
         print(f"wrote {options.save}")
         return
-    from winner_ns.compare.viewer import serve_forever, start_viewer
+    from winner_ns.viewing.finished_viewer import serve_forever, start_viewer
 
     start_viewer(
         finished.fields,
@@ -403,7 +403,7 @@ def _compare(options: argparse.Namespace) -> None:
 
 
 def _eval_mesh(options: argparse.Namespace) -> None:
-    from winner_ns.fitting.mesh_figures import compare_files
+    from winner_ns.figures.meshes import compare_files
 
     result = compare_files(options.reference, options.reconstruction, options.samples, options.thresholds, options.seed)
     if options.json:
@@ -411,7 +411,7 @@ def _eval_mesh(options: argparse.Namespace) -> None:
         return
     from rich.console import Console
 
-    from winner_ns.export.mesh_figures_table import mesh_figures_table
+    from winner_ns.figures.mesh_table import mesh_figures_table
 
     Console().print(mesh_figures_table(result))
     for warning in result["warnings"]:
@@ -452,7 +452,7 @@ def _print_tables(tables: Sequence[Any]) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
-    from winner_ns.export.run import load_run
+    from winner_ns.fitting.run import load_run
 
     started = time.monotonic()
     if options.export is _export_mesh and _learnt_from_views(options.run):
@@ -490,7 +490,7 @@ def _export_audio(run: Any, options: argparse.Namespace) -> Dict[str, Any]:
 
 def _learnt_from_views(path: Path) -> bool:
     """Whether a run learnt a surface from photographs."""
-    from winner_ns.export.run import read_descriptions
+    from winner_ns.fitting.run import read_descriptions
 
     if path.suffix == ".safetensors":
         return False
@@ -499,7 +499,7 @@ def _learnt_from_views(path: Path) -> bool:
 
 def _export_surface(options: argparse.Namespace) -> Dict[str, Any]:
     from winner_ns.progress import progress_bar
-    from winner_ns.scenes.surface_mesh import load_surface, write_scene_mesh
+    from winner_ns.rays.neus_mesh import load_surface, write_scene_mesh
 
     for name in ("level", "project", "normals"):
         if getattr(options, name):

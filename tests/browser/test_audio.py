@@ -9,7 +9,7 @@ import pytest
 import soundfile
 from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
-from winner_ns.export.run import load_run
+from winner_ns.fitting.run import load_run
 
 from .conftest import swelling_tone
 from .pictures import Box, box_of, coloured, inked, within

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from winner_ns.export.run import load_run
+from winner_ns.fitting.run import load_run
 
 from .conftest import quadrants
 from .pictures import box_of, coloured, correlation, within

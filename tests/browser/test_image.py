@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 import winner_ns
-from winner_ns.export.run import load_run
+from winner_ns.fitting.run import load_run
 
 from .conftest import quadrants
 from .pictures import at_samples, box_of, coloured, correlation, dark, within

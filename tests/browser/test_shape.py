@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from winner_ns.export.run import load_run
+from winner_ns.fitting.run import load_run
 from winner_ns.viewing.shape_view import FACING
 
 from .conftest import pear

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Callable, List, Sequence, Tuple
 
 import numpy as np
+import pytest
 from conftest import leave_out
 from PIL import Image
 

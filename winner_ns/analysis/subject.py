@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from winner_ns.errors import SignalError
-from winner_ns.export.run import load_run
 from winner_ns.fields.families import FAMILIES
 from winner_ns.fields.initial import initial_field
 from winner_ns.fitting.description import SINE_FAMILIES, describe_run, field_settings, noise_report
+from winner_ns.fitting.run import load_run
 from winner_ns.fitting.settings import SETTINGS
 from winner_ns.fitting.target import Target, load_target, target_kind
 from winner_ns.signals import KINDS, ReadOptions

@@ -9,11 +9,11 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from winner_ns.export.excerpts import MOST_SHOWN, OriginalSurface, cut_values, cuts, displayed
-from winner_ns.export.mesh import extract_unit_mesh
 from winner_ns.export.output import replacing
-from winner_ns.export.rendering import render_surface, sample_mesh
+from winner_ns.export.surface_rendering import render_surface, sample_mesh
 from winner_ns.fields.files import LoadedField
 from winner_ns.fitting.target import Target
+from winner_ns.meshing.fitted_surface import extract_unit_mesh
 from winner_ns.signals import GridSignal, load_signal
 
 PICTURE = 480

@@ -1,85 +1,25 @@
-"""What presets are run on where nothing else is given: real pictures, recordings and scans that installed packages
-bring along, and the demo's melody. Nothing is downloaded."""
+"""The signals of a preset as files: packaged samples, files that it names, or those of a folder."""
 
 from __future__ import annotations
 
 import difflib
 import mimetypes
-import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Union
+from typing import Dict, List, Optional, Union
 
 import numpy as np
 from jaxtyping import Shaped
 
 from winner_ns.bench.preset import Preset
-from winner_ns.demo.__main__ import installed
-from winner_ns.demo.sound import CHIPTUNE
 from winner_ns.errors import SignalError
 from winner_ns.export.output import replacing
+from winner_ns.samples import SAMPLES
 from winner_ns.signals import KINDS, GridSignal, ReadOptions, ShapeSignal, detect_kind, load_signal
 
 LEFT_OUT_SHOWN = 4
 """Files of a folder that are named where they are none of a preset's signals."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """A built-in input."""
-
-    kind: str
-    suffix: str
-    write: Callable[[Path], None]
-    """Puts it into a file."""
-    about: str
-
-
-def _copy(*parts: str) -> Callable[[Path], None]:
-    return lambda path: shutil.copyfile(installed(*parts), path) and None
-
-
-def _photo(file: str, about: str) -> Source:
-    return Source("image", Path(file).suffix, _copy("skimage", "data", file), about)
-
-
-def _recording(file: str, dtype: str, columns: int, rate: int) -> Callable[[Path], None]:
-    """One channel of a measurement that matplotlib brings, as a sound of 32-bit floats."""
-
-    def write(path: Path) -> None:
-        import soundfile
-
-        values = np.fromfile(installed("matplotlib", "mpl-data", "sample_data", file), dtype).reshape(-1, columns)[:, 0]
-        values = values - values.mean()
-        soundfile.write(path, (values / np.abs(values).max()).astype(np.float32), rate, subtype="FLOAT")
-
-    return write
-
-
-INPUTS: Dict[str, Source] = {
-    "camera": _photo("camera.png", "photograph, gray, 512 x 512"),
-    "astronaut": _photo("astronaut.png", "photograph, 512 x 512"),
-    "coffee": _photo("coffee.png", "photograph, 600 x 400"),
-    "chelsea": _photo("chelsea.png", "photograph of a cat, 451 x 300"),
-    "rocket": _photo("rocket.jpg", "photograph, flat sky, 640 x 427"),
-    "brick": _photo("brick.png", "texture, gray, 512 x 512"),
-    "grass": _photo("grass.png", "texture, gray, 512 x 512"),
-    "gravel": _photo("gravel.png", "texture, gray, 512 x 512"),
-    "moon": _photo("moon.png", "photograph, gray and smooth, 512 x 512"),
-    "page": _photo("page.png", "scanned text, gray, 384 x 191"),
-    "retina": _photo("retina.jpg", "medical photograph, 1411 x 1411"),
-    "hubble": _photo("hubble_deep_field.jpg", "galaxies, 1000 x 872"),
-    "motorcycle-left": _photo("motorcycle_left.png", "photograph, one of a stereo pair"),
-    "motorcycle-right": _photo("motorcycle_right.png", "photograph, the other one"),
-    "chiptune": Source("audio", ".wav", _copy("winner_ns", "demo", CHIPTUNE.name), "our melody, 2.4 s, 8 kHz"),
-    "membrane": Source("audio", ".wav", _recording("membrane.dat", "f4", 1, 2000), "membrane potential, 6 s, 2 kHz"),
-    "eeg": Source("audio", ".wav", _recording("eeg.dat", "f8", 4, 80), "electroencephalogram, 10 s, 80 Hz"),
-    "gif": Source("video", ".gif", _copy("skimage", "data", "no_time_for_that_tiny.gif"), "24 frames of 14 x 25"),
-    "bunny": Source("shape", ".obj", _copy("pymeshlab", "tests", "sample_meshes", "bunny.obj"), "Stanford bunny, mesh"),
-    "cow": Source("shape", ".obj", _copy("pymeshlab", "tests", "sample_meshes", "cow.obj"), "mesh"),
-    "bone": Source("shape", ".ply", _copy("pymeshlab", "tests", "sample_meshes", "bone.ply"), "scanned bone, mesh"),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -108,7 +48,7 @@ def prepare_inputs(preset: Preset, folder: Path, data: Optional[Path] = None) ->
         return _inputs_of_a_folder(preset, folder, data)
     inputs: List[Input] = []
     for name in preset.signals:
-        source = INPUTS.get(name)
+        source = SAMPLES.get(name)
         file = None if source else _file_of(preset, name)
         kind = source.kind if source else detect_kind(file)
         if preset.kind not in ("any", kind):
@@ -183,8 +123,8 @@ def _file_of(preset: Preset, name: str) -> Path:
     file = (preset.path.parent / name).expanduser()
     if file.is_file():
         return file
-    nearest = difflib.get_close_matches(name, INPUTS, 1)
-    advice = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(INPUTS)}"
+    nearest = difflib.get_close_matches(name, SAMPLES, 1)
+    advice = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(SAMPLES)}"
     raise SignalError(preset.path, f"signals: {name} is neither a built-in input nor a file", advice)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from winner_ns.bench.preset import METRICS, Preset
 from winner_ns.errors import SignalError
-from winner_ns.export.figures_table import LOWER_IS_BETTER
+from winner_ns.figures.table import LOWER_IS_BETTER
 
 Record = Dict[str, Any]
 

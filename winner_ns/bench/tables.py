@@ -12,7 +12,6 @@ from rich.table import Table
 from rich.text import Text
 
 from winner_ns.bench.charts import Chart, shown_fields
-from winner_ns.bench.inputs import INPUTS
 from winner_ns.bench.preset import BASELINES, METRICS, Preset
 from winner_ns.bench.results import (
     Record,
@@ -26,6 +25,7 @@ from winner_ns.bench.results import (
     what_it_is,
 )
 from winner_ns.export.output import replacing
+from winner_ns.samples import SAMPLES
 
 Row = List[Tuple[str, bool]]
 """For each signal (and the mean of all) the figure as it is shown, and whether it is the best."""
@@ -80,7 +80,7 @@ def presets_table(presets: Sequence[Preset]) -> Table:
 def inputs_table() -> Table:
     """What presets may name as signals beside files."""
     table = Table("input", "kind", "what it is")
-    for name, source in INPUTS.items():
+    for name, source in SAMPLES.items():
         table.add_row(name, source.kind, source.about)
     return table
 

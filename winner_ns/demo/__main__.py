@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 import sys
@@ -12,17 +11,10 @@ from typing import Dict, List
 
 from winner_ns.demo.pictures import plateau_picture
 from winner_ns.demo.runs import Run, train
-from winner_ns.demo.sound import CHIPTUNE
+from winner_ns.samples import CHIPTUNE, installed
 
 SOUND_STEPS = 100
 """Enough for WINNER; a plain SIREN would sit on its plateau for much longer. Image and shape take the defaults."""
-
-
-def installed(package: str, *parts: str) -> Path:
-    """A file inside an installed package, without importing it."""
-    spec = importlib.util.find_spec(package)
-    assert spec is not None and spec.origin is not None
-    return Path(spec.origin).parent.joinpath(*parts)
 
 
 def main() -> None:

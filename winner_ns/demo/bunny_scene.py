@@ -24,8 +24,8 @@ import trimesh
 from jaxtyping import Float
 from PIL import Image
 
-from winner_ns.demo.__main__ import installed
 from winner_ns.errors import SignalError
+from winner_ns.samples import installed
 
 EXTENT = 2.0
 """The bunny's largest extent; its bounding box is centred at the origin, z is up."""

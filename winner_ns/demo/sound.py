@@ -21,8 +21,6 @@ from jaxtyping import Float, Int
 
 from winner_ns.errors import SignalError
 
-CHIPTUNE = Path(__file__).with_name("chiptune.wav")
-"""The packaged file: mono, 16 bit, 2.4 s."""
 SAMPLE_RATE = 8000
 """Hertz."""
 STEP = 800

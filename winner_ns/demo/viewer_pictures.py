@@ -20,9 +20,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional
 
-from winner_ns.demo.__main__ import SOUND_STEPS, installed
+from winner_ns.demo.__main__ import SOUND_STEPS
 from winner_ns.demo.runs import Run, train
-from winner_ns.demo.sound import CHIPTUNE
+from winner_ns.samples import CHIPTUNE, installed
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 FLAGS = (

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from winner_ns.export.mesh import extract_unit_mesh
-from winner_ns.export.rendering import SAMPLES, View, render_surface, sample_mesh, surfels, three_quarter_view
+from winner_ns.export.surface_rendering import SAMPLES, View, render_surface, sample_mesh, surfels, three_quarter_view
 from winner_ns.fields.files import LoadedField, on_lattice
+from winner_ns.meshing.fitted_surface import extract_unit_mesh
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -26,7 +26,7 @@ from winner_ns.export.excerpts import (
 )
 from winner_ns.export.output import check_suffix, replacing
 from winner_ns.fields.files import LoadedField
-from winner_ns.fitting.metrics import mean_squared_error, psnr
+from winner_ns.figures.samples import mean_squared_error, psnr
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

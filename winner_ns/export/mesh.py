@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from winner_ns.errors import SignalError
-from winner_ns.export.extraction import LevelSet, extract_level_set
-from winner_ns.export.level_set_points import outward_normals, project
-from winner_ns.export.mesh_cleaning import is_watertight, largest_components, simplified
 from winner_ns.export.mesh_files import SUFFIXES, WITH_NORMALS, write_mesh
 from winner_ns.export.output import check_suffix, replacing, require_kind
 from winner_ns.fields.files import LoadedField
+from winner_ns.meshing.cleaning import is_watertight, largest_components, simplified
+from winner_ns.meshing.fitted_surface import fitted_level_set, fitted_loss
+from winner_ns.meshing.level_set_points import outward_normals, project
 from winner_ns.progress import Report, silent
 
 if TYPE_CHECKING:
@@ -24,11 +24,9 @@ if TYPE_CHECKING:
 
 LARGEST = 4096
 """Of all resolutions: coarse cells, whose number grows with its third power, would take too much memory."""
-TRUSTED = {"distance": 2.5, "occupancy": 4.0, "eikonal": 2.5}
-"""By loss, times the scale of tanh(distance / scale): further away, the distance drowns in what the fit leaves. (Fitted
-signs are no distances; near the surface they change as fast as the field can.)"""
 WELL_FITTED = {"distance": 1.2, "occupancy": 0.0, "eikonal": math.inf}
-"""Likewise: from levels further away, specks come off where the fit is noisy."""
+"""By loss, times the scale of tanh(distance / scale): from levels further away, specks come off where the fit is
+noisy."""
 
 
 @dataclass(frozen=True)
@@ -48,30 +46,6 @@ class MeshOptions:
     """Moves vertices onto the level set, from where it would be if the distance were linear within each cell."""
     normals: bool = False
     """Adds normals to the vertices, the directions of the field's gradient."""
-
-
-def extract_unit_mesh(
-    loaded: LoadedField, resolution: int = 256
-) -> Tuple[Float[np.ndarray, "v 3"], Int[np.ndarray, "f 3"]]:
-    """The zero level set in the unit cube, by marching cubes on a grid that is evaluated near the surface only.
-
-    Args:
-        loaded: a fitted shape.
-        resolution: grid points along each axis, spanning [-1, 1].
-
-    Returns:
-        Vertices (float64, unit cube) and faces (int64, counter-clockwise seen from outside); both empty where the
-        field has no zero level set. The mesh is closed: the cube's walls count as outside.
-    """
-    found = _level_set(loaded, resolution, 0.0, -np.ones(3), np.ones(3), silent)
-    return found.vertices, found.faces
-
-
-def _level_set(
-    loaded: LoadedField, resolution: int, level: float, low: np.ndarray, high: np.ndarray, report: Report
-) -> LevelSet:
-    trusted = TRUSTED[_loss(loaded)] * loaded.description["target"]["distance_scale"]
-    return extract_level_set(lambda x: loaded.unit_distance(x) - level, low, high, resolution, trusted, report)
 
 
 def extract_mesh(
@@ -103,7 +77,7 @@ def extract_mesh(
     low, high = _box(loaded, options.bounds)
     level = options.level / scale
     _check(options, resolution)
-    found = _level_set(loaded, resolution, level, low, high, report)
+    found = fitted_level_set(loaded, resolution, level, low, high, report)
     if not len(found.faces):
         raise _no_surface(loaded, options, resolution)
     warnings = _warnings(loaded, options, low, high)
@@ -206,13 +180,9 @@ def _no_surface(loaded: LoadedField, options: MeshOptions, resolution: int) -> S
     return SignalError(name, f"the field has no surface{where}, its distance never changes sign", advice)
 
 
-def _loss(loaded: LoadedField) -> str:
-    return loaded.description["target"].get("loss", "distance")
-
-
 def _furthest_level(loaded: LoadedField) -> float:
     """Up to which levels are smooth, in the original's units."""
-    return WELL_FITTED[_loss(loaded)] * loaded.description["target"]["distance_scale"] * loaded.signal["scale"]
+    return WELL_FITTED[fitted_loss(loaded)] * loaded.description["target"]["distance_scale"] * loaded.signal["scale"]
 
 
 def _warnings(loaded: LoadedField, options: MeshOptions, low: np.ndarray, high: np.ndarray) -> List[str]:

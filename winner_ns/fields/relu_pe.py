@@ -81,7 +81,7 @@ class ReluPE(nn.Module):
     learning_rate: ClassVar[float] = 1e-3
     source: ClassVar[str] = "ReLU with positional encoding: Mildenhall et al. (NeRF), ECCV 2020, arXiv 2003.08934"
 
-    octaves: Float[Tensor, "frequencies"]
+    octaves: Float[Tensor, " frequencies"]
     """2^k pi, in radians per unit."""
 
     def __init__(

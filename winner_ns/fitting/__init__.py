@@ -1,1 +1,1 @@
-"""The glue to nerfstudio: data managers, models, pipeline, trainer."""
+"""From a signal to a fitted field: plan, target, split, training and evaluation."""

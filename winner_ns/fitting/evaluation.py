@@ -10,20 +10,20 @@ from jaxtyping import Float
 from torch import Tensor
 
 from winner_ns.errors import SignalError
-from winner_ns.export.mesh import extract_unit_mesh
 from winner_ns.fields.files import LoadedField
-from winner_ns.fitting.interpolation import judged_samples
-from winner_ns.fitting.mesh_figures import intersection_over_union, surface_distances
-from winner_ns.fitting.metrics import (
+from winner_ns.figures.meshes import intersection_over_union, surface_distances
+from winner_ns.figures.samples import (
     log_spectral_distance,
     mean_squared_error,
     psnr,
     signal_to_noise_ratio,
     structural_similarity,
 )
+from winner_ns.figures.surface import Surface
+from winner_ns.fitting.interpolation import judged_samples
 from winner_ns.fitting.permutation import permute
-from winner_ns.fitting.surface import Surface
 from winner_ns.fitting.target import GridTarget, ShapeTarget, Target
+from winner_ns.meshing.fitted_surface import extract_unit_mesh
 
 MOST_SAMPLES = 2**22
 """Samples that figures are computed from; of larger signals an evenly drawn choice (SSIM, spectra: a central part)."""

@@ -11,12 +11,12 @@ from typing import Any, Dict, List, Literal, Optional, Sequence, Type, Union, ge
 from torch import nn
 
 from winner_ns.errors import SignalError
-from winner_ns.export.run import FIELD_NAME
 from winner_ns.fields import family_class
 from winner_ns.fields.families import FAMILIES
 from winner_ns.fitting.description import SINE_FAMILIES
 from winner_ns.fitting.field_config import FieldConfig
-from winner_ns.fitting.model import SignalModelConfig
+from winner_ns.fitting.run import FIELD_NAME
+from winner_ns.plugin.model import SignalModelConfig
 
 FLAG = "--pipeline.model.fields"
 _NAME = re.compile(r"\w[\w-]*", re.ASCII)

@@ -1,1 +1,1 @@
-"""Posed photographs: scenes, and the radiance and surface fields that are trained through volume rendering."""
+"""Photographs with poses as data: folders, images, cameras, and how finely they show a scene."""

@@ -1,116 +1,100 @@
-"""Posed photographs: which of nerfstudio's dataparsers reads them, and whether they can be trained on."""
+"""Where posed photographs lie: folders that one of nerfstudio's readers takes, told by the files that are in them."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import List, Optional, Type, Union
-
-from nerfstudio.data.dataparsers.base_dataparser import DataParserConfig
-from nerfstudio.data.dataparsers.blender_dataparser import Blender, BlenderDataParserConfig
-from nerfstudio.utils.rich_utils import CONSOLE
+from typing import Optional, Union
 
 from winner_ns.errors import SignalError
-from winner_ns.scenes.folder_colmap import check_colmap, colmap_dataparser, read_colmap
-from winner_ns.scenes.folder_nerfstudio import check_nerfstudio, nerfstudio_dataparser
-from winner_ns.signals.scene_folder import SPLITS, SceneFolder, blender_split, find_scene
-from winner_ns.signals.scene_images import check_images
-from winner_ns.signals.transforms import read_transforms
+
+COLMAP_MODELS = ("sparse/0", "colmap/sparse/0", "sparse", "colmap/sparse")
+"""Folders of COLMAP's cameras and poses; the latter two are what its undistorter writes."""
+IMAGE_FOLDERS = ("images", "input")
+"""Of a COLMAP scene's photographs; else they lie in the scene's folder itself."""
+
+SPLITS = ("train", "val", "test")
+_STANDS_FOR = {"val": "test", "test": "val"}
+
+_FORMATS = (
+    "give a folder with transforms_train.json (blender), transforms.json (nerfstudio) or a COLMAP model in sparse/0 or "
+    "colmap/sparse/0; ns-process-data makes one of photographs"
+)
 
 
-class BlenderScene(Blender):
-    """A blender scene whose val or test views may be missing: the other's stand for them."""
+@dataclass(frozen=True)
+class SceneFolder:
+    """Posed photographs and who reads them."""
 
-    def _generate_dataparser_outputs(self, split: str = "train"):
-        found = blender_split(self.data, split)
-        outputs = super()._generate_dataparser_outputs(found.stem.removeprefix("transforms_"))
-        # nerfstudio's focal length has 64 bits here, at which its ns-render spiral stumbles, and its cameras no
-        # metadata, at which its ns-export cameras does.
-        outputs.cameras.fx, outputs.cameras.fy = outputs.cameras.fx.float(), outputs.cameras.fy.float()
-        outputs.cameras.metadata = {}
-        return outputs
-
-
-@dataclass
-class BlenderSceneConfig(BlenderDataParserConfig):
-    """Images keep their alpha: it says what is scene, and the model blends."""
-
-    _target: Type = field(default_factory=lambda: BlenderScene)
-    alpha_color: Optional[str] = None
+    format: str
+    """blender, nerfstudio or colmap."""
+    folder: Path
+    transforms: Optional[Path]
+    """The JSON with the (training) cameras; None for COLMAP."""
+    model: Optional[Path]
+    """COLMAP's model, relative to the folder."""
 
 
-def scene_dataparser(path: Union[str, os.PathLike]) -> DataParserConfig:
-    """Settings of the dataparser that reads a scene, with `data` set; none of them asks the user anything.
+def is_scene(path: Union[str, os.PathLike]) -> bool:
+    """Whether a folder, or a transforms*.json, holds posed photographs; nothing is opened."""
+    try:
+        find_scene(path)
+    except SignalError:
+        return False
+    return True
 
-    In the nerfstudio and COLMAP formats nerfstudio turns, centres and scales the scene by the cameras' positions,
-    unless they all stand in one place. Of photographs above 1600 pixels smaller copies (images_2, images_4, …) are
-    taken where all are there. Where there are too few views to withhold a tenth, every eighth is withheld; a single one
-    is evaluated with as well.
+
+def find_scene(path: Union[str, os.PathLike]) -> SceneFolder:
+    """Tells the format by the files' names: transforms_train.json counts more than transforms.json, and that more than
+    a COLMAP model.
 
     Args:
         path: a folder, or its transforms*.json.
 
     Raises:
-        SignalError: there is no scene, or its cameras cannot be read.
+        SignalError: there is no scene; what is looked for is named.
     """
-    scene = find_scene(path)
-    if scene.transforms is None:
-        return colmap_dataparser(read_colmap(scene))
-    if scene.format == "blender":
-        return BlenderSceneConfig(data=scene.folder)
-    return nerfstudio_dataparser(read_transforms(scene.transforms, "nerfstudio"))
+    path = Path(path)
+    if path.is_file():
+        return _named(path)
+    if not path.is_dir():
+        raise SignalError(path, "does not exist", "check the path")
+    if (path / "transforms_train.json").is_file():
+        return SceneFolder("blender", path, path / "transforms_train.json", None)
+    if (path / "transforms.json").is_file():
+        return SceneFolder("nerfstudio", path, path / "transforms.json", None)
+    for model in COLMAP_MODELS:
+        if any((path / model / f"cameras.{suffix}").is_file() for suffix in ("bin", "txt")):
+            return SceneFolder("colmap", path, None, Path(model))
+    problem = "holds no posed photographs" if any(path.iterdir()) else "is an empty folder"
+    raise SignalError(path, problem, _FORMATS)
 
 
-def check_scene(path: Union[str, os.PathLike]) -> List[str]:
-    """Looks at all that training and evaluation will read, but decodes no more images than nerfstudio does for it.
+def _named(path: Path) -> SceneFolder:
+    """The scene of a transforms*.json."""
+    if not (path.name.startswith("transforms") and path.suffix == ".json"):
+        raise SignalError(path, "is no folder and no transforms.json", _FORMATS)
+    if path.stem.removeprefix("transforms_") not in SPLITS:
+        return SceneFolder("nerfstudio", path.parent, path, None)
+    training = path.with_name("transforms_train.json")
+    if not training.is_file():
+        raise SignalError(training, "is missing", f"it has the training views that belong to {path.name}")
+    return SceneFolder("blender", path.parent, training, None)
 
-    Returns:
-        Warnings: what can be trained on, but may not be what is wanted.
+
+def blender_split(folder: Path, split: str) -> Path:
+    """The JSON of a split of a blender scene: its own, or for one of val and test that is missing, the other's.
 
     Raises:
-        SignalError: something is missing or wrong; one line names it.
+        SignalError: there is neither.
     """
-    scene = find_scene(path)
-    if scene.transforms is None:
-        check_colmap(read_colmap(scene))
-        warnings: List[str] = []
-    elif scene.format == "blender":
-        warnings = _check_blender(scene.folder)
-    else:
-        check_nerfstudio(read_transforms(scene.transforms, "nerfstudio"))
-        warnings = []
-    counts = {split: _view_count(scene, path, split) for split in SPLITS}
-    if counts["train"] == 1:
-        warnings.append(f"{scene.folder}: has a single training view; nothing tells how deep the scene is")
-    return warnings
-
-
-def _view_count(scene: SceneFolder, path: Union[str, os.PathLike], split: str) -> int:
-    """Views of a split, as nerfstudio's dataparser finds them."""
-    named = scene.transforms or scene.folder
-    try:
-        with CONSOLE.capture():  # What nerfstudio says about it, it says again when training starts.
-            count = len(scene_dataparser(path).setup().get_dataparser_outputs(split=split).image_filenames)
-    except SignalError:
-        raise
-    except Exception as error:  # Any type: whatever the dataparsers assert or stumble on.
-        reason = str(error) or type(error).__name__
-        raise SignalError(named, f"nerfstudio cannot read its {split} views ({reason})", "correct the file") from error
-    if not count:
-        use = "train on" if split == "train" else "evaluate with"
-        raise SignalError(named, f"has no {split} views", f"leave at least one to {use}")
-    return count
-
-
-def _check_blender(folder: Path) -> List[str]:
-    warnings = []
-    for split in SPLITS:
-        found = blender_split(folder, split)
-        if found.name != f"transforms_{split}.json":
-            warnings.append(f"{folder}: has no transforms_{split}.json; {found.name} stands for it")
-            continue
-        frames = read_transforms(found, "blender").frames
-        # As the dataparser makes names of file_path.
-        check_images(found, [folder / (frame["file_path"].replace("./", "") + ".png") for frame in frames])
-    return warnings
+    own = folder / f"transforms_{split}.json"
+    other = folder / f"transforms_{_STANDS_FOR.get(split, split)}.json"
+    for path in (own, other):
+        if path.is_file():
+            return path
+    names = own.name if own == other else f"{own.name} and {other.name}"
+    raise SignalError(
+        folder, f"has no {names}", "add the cameras of views that are not trained on; one of val and test is enough"
+    )

@@ -13,7 +13,6 @@ from winner_ns.spectrum.laws import (
     TargetSpectrum,
     kappa_of,
 )
-from winner_ns.spectrum.views import View, views_spectrum
 
 __all__ = [
     "LAWS",
@@ -25,12 +24,10 @@ __all__ = [
     "ReferenceCodeLaw",
     "SineNetwork",
     "TargetSpectrum",
-    "View",
     "band_gain",
     "centroid_of_function",
     "initial_band",
     "kappa_of",
     "scattered_interpolant",
     "spectral_centroid",
-    "views_spectrum",
 ]

@@ -21,7 +21,7 @@ def scene_framing(scene: Mapping[str, Any]) -> Framing:
     taken; of an unbounded one, as that photograph sees it.
 
     Args:
-        scene: as `winner_ns.scenes.description.describe_scene` gives it.
+        scene: as `winner_ns.rays.scene_description.describe_scene` gives it.
     """
     pose = np.array(scene["camera_to_world"])
     backward, camera = pose[:3, 2], pose[:3, 3]

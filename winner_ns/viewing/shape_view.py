@@ -17,7 +17,7 @@ from winner_ns.viewing.background import background_depth
 from winner_ns.viewing.colours import signed_colours
 from winner_ns.viewing.pieces import in_pieces
 from winner_ns.viewing.signal_view import AS_OPENED, Draw, Framing, SignalView, ViewSettings
-from winner_ns.viewing.surface import Distance, EmptySpace, cube_interval, shade, trace
+from winner_ns.viewing.sphere_tracing import Distance, EmptySpace, cube_interval, shade, trace
 from winner_ns.viewing.view import View
 
 WHOLE_ERROR = 0.05

@@ -1,0 +1,1 @@
+"""Scripts behind the tables of the documentation; run from the repository's root, not part of the package."""

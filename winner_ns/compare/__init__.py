@@ -1,1 +1,0 @@
-"""Finished runs of the same signal beside each other: `winner-ns compare`."""

@@ -1,0 +1,1 @@
+"""Figures of merit, of grids and of surfaces, and their tables."""

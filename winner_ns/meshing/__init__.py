@@ -1,0 +1,1 @@
+"""Level sets of fitted shapes as triangle meshes."""

@@ -1,0 +1,1 @@
+"""nerfstudio's side of fitting signals: methods, trainer, data manager, model, pipeline."""

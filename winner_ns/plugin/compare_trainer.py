@@ -1,0 +1,278 @@
+"""Several fields trained side by side on the same batches of one signal: `ns-train winner-compare`."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Type
+
+import torch
+from nerfstudio.models.base_model import ModelConfig
+from nerfstudio.utils import writer
+from nerfstudio.utils.rich_utils import CONSOLE
+from torch import Tensor, nn
+from torch.nn import Parameter
+
+from winner_ns.errors import SignalError
+from winner_ns.fields.files import LoadedField
+from winner_ns.figures.samples import psnr
+from winner_ns.figures.table import figures_table
+from winner_ns.fitting.description import report_lines
+from winner_ns.fitting.evaluation import evaluate_field, pictures
+from winner_ns.fitting.field_entry import FLAG, FieldEntry, parse_entries
+from winner_ns.fitting.run import field_key
+from winner_ns.fitting.target import Target
+from winner_ns.glue.results import print_written, write_json
+from winner_ns.plugin.model import SignalModel, SignalModelConfig
+from winner_ns.plugin.pipeline import (
+    SignalPipeline,
+    SignalPipelineConfig,
+    on_plateau,
+    results_table,
+    write_fitted,
+)
+from winner_ns.plugin.trainer import SignalTrainerConfig, describe_model, field_optimizers, settle_optimizer
+from winner_ns.viewing.viewed_model import ViewedModel
+
+TIMED_EVERY = 10
+"""Of so many steps one is timed field by field: on a GPU that means to wait for it."""
+
+
+@dataclass
+class CompareModelConfig(ModelConfig):
+    """The fields that are compared."""
+
+    _target: Type = field(default_factory=lambda: CompareModel)
+    """The model's class."""
+    enable_collider: bool = False
+    """Not used: there are no rays."""
+    fields: Tuple[str, ...] = ("siren", "winner", "finer")
+    """Each a family (winner, siren, finer, wire, gauss, relu-pe, rff, hash-grid), with settings of its own after a
+    colon: "winner:purpose=fit", "winner:s0=50,s1=0.1", "siren:omega_0=60,lr=5e-4", "rff:features=64"; with a name of
+    its own before it: "wide=winner:width=512"."""
+    width: Optional[int] = None
+    """Neurons of every hidden layer of all fields that do not say their own; None: the kind's default."""
+    depth: Optional[int] = None
+    """Number of hidden layers of all fields that do not say their own; None: the kind's default."""
+
+    def entries(self) -> List[FieldEntry]:
+        """The fields, parsed.
+
+        Raises:
+            SignalError: one of them cannot be.
+        """
+        return parse_entries(self.fields, self.width, self.depth)
+
+
+class CompareModel(ViewedModel):
+    """One ordinary model of the signal's kind for each field; they share the batches and nothing else."""
+
+    config: CompareModelConfig
+    models: nn.ModuleDict
+    """SignalModels by the names' `field_key`."""
+
+    def populate_modules(self) -> None:
+        described = self.kwargs["metadata"]["description"]["fields"]
+        # In the order in which they were asked for: a config that was saved has its mappings sorted.
+        self.names: List[str] = [entry.name for entry in self.config.entries()]
+        self.models = nn.ModuleDict()
+        for name in self.names:
+            # Each draws its weights from a generator of its own with the run's seed, as if it were alone.
+            self.models[field_key(name)] = SignalModelConfig().setup(
+                scene_box=self.scene_box,
+                num_train_data=self.num_train_data,
+                **{**self.kwargs, "metadata": {"description": described[name]}},
+            )
+        self._steps = 0
+        self._seconds = dict.fromkeys(self.names, 0.0)
+
+    def named_models(self) -> Dict[str, SignalModel]:
+        """The models by the fields' names."""
+        return dict(zip(self.names, self.models.values(), strict=True))  # type: ignore[arg-type]
+
+    def get_param_groups(self) -> Dict[str, List[Parameter]]:
+        return {name: list(model.field.parameters()) for name, model in self.named_models().items()}
+
+    def get_outputs(self, batch: Dict[str, Tensor]) -> Dict[str, Dict[str, Tensor]]:  # type: ignore[override]
+        """What each field's model makes of a batch of coordinates and values."""
+        outputs = {}
+        timed = self.training and self._steps % TIMED_EVERY == TIMED_EVERY // 2  # Not the first, which warms up.
+        for name, model in self.named_models().items():
+            started = self._now() if timed else 0.0
+            outputs[name] = model.get_outputs(batch)
+            if timed:
+                self._seconds[name] += self._now() - started
+        self._steps += self.training
+        return outputs
+
+    def get_loss_dict(
+        self, outputs: Dict[str, Any], batch: Any, metrics_dict: Optional[Dict[str, Tensor]] = None
+    ) -> Dict[str, Tensor]:
+        """Each field's loss as "name/loss". In their sum, each field gets its own gradient and nothing else."""
+        return self._of_each(lambda name, model: model.get_loss_dict(outputs[name], batch))
+
+    def get_metrics_dict(self, outputs: Dict[str, Any], batch: Any) -> Dict[str, Tensor]:
+        """Each field's metrics as "name/metric"."""
+        return self._of_each(lambda name, model: model.get_metrics_dict(outputs[name], batch))
+
+    def time_shares(self) -> Dict[str, float]:
+        """Each field's part of the training time so far; they sum to 1."""
+        total = sum(self._seconds.values())
+        return {name: value / total if total else 1 / len(self.names) for name, value in self._seconds.items()}
+
+    def _of_each(self, get: Callable[[str, SignalModel], Mapping[str, Tensor]]) -> Dict[str, Tensor]:
+        return _flat({name: get(name, model) for name, model in self.named_models().items()})
+
+    def _now(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return perf_counter()
+
+
+@dataclass
+class ComparePipelineConfig(SignalPipelineConfig):
+    """Data manager and models of a comparison."""
+
+    _target: Type = field(default_factory=lambda: ComparePipeline)
+    """The pipeline's class."""
+    model: CompareModelConfig = field(default_factory=CompareModelConfig)  # type: ignore[assignment]
+    """The fields that are compared."""
+
+
+class ComparePipeline(SignalPipeline):
+    """A signal's pipeline with several fields: figures and results of each, by name, and all of them in one picture."""
+
+    config: ComparePipelineConfig
+    model: CompareModel
+
+    @property
+    def fields(self) -> Dict[str, LoadedField]:
+        return {name: model.loaded_field for name, model in self.model.named_models().items()}
+
+    @torch.no_grad()
+    def figures_by_field(self) -> Dict[str, Dict[str, float]]:
+        """Each fitted field's figures against the whole signal (`evaluate_field`)."""
+        self.eval()
+        target = self.datamanager.need_target()
+        figures = {name: evaluate_field(fitted, target) for name, fitted in self.fields.items()}
+        self.train()
+        return figures
+
+    def figures(self) -> Dict[str, float]:
+        """All figures as "name/figure"."""
+        return _flat(self.figures_by_field())
+
+    def pictures(self) -> Dict[str, Tensor]:
+        target = self.datamanager.target
+        return _flat({name: pictures(fitted, target) for name, fitted in self.fields.items()})
+
+    def export(self, folder: Path) -> List[Path]:
+        """Each field's results in a folder of its name, and comparison.png."""
+        from winner_ns.export.comparison import write_results
+
+        signal = self.datamanager.need_target().signal
+        return self._write(lambda name, fitted: write_results(fitted, folder / name, signal), folder)
+
+    def finish(self, run: Path, step: int, seconds: float) -> None:
+        """Writes each field's results, as a run of it alone would, and what compares them."""
+        target, results = self.datamanager.need_target(), run / "results"
+        figures = self.figures_by_field()
+        writer.put_dict(name="Results", scalar_dict=_flat(figures), step=step)
+        writer.write_out_storage()
+        shares = self.model.time_shares()
+        tables = {
+            name: results_table(fitted, figures[name], step + 1, seconds * shares[name])
+            for name, fitted in self.fields.items()
+        }
+        for name, table in tables.items():
+            write_json(results / name / "figures.json", table)
+        whole = {"steps": step + 1, "training_seconds": round(seconds, 2), "fields": tables}
+        CONSOLE.print(figures_table(tables))
+        print_written([write_json(results / "figures.json", whole)])
+        stuck = [name for name in tables if on_plateau(target, figures[name])]
+        if stuck:
+            CONSOLE.print(
+                f"[bold yellow]hardly off the plateau: {', '.join(stuck)}[/bold yellow]; the mean alone gives "
+                f"{psnr(target.variance):.2f} dB",
+                soft_wrap=True,
+            )
+
+        def write(name: str, fitted: LoadedField) -> List[Path]:
+            return write_fitted(fitted, results / name, target, results / name / "field.safetensors")
+
+        self._write(write, results)
+
+    def _write(self, write: Callable[[str, LoadedField], List[Path]], folder: Path) -> List[Path]:
+        """Writes each field's files and the picture of all; what could not be is said at the end."""
+        from winner_ns.export.fields_comparison import write_fields_comparison  # Imports matplotlib, which is slow.
+
+        paths, problems = [], []
+        for name, fitted in self.fields.items():
+            try:
+                paths += write(name, fitted)
+            except SignalError as error:
+                problems.append(error)
+        paths.append(folder / "comparison.png")
+        write_fields_comparison(paths[-1], self.fields, self.datamanager.need_target().signal)
+        print_written(paths)
+        if problems:
+            raise problems[0]
+        return paths
+
+
+def _flat(by_field: Mapping[str, Mapping[str, Any]]) -> Dict[str, Any]:
+    return {f"{name}/{key}": value for name, values in by_field.items() for key, value in values.items()}
+
+
+@dataclass
+class CompareTrainerConfig(SignalTrainerConfig):
+    """A SignalTrainerConfig for several fields."""
+
+    pipeline: ComparePipelineConfig = field(default_factory=ComparePipelineConfig)
+    """Pipeline configuration."""
+    optimizers: Dict[str, Any] = field(default_factory=field_optimizers)
+    """The optimiser and schedule of all fields; each has a group of its name once the config is settled."""
+
+    def _check_model(self) -> None:
+        self.pipeline.model.entries()
+
+    def _settle_views(self) -> List[str]:
+        raise SignalError(
+            self.pipeline.datamanager.data or "--data",
+            "posed photographs are not fitted side by side",
+            "train `ns-train winner-siren` once for each --pipeline.model.field.family",
+        )
+
+    def _settle_model(self, target: Target) -> List[str]:
+        data = self.pipeline.datamanager
+        entries = self.pipeline.model.entries()
+        self.optimizers = {entry.name: self._optimizer_of(entry) for entry in entries}
+        described: Dict[str, Dict[str, Any]] = {}
+        lines: List[str] = []
+        for entry in entries:
+            try:
+                description, report = describe_model(entry.model, target, data)
+            except SignalError as error:
+                raise SignalError(f"{FLAG} {entry.text}", error.problem, error.advice) from error
+            described[entry.name] = description
+            settle_optimizer(self.optimizers[entry.name], description, report, self.max_num_iterations)
+            signal, *told = report_lines(description, report, [], target.spectrum)
+            lines += [signal] if not lines else []
+            lines += [entry.name, *(f"  {line}" for line in told)]
+        common = ("kind", "name", "data", "target", "signal", "holdout", "order")
+        data.description = {**{key: description[key] for key in common}, "fields": described}
+        return [*lines, *(f"note      {warning}" for warning in target.warnings)]
+
+    def _optimizer_of(self, entry: FieldEntry) -> Dict[str, Any]:
+        """The field's own group, of a config that was settled before; else a copy of what is given for all fields."""
+        if entry.name in self.optimizers and entry.name != "field":
+            return self.optimizers[entry.name]
+        group = deepcopy(self.optimizers.get("field", field_optimizers()["field"]))
+        if entry.learning_rate is not None:
+            group["optimizer"].lr = entry.learning_rate
+        return group
+
+    def descriptions(self) -> Dict[str, Dict[str, Any]]:
+        return self.pipeline.datamanager.description["fields"]

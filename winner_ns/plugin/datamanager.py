@@ -1,0 +1,218 @@
+"""nerfstudio data managers that feed coordinates and values in place of rays and pixels."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import astuple, dataclass, field
+from pathlib import Path
+from typing import Any, Dict, List, Literal, Optional, Tuple, Type, Union
+
+import torch
+import tyro
+from nerfstudio.cameras.cameras import Cameras, CameraType
+from nerfstudio.configs.dataparser_configs import AnnotatedDataParserUnion
+from nerfstudio.data.datamanagers.base_datamanager import DataManager, VanillaDataManagerConfig
+from nerfstudio.data.pixel_samplers import PixelSamplerConfig
+from nerfstudio.data.scene_box import SceneBox
+from nerfstudio.utils import comms
+from torch import Tensor
+from torch.nn import Parameter
+from torch.utils.data import Dataset
+
+from winner_ns.errors import SignalError
+from winner_ns.fitting.target import GridTarget, Target, load_target
+from winner_ns.rays.dataparser import SceneDataParserConfig
+from winner_ns.rays.pixel_sampler import ViewsPixelSampler
+from winner_ns.rays.views_datamanager import ViewsDataManager
+from winner_ns.scenes.folder import is_scene
+from winner_ns.signals import ReadOptions
+
+SampleBatch = Dict[str, Tensor]
+"""coordinates [n, d] and values [n, c], in place of a RayBundle."""
+
+
+@dataclass
+class SignalDataManagerConfig(VanillaDataManagerConfig):
+    """Which signal is fitted, and which of its samples each step sees. What VanillaDataManagerConfig brings is for
+    posed photographs."""
+
+    _target: Type = field(default_factory=lambda: SignalDataManager)
+    """The data manager's class."""
+    data: Optional[Path] = None
+    """The signal's file: an image, a sound, a mesh or point samples, a volume or a video; or the folder of posed
+    photographs."""
+    kind: Literal["auto", "image", "audio", "shape", "volume", "video", "views"] = "auto"
+    """What the data is; auto tells it from the file's content and suffix, or the folder's files."""
+    dataparser: AnnotatedDataParserUnion = field(default_factory=SceneDataParserConfig)
+    """How posed photographs are read; by default told from the folder's files."""
+    batch_size: Optional[int] = None
+    """Samples (of posed photographs: rays) per step, drawn without replacement within an epoch; 0: all of them; None:
+    the kind's default."""
+    train_num_rays_per_batch: Optional[int] = None  # type: ignore[assignment]
+    """The same, by nerfstudio's name, for posed photographs."""
+    holdout: str = "none"
+    """Samples that are withheld from training to judge what lies between: none, every-second (trains on the even
+    samples along each axis) or a fraction such as 0.1 (chosen at random). Not for shapes."""
+    read: ReadOptions = field(default_factory=ReadOptions)
+    """Which part of a sound is read, and how."""
+    shape_samples: int = 524288
+    """Points drawn from a shape at a time: near and away from its surface; others follow after some passes."""
+    shape_loss: Literal["distance", "occupancy", "eikonal"] = "distance"
+    """What shapes are fitted by: the squashed signed distance, tanh(distance / 0.02); the sign of it alone; or the
+    surface and its normals alone, with SIREN's eikonal loss (arXiv 2006.09661), which needs no distances."""
+    pixel_sampler: PixelSamplerConfig = field(default_factory=lambda: PixelSamplerConfig(_target=ViewsPixelSampler))
+    """How pixels of photographs are drawn."""
+    seed: tyro.conf.Suppress[int] = 42
+    """Set from --machine.seed."""
+    description: tyro.conf.Suppress[Dict[str, Any]] = field(default_factory=dict)
+    """What is needed to rebuild the field without the data; filled in when training starts."""
+
+    def setup(self, **kwargs: Any) -> DataManager:
+        """The data manager of what the data is."""
+        return (ViewsDataManager if self.description.get("kind") == "views" else self._target)(self, **kwargs)
+
+    @property
+    def is_posed_views(self) -> bool:
+        """Whether posed photographs are meant: by the kind, by a dataparser's name, or by what is in the folder."""
+        named = not isinstance(self.dataparser, SceneDataParserConfig)
+        return named or self.kind == "views" or (self.kind == "auto" and self.data is not None and is_scene(self.data))
+
+    def load(self) -> Target:
+        """Reads the signal and measures it.
+
+        Raises:
+            SignalError: no file is given, or it cannot be used.
+        """
+        if self.data is None:
+            raise SignalError("--data", "no file is given", "give an image, a sound, a mesh, a volume or a video")
+        return load_target(
+            self.data, self.kind, self.holdout, astuple(self.read), self.shape_samples, self.seed, self.shape_loss
+        )
+
+
+class SignalDataset(Dataset):
+    """What nerfstudio's viewer and models want to know of a dataset: where the signal lies, and one camera that looks
+    at it. There are no photographs that the viewer could draw into the scene, so its length is 0."""
+
+    def __init__(self, description: Dict[str, Any]) -> None:
+        self.metadata = {"description": description}
+        self.scene_box = SceneBox(aabb=torch.tensor([[-1.0, -1.0, -1.0], [1.0, 1.0, 1.0]]))
+        pose = torch.tensor([[1.0, 0, 0, 0], [0, 1.0, 0, 0], [0, 0, 1.0, 2.5]])
+        self.cameras = Cameras(
+            camera_to_worlds=pose[None],
+            fx=600.0,
+            fy=600.0,
+            cx=256.0,
+            cy=256.0,
+            width=512,
+            height=512,
+            camera_type=CameraType.PERSPECTIVE,
+        )
+
+    def __len__(self) -> int:
+        return 0
+
+    def __bool__(self) -> bool:
+        return True  # As nerfstudio asks whether there is a dataset at all.
+
+    def __getitem__(self, index: int) -> Dict[str, Any]:
+        raise IndexError(index)
+
+
+class SignalDataManager(DataManager):
+    """Feeds batches of coordinates and values.
+
+    A step's batch depends on the seed and the step alone, so that a resumed run sees what the whole run would have
+    seen. Without the data (moved, or on another machine) everything but training and evaluation still works.
+    """
+
+    config: SignalDataManagerConfig
+
+    def __init__(
+        self,
+        config: SignalDataManagerConfig,
+        device: Union[torch.device, str] = "cpu",
+        test_mode: Literal["test", "val", "inference"] = "val",
+        world_size: int = 1,
+        local_rank: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        self.config = config
+        self.device = device
+        self.world_size = world_size
+        self.test_mode = test_mode
+        self.includes_time = False
+        self.target: Optional[Target] = None
+        self.problem: Optional[SignalError] = None
+        try:
+            self.target = self._load()
+        except SignalError as error:
+            if test_mode == "val":
+                raise
+            self.problem = error
+        dataset = SignalDataset(config.description)
+        self.train_dataset = self.eval_dataset = dataset
+        super().__init__()
+
+    def _load(self) -> Target:
+        target = self.config.load()
+        described = self.config.description.get("signal")
+        if described is not None and json.loads(json.dumps(target.signal.describe())) != described:
+            raise SignalError(str(self.config.data), "is not what the run was trained on any more", "put that back")
+        return target
+
+    def need_target(self) -> Target:
+        """The target.
+
+        Raises:
+            SignalError: the data is not where or what it was when the run was trained.
+        """
+        if self.target is None:
+            assert self.problem is not None
+            raise self.problem
+        return self.target
+
+    def setup_train(self) -> None:
+        """Nothing is set up beside the target."""
+
+    def setup_eval(self) -> None:
+        """Nothing is set up beside the target."""
+
+    def forward(self) -> None:
+        """Data managers are modules without a forward pass."""
+
+    def next_train(self, step: int) -> Tuple[SampleBatch, SampleBatch]:
+        batch_size = self.config.batch_size or 0
+        # Among the processes of all machines.
+        coordinates, values = self.need_target().batch(step, batch_size, comms.get_rank(), self.world_size)
+        batch = {"coordinates": coordinates.to(self.device), "values": values.to(self.device)}
+        return batch, batch
+
+    def next_eval(self, step: int) -> Tuple[SampleBatch, SampleBatch]:
+        """Samples like the training ones; where some are withheld, of those."""
+        target = self.need_target()
+        if isinstance(target, GridTarget) and target.split.heldout_size:
+            coordinates, values = target.at(target.split.heldout_samples(self.config.batch_size or 65536))
+            batch = {"coordinates": coordinates.to(self.device), "values": values.to(self.device)}
+            return batch, batch
+        return self.next_train(step)
+
+    def next_eval_image(self, step: int) -> Tuple[Cameras, Dict[str, Any]]:
+        return self.eval_dataset.cameras, {}
+
+    def get_train_rays_per_batch(self) -> int:
+        """Samples per step, which the trainer reports as rays."""
+        target = self.target
+        if target is None:
+            return self.config.batch_size or 0
+        size = target.split.train_size if isinstance(target, GridTarget) else target.count
+        return min(self.config.batch_size or size, size)
+
+    def get_eval_rays_per_batch(self) -> int:
+        return self.get_train_rays_per_batch()
+
+    def get_datapath(self) -> Path:
+        return Path(self.config.data or ".")
+
+    def get_param_groups(self) -> Dict[str, List[Parameter]]:
+        return {}

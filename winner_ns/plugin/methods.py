@@ -1,0 +1,43 @@
+"""The methods that `ns-train` knows through this package."""
+
+from nerfstudio.plugins.types import MethodSpecification
+
+from winner_ns.plugin.compare_trainer import CompareTrainerConfig
+from winner_ns.plugin.neus_trainer import SurfaceTrainerConfig
+from winner_ns.plugin.trainer import SignalTrainerConfig
+
+winner_siren = MethodSpecification(
+    config=SignalTrainerConfig(
+        method_name="winner-siren",
+        steps_per_save=500,
+        steps_per_eval_batch=100,
+        steps_per_eval_image=500,
+        steps_per_eval_all_images=10**9,
+        vis="viewer+tensorboard",
+    ),
+    description="Fit an image, a sound, a shape, a volume, a video or photographs by a sine network adapted to them.",
+)
+
+winner_compare = MethodSpecification(
+    config=CompareTrainerConfig(
+        method_name="winner-compare",
+        steps_per_save=500,
+        steps_per_eval_batch=100,
+        steps_per_eval_image=500,
+        steps_per_eval_all_images=10**9,
+        vis="viewer+tensorboard",
+    ),
+    description="Fit several fields to one signal side by side, on the same batches, and compare them.",
+)
+
+winner_neus = MethodSpecification(
+    config=SurfaceTrainerConfig(
+        method_name="winner-neus",
+        steps_per_save=500,
+        steps_per_eval_batch=100,
+        steps_per_eval_image=500,
+        steps_per_eval_all_images=10**9,
+        vis="viewer+tensorboard",
+    ),
+    description="Learn a surface from posed photographs: NeuS with a SIREN as its distance; gives a coloured mesh.",
+)

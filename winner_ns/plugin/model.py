@@ -1,0 +1,86 @@
+"""nerfstudio models of signals: a coordinate network, its loss, its figures and its look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Optional, Tuple, Type
+
+import torch
+from nerfstudio.cameras.camera_optimizers import CameraOptimizerConfig
+from nerfstudio.models.base_model import Model, ModelConfig
+from torch import Tensor
+from torch.nn import Parameter
+
+from winner_ns.fields import mean_squared_error
+from winner_ns.fields.eikonal import eikonal_loss
+from winner_ns.fields.files import LoadedField
+from winner_ns.fields.initial import initial_field
+from winner_ns.fitting.field_config import AdaptedFieldConfig
+from winner_ns.glue.described_model import DescribedModel
+from winner_ns.rays.radiance_model import RadianceModel
+from winner_ns.rays.rendering import RenderingConfig
+from winner_ns.viewing.viewed_model import ViewedModel
+
+
+@dataclass
+class SignalModelConfig(AdaptedFieldConfig, ModelConfig):
+    """The field and the law that its initial noise follows."""
+
+    _target: Type = field(default_factory=lambda: SignalModel)
+    """The model's class."""
+    enable_collider: bool = False
+    """Not used: there are no rays."""
+    views: RenderingConfig = field(default_factory=RenderingConfig)
+    """How posed photographs are rendered."""
+    camera_optimizer: CameraOptimizerConfig = field(default_factory=lambda: CameraOptimizerConfig(mode="off"))
+    """Whether the poses of photographs are corrected while their scene is learnt."""
+
+    def setup(self, **kwargs: Any) -> Model:
+        """The model of what the data is."""
+        views = kwargs["metadata"]["description"]["kind"] == "views"
+        return (RadianceModel if views else SignalModel)(self, **kwargs)
+
+
+class SignalModel(DescribedModel, ViewedModel):
+    """A field that is fitted to samples: training takes a batch of coordinates and values in place of a RayBundle."""
+
+    config: SignalModelConfig
+
+    def populate_modules(self) -> None:
+        self.description: Dict[str, Any] = self.kwargs["metadata"]["description"]
+        # The torch seed that nerfstudio sets from --machine.seed decides.
+        self.field = initial_field(self.description, torch.initial_seed() % 2**63)
+
+    @property
+    def loaded_field(self) -> LoadedField:
+        """The field as it is now, with the way back to the original's units; shares the weights."""
+        return LoadedField(self.field, self.description)
+
+    def get_param_groups(self) -> Dict[str, List[Parameter]]:
+        return {"field": list(self.field.parameters())}
+
+    def get_outputs(self, batch: Dict[str, Tensor]) -> Dict[str, Tensor]:  # type: ignore[override]
+        """The loss of a batch by its name: computed here and not from outputs, so that it goes through in pieces."""
+        if self.description["target"].get("loss") == "eikonal":
+            return {"eikonal": eikonal_loss(self.field, batch["coordinates"], batch["values"])}
+        return {"mean_squared_error": mean_squared_error(self.field, batch["coordinates"], batch["values"])}
+
+    def get_loss_dict(
+        self, outputs: Dict[str, Tensor], batch: Any, metrics_dict: Optional[Dict[str, Tensor]] = None
+    ) -> Dict[str, Tensor]:
+        return dict(outputs)
+
+    def get_metrics_dict(self, outputs: Dict[str, Tensor], batch: Any) -> Dict[str, Tensor]:
+        """PSNR in dB of the batch, with the range 2 of values in [-1, 1]; for shapes of the squashed distance. Nothing
+        for the eikonal loss, which knows no values."""
+        if "mean_squared_error" not in outputs:
+            return {}
+        gain = self.description["target"].get("gain", 1.0)
+        error = outputs["mean_squared_error"].detach()
+        return {"psnr": 10.0 * torch.log10(4.0 * gain**2 / error)}
+
+    def get_image_metrics_and_images(
+        self, outputs: Dict[str, Tensor], batch: Dict[str, Tensor]
+    ) -> Tuple[Dict[str, float], Dict[str, Tensor]]:
+        """Nothing: figures and pictures come from the pipeline, which knows the signal."""
+        return {}, {}

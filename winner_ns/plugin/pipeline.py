@@ -1,0 +1,202 @@
+"""The pipeline of a signal: nerfstudio's, with figures of the whole signal in place of averages over views."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import time
+from typing import Any, Dict, List, Optional, Tuple, Type
+
+import torch
+from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
+from nerfstudio.pipelines.base_pipeline import VanillaPipeline, VanillaPipelineConfig
+from nerfstudio.utils import comms, writer
+from nerfstudio.utils.rich_utils import CONSOLE
+from torch import Tensor
+
+from winner_ns.errors import one_line_errors
+from winner_ns.fields.files import LoadedField
+from winner_ns.figures.samples import psnr
+from winner_ns.fitting.collapse import CollapseWatch, collapse_line, collapse_watch
+from winner_ns.fitting.evaluation import evaluate_field, pictures, quick_figures
+from winner_ns.fitting.target import GridTarget, ShapeTarget, Target
+from winner_ns.glue.results import print_written, results_callbacks, write_json
+from winner_ns.plugin.datamanager import SignalDataManager, SignalDataManagerConfig
+from winner_ns.plugin.model import SignalModel, SignalModelConfig
+from winner_ns.rays.views_pipeline import ViewsPipeline
+from winner_ns.viewing.panel import SignalPanel
+
+FIGURES_EVERY = 1.0
+"""Seconds between two updates of the figures in the viewer's panel."""
+MOST_EXPORTED = 2**24
+"""Samples up to which the fitted signal is written when training ends; of larger ones the field alone."""
+
+
+@dataclass
+class SignalPipelineConfig(VanillaPipelineConfig):
+    """Data manager and model of a signal."""
+
+    _target: Type = field(default_factory=lambda: SignalPipeline)
+    """The pipeline's class."""
+    datamanager: SignalDataManagerConfig = field(default_factory=SignalDataManagerConfig)
+    """Which signal is fitted, and which of its samples each step sees."""
+    model: SignalModelConfig = field(default_factory=SignalModelConfig)
+    """The field and the law that its initial noise follows."""
+    write_results: bool = True
+    """Whether the fitted signal, its field file, a picture that compares it with the original and a table of figures
+    are written to the run's folder when training ends."""
+
+    def setup(self, **kwargs: Any) -> VanillaPipeline:
+        """The pipeline of what the data is."""
+        return (ViewsPipeline if self.datamanager.description.get("kind") == "views" else self._target)(self, **kwargs)
+
+
+class SignalPipeline(VanillaPipeline):
+    """VanillaPipeline for one signal instead of many views."""
+
+    config: SignalPipelineConfig
+    datamanager: SignalDataManager
+    model: SignalModel
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._figures_shown = 0.0
+        self._watch: Optional[CollapseWatch] = None
+        target = self.datamanager.target
+        self.model.show(self.fields, target and target.signal)
+
+    @property
+    def fields(self) -> Dict[str, LoadedField]:
+        """What is trained, as it is now, by name; a field alone is called by its family."""
+        return {self.model.description["network"]["family"]: self.model.loaded_field}
+
+    @property
+    def panel(self) -> SignalPanel:
+        """The viewer's panel: nerfstudio looks for such elements in a pipeline's attributes."""
+        assert self.model.panel is not None
+        return self.model.panel
+
+    @torch.no_grad()
+    def show_figures(self) -> None:
+        """Brings the figures in the viewer's panel up to date."""
+        target = self.datamanager.target
+        if target is not None:
+            self.panel.update_figures(
+                {name: quick_figures(field, target) for name, field in self.panel.view.fields.items()}
+            )
+
+    def load_pipeline(self, loaded_state: Dict[str, Any], step: int) -> None:
+        super().load_pipeline(loaded_state, step)
+        self.show_figures()
+
+    @torch.no_grad()
+    def figures(self) -> Dict[str, float]:
+        """The fitted field's figures against the whole signal (`evaluate_field`)."""
+        self.eval()
+        figures = evaluate_field(self.model.loaded_field, self.datamanager.need_target())
+        self.train()
+        return figures
+
+    def pictures(self) -> Dict[str, Tensor]:
+        """Small pictures of the fit for tensorboard."""
+        return pictures(self.model.loaded_field, self.datamanager.target)
+
+    def export(self, folder: Path) -> List[Path]:
+        """Writes the results as files (`write_results`)."""
+        from winner_ns.export.comparison import write_results
+
+        return write_results(self.model.loaded_field, folder, self.datamanager.need_target().signal)
+
+    def get_eval_image_metrics_and_images(self, step: int) -> Tuple[Dict[str, Any], Dict[str, Tensor]]:
+        metrics: Dict[str, Any] = dict(self.figures())
+        metrics["num_rays"] = self.datamanager.get_train_rays_per_batch()
+        return metrics, self.pictures()
+
+    def get_average_eval_image_metrics(
+        self, step: Optional[int] = None, output_path: Optional[Path] = None, get_std: bool = False
+    ) -> Dict[str, float]:
+        """Figures of the whole signal; with an output path also the results as files (`ns-eval`)."""
+        with one_line_errors():
+            figures = self.figures()
+            if output_path is not None:
+                self.export(output_path)
+        return figures
+
+    def get_train_loss_dict(self, step: int) -> Tuple[Any, Dict[str, Tensor], Dict[str, Tensor]]:
+        outputs, losses, metrics = super().get_train_loss_dict(step)
+        for name in self._watch.see(step, losses) if self._watch else ():
+            field = self.fields[name] if name else self.model.loaded_field
+            line = collapse_line(name, field.description["network"]["family"], step + 1)
+            CONSOLE.print(line, style="bold yellow", soft_wrap=True, markup=False, highlight=False)
+        return outputs, losses, metrics
+
+    def get_training_callbacks(self, attributes: TrainingCallbackAttributes) -> List[TrainingCallback]:
+        callbacks = super().get_training_callbacks(attributes)
+        callbacks.append(
+            TrainingCallback([TrainingCallbackLocation.AFTER_TRAIN_ITERATION], self._show_figures_at_times)
+        )
+        callbacks.append(TrainingCallback([TrainingCallbackLocation.AFTER_TRAIN], self._end_drawing))
+        if attributes.trainer is not None and comms.is_main_process():
+            self._watch = collapse_watch(self.datamanager.target, attributes.trainer.config.max_num_iterations)
+        if self.config.write_results:
+            callbacks += results_callbacks(attributes, self.finish)
+        return callbacks
+
+    def _end_drawing(self, step: int) -> None:
+        if isinstance(self.datamanager.target, ShapeTarget):
+            self.datamanager.target.close()
+
+    def _show_figures_at_times(self, step: int) -> None:
+        if self.panel.viewer is not None and time() - self._figures_shown > FIGURES_EVERY:
+            self.show_figures()
+            self._figures_shown = time()
+
+    def finish(self, run: Path, step: int, seconds: float) -> None:
+        """Writes what a user came for into the run's folder and says where it is."""
+        target, field = self.datamanager.need_target(), self.model.loaded_field
+        figures, results = self.figures(), run / "results"
+        writer.put_dict(name="Results", scalar_dict=figures, step=step)
+        writer.write_out_storage()
+        paths = [write_json(results / "figures.json", results_table(field, figures, step + 1, seconds))]
+        for name, value in figures.items():
+            CONSOLE.print(f"{name:>28}  {value:.4f}")
+        if on_plateau(target, figures):
+            CONSOLE.print(
+                f"[bold yellow]the field has hardly left its plateau[/bold yellow]: the mean alone gives "
+                f"{psnr(target.variance):.2f} dB; train longer, lower --optimizers.field.optimizer.lr, or use the "
+                "family winner with the purpose fit",
+                soft_wrap=True,
+            )
+        paths += write_fitted(field, results, target, run)
+        print_written(paths)
+
+
+def results_table(field: LoadedField, figures: Dict[str, float], steps: int, seconds: float) -> Dict[str, Any]:
+    """What a figures.json says of one field: plain JSON, figures that are not finite as None."""
+    return {
+        "figures": {name: value if math.isfinite(value) else None for name, value in figures.items()},
+        "steps": steps,
+        "training_seconds": round(seconds, 2),
+        "parameters": sum(p.numel() for p in field.network.parameters()),
+        "description": field.description,
+    }
+
+
+def on_plateau(target: Target, figures: Dict[str, float]) -> bool:
+    """Whether a field is hardly better than the mean of the samples."""
+    return isinstance(target, GridTarget) and not figures["psnr"] >= psnr(target.variance) + 1.0
+
+
+def write_fitted(field: LoadedField, folder: Path, target: Target, run: Path) -> List[Path]:
+    """Writes a field's results; of a signal too large to wait for the field alone, which can be exported from `run`."""
+    from winner_ns.export.comparison import write_results  # Imports matplotlib, which is slow.
+    from winner_ns.export.field import export_field
+
+    if not isinstance(target, GridTarget) or len(target.signal) <= MOST_EXPORTED:
+        return write_results(field, folder, target.signal)
+    path = folder / "field.safetensors"
+    export_field(field, path)
+    command = {"image": "image", "audio": "audio"}.get(field.kind, "volume")
+    CONSOLE.print(f"{len(target.signal)} samples take a while: winner-ns export {command} {run}", markup=False)
+    return [path]

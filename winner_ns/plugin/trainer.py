@@ -1,0 +1,384 @@
+"""nerfstudio's trainer for signals: settings that follow from the data, one-line errors, a resume that goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any, Dict, List, Literal, Optional, Tuple, Type
+
+import numpy as np
+import torch
+from nerfstudio.configs.base_config import LoggingConfig, MachineConfig
+from nerfstudio.engine.optimizers import AdamOptimizerConfig
+from nerfstudio.engine.schedulers import Scheduler, SchedulerConfig
+from nerfstudio.engine.trainer import Trainer, TrainerConfig
+from nerfstudio.utils import comms
+from nerfstudio.utils.rich_utils import CONSOLE
+from torch.optim import Optimizer, lr_scheduler
+
+from winner_ns.errors import SignalError, one_line_errors
+from winner_ns.fields.denormals import flushed_denormals
+from winner_ns.fitting.description import describe_run, field_settings, noise_report, report_lines
+from winner_ns.fitting.run import find_checkpoint, read_descriptions
+from winner_ns.fitting.settings import COLOR_RATE, SETTINGS, learning_rate
+from winner_ns.fitting.target import Target, target_kind
+from winner_ns.plugin.datamanager import SignalDataManagerConfig
+from winner_ns.plugin.model import SignalModelConfig
+from winner_ns.plugin.photographs import absolute, describe_radiance, describe_surface, settle_dataparser
+from winner_ns.plugin.pipeline import SignalPipelineConfig
+from winner_ns.rays.dataparser import SceneDataParserConfig
+from winner_ns.rays.neus_model import WinnerNeuSModelConfig
+from winner_ns.rays.scene_description import report_lines as scene_lines
+from winner_ns.rays.view_figures import need_lpips_weights
+from winner_ns.spectrum.target import NoiseReport
+
+_FIRST_FLAGS = "give the flags and the data of the first run"
+
+
+def best_device() -> Literal["cpu", "cuda", "mps"]:
+    """CUDA if present, else MPS, else CPU."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+@dataclass
+class FieldOptimizerConfig(AdamOptimizerConfig):
+    """Adam."""
+
+    lr: Optional[float] = None  # type: ignore[assignment]
+    """Learning rate at the start; None: by kind, family and initial band."""
+
+
+@dataclass
+class FieldSchedulerConfig(SchedulerConfig):
+    """How the learning rate falls over the run."""
+
+    _target: Type = field(default_factory=lambda: FieldScheduler)
+    """The scheduler's class."""
+    schedule: Literal["cosine", "step", "constant"] = "cosine"
+    """cosine: to zero at the end of the run; step: times `decay` every `decay_steps` steps; constant."""
+    decay: float = 0.99
+    """Factor of the schedule step."""
+    decay_steps: int = 20
+    """Steps between two factors of the schedule step."""
+    max_steps: Optional[int] = None
+    """Steps over which the cosine falls; None: the run's."""
+
+
+class FieldScheduler(Scheduler):
+    """Learning-rate factors as a function of the step alone."""
+
+    config: FieldSchedulerConfig
+
+    def get_scheduler(self, optimizer: Optimizer, lr_init: float) -> lr_scheduler.LRScheduler:
+        config = self.config
+
+        def factor(step: int) -> float:
+            if config.schedule == "cosine":
+                return 0.5 * (1.0 + float(np.cos(np.pi * min(step / max(config.max_steps or 1, 1), 1.0))))
+            return config.decay ** (step // config.decay_steps) if config.schedule == "step" else 1.0
+
+        return lr_scheduler.LambdaLR(optimizer, lr_lambda=factor)
+
+
+def field_optimizers() -> Dict[str, Any]:
+    """The optimiser of a field's parameter group, "field"."""
+    return {"field": {"optimizer": FieldOptimizerConfig(), "scheduler": FieldSchedulerConfig()}}
+
+
+def all_optimizers() -> Dict[str, Any]:
+    """The optimisers of all parameter groups: "field"; of photographs also "color", what colours are made with, and
+    where their poses are corrected, "camera_opt" (nerfacto's)."""
+    return {
+        **field_optimizers(),
+        "color": {"optimizer": AdamOptimizerConfig(lr=COLOR_RATE), "scheduler": FieldSchedulerConfig()},
+        "camera_opt": {
+            "optimizer": AdamOptimizerConfig(lr=1e-3, eps=1e-15),
+            "scheduler": FieldSchedulerConfig(),
+        },
+    }
+
+
+@dataclass
+class SignalTrainerConfig(TrainerConfig):
+    """A TrainerConfig whose open settings are filled in from the data before anything is written."""
+
+    _target: Type = field(default_factory=lambda: SignalTrainer)
+    """The trainer's class."""
+    max_num_iterations: Optional[int] = None  # type: ignore[assignment]
+    """Steps of the whole run, those before a resume included; None: the kind's default."""
+    pipeline: SignalPipelineConfig = field(default_factory=SignalPipelineConfig)
+    """Pipeline configuration."""
+    optimizers: Dict[str, Any] = field(default_factory=all_optimizers)
+    """The optimiser and its schedule."""
+    machine: MachineConfig = field(default_factory=lambda: MachineConfig(device_type=best_device()))
+    """Machine configuration; the device is CUDA if present, else MPS, else CPU."""
+    # The profiler's table of nerfstudio's own functions would be the last thing that a user sees.
+    logging: LoggingConfig = field(default_factory=lambda: LoggingConfig(profiler="none"))
+    """Logging configuration."""
+
+    def set_timestamp(self) -> None:
+        """Settles what follows from the data: the first thing that ns-train asks of a config.
+
+        Here bad input ends the program before a folder is made.
+        """
+        into_its_own = self.load_dir is not None
+        with one_line_errors():
+            self.settle()
+        super().set_timestamp()
+        base, number = self.timestamp, 1
+        while not into_its_own and self.get_base_dir().exists():
+            number += 1
+            self.timestamp = f"{base}-{number}"
+
+    def settle(self) -> None:
+        """Reads the signal and fills in every setting that was left to it.
+
+        Raises:
+            SignalError: the data or a flag cannot be used.
+        """
+        if self.data is not None:
+            self.pipeline.datamanager.data = self.data
+        data = self.pipeline.datamanager
+        if not _device_present(self.machine.device_type):
+            self.machine.device_type = best_device()
+        self._check_numbers()
+        self._check_model()
+        data.seed = self.machine.seed
+        if data.data is None and isinstance(data.dataparser, SceneDataParserConfig):
+            # `ns-train METHOD scene-data --data SCENE`
+            data.data = data.dataparser.data if data.dataparser.data.name else None
+        if data.data is not None:
+            data.data = absolute(data.data)
+        views = data.is_posed_views
+        self._lines = self._settle_views() if views else self._settle_signal()
+        groups = [group for name, group in self.optimizers.items() if name not in ("color", "camera_opt")]
+        rates = " / ".join(f"{group['optimizer'].lr:g}" for group in groups)
+        what = f"{data.batch_size or 'all'} {'rays' if views else 'samples'}"
+        self._lines.append(
+            f"training  {self.max_num_iterations} steps of {what}, Adam at {rates}, on {self.machine.device_type}"
+        )
+        self._settle_resume()
+
+    def _settle_signal(self) -> List[str]:
+        target = self.pipeline.datamanager.load()
+        self._settle_counts(target_kind(target))
+        if self.experiment_name is None:
+            self.experiment_name = target.signal.path.stem
+        return self._settle_model(target)
+
+    def _settle_counts(self, kind: str) -> None:
+        """Fills in how much is trained."""
+        data, defaults = self.pipeline.datamanager, SETTINGS[kind]
+        if data.batch_size is None:
+            data.batch_size = defaults.batch_size
+        if self.max_num_iterations is None:
+            self.max_num_iterations = defaults.steps
+
+    def _settle_views(self) -> List[str]:
+        """Fills in what posed photographs are trained with; returns what a user is told of it."""
+        data, model = self.pipeline.datamanager, self.pipeline.model
+        surface = isinstance(model, WinnerNeuSModelConfig)
+        notes = settle_dataparser(data)
+        if model.lpips if surface else model.views.lpips:
+            need_lpips_weights()
+        kind = "surface" if surface else "views"
+        rays = data.train_num_rays_per_batch
+        if None not in (data.batch_size, rays) and data.batch_size != rays:
+            raise SignalError(
+                "--pipeline.datamanager.batch-size",
+                f"is {data.batch_size}, and train-num-rays-per-batch {rays}",
+                "give one of them",
+            )
+        data.batch_size = rays if data.batch_size is None else data.batch_size
+        _check_least("--pipeline.datamanager.batch-size", data.batch_size, 1)
+        if surface:
+            sampling, prefix, counts = model, "", ("num_samples", "num_samples_importance", "num_up_sample_steps")
+        else:
+            sampling, prefix, counts = model.views, "views.", ("num_samples", "grid_resolution")
+        for name in counts:
+            _check_least(f"--pipeline.model.{prefix}{name.replace('_', '-')}", getattr(sampling, name), 1)
+        self._settle_counts(kind)
+        data.train_num_rays_per_batch = data.batch_size
+        if self.experiment_name is None:
+            self.experiment_name = data.data.name
+        data.description, report = (describe_surface if surface else describe_radiance)(model, data)
+        settle_optimizer(self.optimizers["field"], data.description, report, self.max_num_iterations, kind)
+        for name in ("color", "camera_opt"):
+            if self.optimizers[name]["scheduler"].max_steps is None:
+                self.optimizers[name]["scheduler"].max_steps = self.max_num_iterations
+        return scene_lines(data.description, report, notes)
+
+    def _settle_model(self, target: Target) -> List[str]:
+        """Fills in what is trained and how; returns what a user is told of it."""
+        data = self.pipeline.datamanager
+        data.description, report = describe_model(self.pipeline.model, target, data)
+        settle_optimizer(self.optimizers["field"], data.description, report, self.max_num_iterations)
+        return report_lines(data.description, report, target.warnings, target.spectrum)
+
+    def _settle_resume(self) -> None:
+        """Finds the checkpoint to go on from.
+
+        Raises:
+            SignalError: there is none, it is of another field or another signal, or nothing is left to do.
+        """
+        source = self.load_checkpoint or self.load_dir
+        if source is None:
+            return
+        checkpoint = find_checkpoint(source, None if self.load_checkpoint else self.load_step)
+        # By its name, as nerfstudio takes any file in a folder for a checkpoint; and its commands would look for
+        # load_step in the new run.
+        self.load_checkpoint, self.load_dir, self.load_step = checkpoint, None, None
+        before, step = read_descriptions(checkpoint)
+        now = json.loads(json.dumps(self.descriptions()))
+        if set(before) != set(now):
+            held, asked = ", ".join(before), ", ".join(now)
+            raise SignalError(
+                checkpoint, f"the checkpoint's network is {held}, what was asked for is {asked}", _FIRST_FLAGS
+            )
+        for name, what in product(now, ("network", "signal", "target", "holdout", "order", "surface", "views")):
+            if before[name].get(what) != now[name].get(what):
+                raise SignalError(
+                    checkpoint,
+                    f"the checkpoint's {what} is {before[name].get(what)}, what was asked for is {now[name].get(what)}",
+                    _FIRST_FLAGS,
+                )
+        if step is not None and step + 1 >= self.max_num_iterations:
+            raise SignalError(
+                checkpoint,
+                f"has been trained for {step + 1} steps, the whole run of {self.max_num_iterations}",
+                "give a larger --max-num-iterations to go on",
+            )
+
+    def descriptions(self) -> Dict[str, Dict[str, Any]]:
+        """The settled description of each field that is trained, by the field's name."""
+        description = self.pipeline.datamanager.description
+        return {description["network"]["family"]: description}
+
+    def _check_numbers(self) -> None:
+        """Raises SignalError for numbers that are out of range."""
+        data = self.pipeline.datamanager
+        _check_least("--max-num-iterations", self.max_num_iterations, 1)
+        _check_least("--machine.seed", self.machine.seed, 0)
+        # nerfstudio's processes want one each.
+        present = torch.cuda.device_count() if self.machine.device_type == "cuda" else 0
+        if self.machine.num_devices > max(present, 1):
+            problem = f"is {self.machine.num_devices}, and there are {present} CUDA devices to train on"
+            raise SignalError("--machine.num-devices", problem, "leave it out")
+        if self.mixed_precision:
+            raise SignalError("--mixed-precision", "half precision is too coarse for coordinates", "leave it out")
+        _check_least("--pipeline.datamanager.batch-size", data.batch_size, 0)
+        _check_least("--pipeline.datamanager.shape-samples", data.shape_samples, 1000)
+
+    def _check_model(self) -> None:
+        """Raises SignalError for a field's flags that are out of range or would be ignored."""
+        model = self.pipeline.model
+        _check_least("--pipeline.model.field.width", model.field.width, 1)
+        _check_least("--pipeline.model.field.depth", model.field.depth, 1)
+        noise = {"law": model.law != "matching", "purpose": model.purpose, "s0": model.s0, "s1": model.s1}
+        given = [name for name, value in noise.items() if value]
+        if given and model.field.family != "winner":
+            raise SignalError(
+                f"--pipeline.model.{given[0]}", f"the family {model.field.family} takes no noise", "leave it out"
+            )
+
+    def print_to_terminal(self) -> None:
+        """What matters of the config; all of it is in the run's config.yml."""
+        for line in self.__dict__.pop("_lines", []):
+            CONSOLE.print(line, highlight=False, soft_wrap=True, markup=False)
+
+    def save_config(self) -> None:
+        """Writes config.yml (and not the whole config to the terminal)."""
+        self.__dict__.pop("_lines", None)
+        super().save_config()
+
+
+def describe_model(
+    model: SignalModelConfig, target: Target, data: SignalDataManagerConfig
+) -> Tuple[Dict[str, Any], Optional[NoiseReport]]:
+    """A field's description, and what the law says of its noise (None for families that take none).
+
+    Raises:
+        SignalError: settings that contradict each other or that the family refuses.
+    """
+    made_of = model.field
+    settings = field_settings(
+        target,
+        made_of.family,
+        made_of.width,
+        made_of.depth,
+        omega_0=made_of.omega_0,
+        first_omega_0=made_of.omega_0 if made_of.first_omega_0 is None else made_of.first_omega_0,
+    )
+    settings.update(made_of.options)
+    report = noise_report(
+        target, settings, made_of.family, law=model.law, purpose=model.purpose, s0=model.s0, s1=model.s1
+    )
+    order = {"seed": data.seed, "batch_size": data.batch_size}
+    return describe_run(target, made_of.family, settings, report, data.holdout, order), report
+
+
+def settle_optimizer(
+    group: Dict[str, Any],
+    description: Dict[str, Any],
+    report: Optional[NoiseReport],
+    steps: int,
+    kind: Optional[str] = None,
+) -> None:
+    """Fills in the learning rate and the length of the schedule of a field's parameter group; kind is a key of
+    SETTINGS, the description's where it is left out."""
+    optimizer, scheduler = group["optimizer"], group["scheduler"]
+    if optimizer.lr is None:
+        optimizer.lr = learning_rate(kind or description["kind"], description["network"]["family"], report)
+    if scheduler.max_steps is None:
+        scheduler.max_steps = steps
+
+
+def _check_least(flag: str, value: Optional[int], least: int) -> None:
+    if value is not None and value < least:
+        raise SignalError(flag, f"{value} is too small", f"give at least {least}")
+
+
+def _device_present(device: str) -> bool:
+    return {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}.get(device, lambda: True)()
+
+
+class SignalTrainer(Trainer):
+    """nerfstudio's Trainer with a resume that finishes the run, and checkpoints that are whole or absent."""
+
+    config: SignalTrainerConfig
+
+    def setup(self, test_mode: Literal["test", "val", "inference"] = "val") -> None:
+        with one_line_errors():
+            super().setup(test_mode)
+
+    def train(self) -> None:
+        # nerfstudio counts max_num_iterations from the resumed step on; here it is the whole run.
+        total = self.config.max_num_iterations
+        self.config.max_num_iterations = total - self._start_step
+        with flushed_denormals(), one_line_errors():
+            super().train()
+
+    def save_checkpoint(self, step: int) -> None:
+        """Saves beside the folder of checkpoints and moves the file in when it is complete."""
+        if not comms.is_main_process():
+            return
+        folder, partial = self.checkpoint_dir, self.base_dir / ".unfinished-checkpoint"
+        self.checkpoint_dir = partial
+        try:
+            super().save_checkpoint(step)
+            if partial.exists():
+                folder.mkdir(parents=True, exist_ok=True)
+                name = f"step-{step:09d}.ckpt"
+                os.replace(partial / name, folder / name)
+                if self.config.save_only_latest_checkpoint:
+                    for other in folder.glob("*.ckpt"):
+                        if other.name != name:
+                            other.unlink()
+        finally:
+            self.checkpoint_dir = folder
+            shutil.rmtree(partial, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""Scenes learnt from posed photographs through nerfstudio's rays: radiance fields and surfaces."""
