@@ -29,18 +29,18 @@ from safetensors.torch import load_file
 
 import winner_ns
 from winner_ns.bench import unfinished
+from winner_ns.bench.benchmark import run_bench
+from winner_ns.bench.cell_training import run_cell
 from winner_ns.bench.cells import cells_of
 from winner_ns.bench.charts import OTHERS, between_samples_chart, charts_of, colours, shown_fields, sweep_chart
 from winner_ns.bench.departures import chosen_by_loss, noise_on_layers, scales_of_another_kind
 from winner_ns.bench.inputs import Input, prepare_inputs
 from winner_ns.bench.preset import BUDGETS, list_presets, load_preset
+from winner_ns.bench.records import ResultsFile, best_fields, summarise
 from winner_ns.bench.report import finding_of, write_report
-from winner_ns.bench.results import ResultsFile, best_fields, summarise
-from winner_ns.bench.run import run_bench
-from winner_ns.bench.tables import rows_of, terminal_tables, write_csv, write_markdown
+from winner_ns.bench.summary_tables import rows_of, terminal_tables, write_csv, write_markdown
 from winner_ns.bench.tiles import tiles_of
-from winner_ns.bench.training import run_cell
-from winner_ns.cli import main
+from winner_ns.commands.main import main
 from winner_ns.errors import SignalError
 from winner_ns.fields import Siren
 from winner_ns.samples import SAMPLES
@@ -274,7 +274,7 @@ def test_a_finished_benchmark_trains_nothing_again_and_a_changed_one_only_what_c
 def test_a_killed_benchmark_goes_on_without_loss_or_doubles(tmp_path):
     preset = write_preset(tmp_path, steps=40, seeds=4)
     results = tmp_path / "out" / "results.jsonl"
-    program = "import sys; from winner_ns.cli import main; sys.exit(main(sys.argv[1:]))"
+    program = "import sys; from winner_ns.commands.main import main; sys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-c", program, "bench", preset, "--out", tmp_path / "out", "--workers", "1"]
     process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while not results.exists() or results.read_bytes().count(b"\n") < 2:
@@ -358,7 +358,7 @@ def test_a_cell_is_what_ns_train_trains_bit_for_bit(field, tmp_path, ns_train, r
     ours = winner_ns.load_field(tmp_path / "out" / record["folder"] / "field.safetensors")
     for name, value in theirs.network.state_dict().items():
         assert torch.equal(value, ours.network.state_dict()[name]), name
-    assert ours.description == theirs.description | {"data": ours.description["data"]}
+    assert ours.description == replace(theirs.description, data=ours.description.data)
 
 
 def test_denoising_is_judged_by_the_clean_signal(tmp_path):
@@ -497,7 +497,8 @@ def test_the_table_of_fields_says_what_each_is_and_where_it_has_no_noise(finishe
     assert "picture 8 / 0.1, flat none" in Page(report).texts
     assert "made of" not in Page(report).texts and "## Fields" not in markdown
     text = {"siren": "siren", "noisy-start": "noisy-start=winner:s0=8,s1=0.1"}
-    said = [{**r, "settings": {"text": text[r["field"]], "width": 16, "depth": 4}} for r in records]
+    plan = {"field": {"width": 16, "depth": 4}}
+    said = [{**r, "settings": {"text": text[r["field"]], "plan": plan}} for r in records]
     _, markdown, report = written(tmp_path, folder / "out", preset, [*other, *said], cells=8)
     assert {"made of", "winner:s0=8,s1=0.1", "16 x 4"} <= set(Page(report).texts)
     assert "- siren: siren, 16 x 4\n- noisy-start: winner:s0=8,s1=0.1, 16 x 4\n" in markdown
@@ -670,7 +671,7 @@ LOST = [
 UNTRAINABLE = [
     ({"fields": {"siren": "siren", "winner": "winner:purpose=ft"}}, ["fields.winner: the purpose must be", "'ft'"]),
     ({"fields": {"siren": "siren", "winner": "winner:omega_0=-3"}}, ["fields.winner: omega_0 must be positive"]),
-    ({"fields": {"w": "winner:law=paper,s0=3"}}, ["fields.w: s0 and s1 are computed by the law 'paper'"]),
+    ({"fields": {"w": "winner:law=paper,s0=3"}}, ["fields.w: the law 'paper' takes no s0"]),
     ({"fields": {"w": "winner:s1=1,depth=1"}}, ["fields.w: s1 > 0 needs"]),
     ({"fields": {"grid": "hash-grid:levels=0"}}, ["fields.grid: ", "at least 1"]),
     ({"fields": {"a": "rff:features=100000000"}}, ["fields.a: features is 100000000", "at most 65,536"]),
@@ -743,7 +744,7 @@ def test_a_sweep_s_numbers_are_trained_as_they_were_written(tmp_path):
     given = [0, 0.1, 30, 100000, 1234567, 1234567.5, 1234568, 1e-5]
     preset = load_preset(str(write_preset(tmp_path, sweep={"s0": given}, seeds=1)))
     cells = {cell.field: cell for cell in cells_of(preset, prepare_inputs(preset, tmp_path / "inputs"))}
-    assert [cell.s0 for cell in list(cells.values())[2:]] == given
+    assert [cell.plan.s0 for cell in list(cells.values())[2:]] == given
     assert list(cells)[2:] == [
         f"winner,s0={text}" for text in ("0", "0.1", "30", "100000", "1234567", "1234567.5", "1234568", "1e-05")
     ]
@@ -894,7 +895,8 @@ def test_a_record_says_all_that_its_cell_was_made_of(finished):
     (record,) = [each for each in records if each["field"] == "noisy-start" and each["seed"] == 0]
     settings = record["settings"]
     assert settings["text"] == "noisy-start=winner:s0=8,s1=0.1"
-    assert (settings["width"], settings["batch"], settings["steps"], settings["law"]) == (16, 300, 20, "explicit")
+    plan = settings["plan"]
+    assert (plan["field"]["width"], plan["law"], settings["batch"], settings["steps"]) == (16, "explicit", 300, 20)
 
 
 def test_two_benchmarks_never_write_to_one_folder(tmp_path):
@@ -924,7 +926,7 @@ def test_the_presets_that_come_along_can_all_be_run(capsys):
     assert families == {"siren", "winner", "finer", "wire", "gauss", "relu-pe", "rff", "hash-grid"}
     # Beside a map whose cells have one rate, fields with another one would say something else.
     cells = cells_of(load_preset("s0-s1-map"), [Input("a", load_preset("images").path, "image")])
-    assert {cell.learning_rate for cell in cells} == {5e-4}
+    assert {cell.plan.learning_rate for cell in cells} == {5e-4}
     recipe = load_preset("paper/audio", "paper")
     assert (recipe.samples, recipe.width, recipe.depth, recipe.steps, recipe.batch) == (150_000, 222, 4, 1000, 0)
 
@@ -934,6 +936,81 @@ def test_built_in_inputs_are_what_they_say(name, tmp_path):
     path = tmp_path / f"{name}{SAMPLES[name].suffix}"
     SAMPLES[name].write(path)
     assert detect_kind(path) == SAMPLES[name].kind
+
+
+PLUGIN = """
+import numpy as np
+import torch
+from winner_ns import Field, Kind, Law, NoiseScales, register_family, register_kind, register_law
+from winner_ns.signals.image import image_of_array
+
+
+class Bumps(Field):
+    source = "Bumps: ours, for a test"
+    sizes = ("count",)
+
+    def __init__(self, in_dim, out_dim, *, count: int = 4, generator=None):
+        super().__init__(in_dim, out_dim, {"count": count})
+        self.centres = torch.nn.Parameter(torch.empty(count, in_dim).uniform_(-1, 1, generator=generator))
+        self.heights = torch.nn.Parameter(torch.zeros(count, out_dim))
+
+    @classmethod
+    def default_settings(cls, task):
+        return {"count": 9}
+
+    def forward(self, x):
+        return torch.exp(-4 * (x[..., None, :] - self.centres).square().sum(-1)) @ self.heights
+
+
+class Half(Law):
+    def __call__(self, target, network):
+        if target.kind != "terrain":
+            raise ValueError("this law is for terrains")
+        return NoiseScales(0.5 * target.omega, 0.0)
+
+
+def read(path):
+    signal = image_of_array(np.loadtxt(path), path)
+    signal.kind = "terrain"
+    return signal
+
+
+def steepness(field, target):
+    return {"steepness": float(np.abs(np.diff(field.grid(target.signal.shape)[..., 0], axis=0)).max())}
+
+
+register_family("bumps", Bumps)
+register_law("half", Half)
+register_kind(
+    Kind(
+        "terrain", "a terrain", "terrains", reader="tiny_plugin:read", suffixes=(".hgt",),
+        figures="tiny_plugin:steepness", figure_names=("psnr", "steepness"),
+    )
+)
+"""
+
+
+def test_kinds_families_and_laws_of_other_packages_are_benchmarked_like_ours(tmp_path):
+    """Told by WINNER_NS_PLUGINS alone, also to the processes that train."""
+    (tmp_path / "tiny_plugin.py").write_text(PLUGIN)
+    np.savetxt(tmp_path / "hill.hgt", 300 * np.exp(-4 * np.square(np.mgrid[-1:1:20j, -1:1:24j]).sum(axis=0)))
+    preset = write_preset(
+        tmp_path, kind="terrain", signals=["hill.hgt"], seeds=1, fields={"bumps": "bumps", "w": "winner"},
+        laws=["half"], metrics=["psnr", "steepness"],
+    )  # fmt: skip
+    program = "import sys; from winner_ns.commands.main import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", program, "bench", preset, "--out", tmp_path / "out", "--workers", "1"]
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    environment = {**os.environ, "WINNER_NS_PLUGINS": "tiny_plugin", "PYTHONPATH": path}
+    done = subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    bumps, noisy = json_lines(tmp_path)
+    assert (bumps["kind"], bumps["family"], bumps["figures"]["parameters"]) == ("terrain", "bumps", 9 * 3)
+    assert noisy["settings"]["plan"]["law"] == "half"
+    assert noisy["noise"]["s0"] == pytest.approx(0.5 * noisy["noise"]["omega"]) and noisy["noise"]["s0"] > 0
+    assert all(record["figures"]["psnr"] > 0 and record["figures"]["steepness"] > 0 for record in (bumps, noisy))
+    assert "## steepness" in (tmp_path / "out" / "results.md").read_text()
+    assert "Bumps: ours, for a test" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_laws_and_sweeps_become_fields(tmp_path):
@@ -948,9 +1025,10 @@ def test_laws_and_sweeps_become_fields(tmp_path):
     )  # fmt: skip
     cells = {cell.field: cell for cell in cells_of(preset, prepare_inputs(preset, tmp_path / "inputs"))}
     assert list(cells) == ["siren", "w-matching", "w-paper", "own", "winner,s0=1,s1=0.5", "winner,s0=20,s1=0.5"]
-    assert [cells[name].law for name in list(cells)[1:]] == ["matching", "paper", "paper", "explicit", "explicit"]
-    assert cells["w-paper"].width == 8 and cells["own"].width == 16
-    assert (cells["winner,s0=20,s1=0.5"].s0, cells["winner,s0=20,s1=0.5"].s1) == (20, 0.5)
+    assert [cells[name].plan.law for name in list(cells)[1:]] == ["matching", "paper", "paper", "explicit", "explicit"]
+    assert cells["w-paper"].plan.field.width == 8 and cells["own"].plan.field.width == 16
+    swept = cells["winner,s0=20,s1=0.5"].plan
+    assert (swept.s0, swept.s1) == (20, 0.5)
 
 
 def test_images_are_reduced_to_the_preset_s_size(tmp_path):

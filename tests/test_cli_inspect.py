@@ -16,7 +16,7 @@ import soundfile
 import trimesh
 from PIL import Image
 
-from winner_ns.cli import main
+from winner_ns.commands.main import main
 from winner_ns.signals import load_signal
 from winner_ns.spectrum import LAWS, PURPOSES, SineNetwork, centroid_of_function, initial_band, spectral_centroid
 from winner_ns.spectrum.inspection import magnitude_spectrum
@@ -128,6 +128,11 @@ def test_laws(tmp_path: Path, capsys: pytest.CaptureFixture, law: str) -> None:
     assert law in capsys.readouterr().out
 
 
+def test_noise_scales_alone_mean_the_law_explicit(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    result = inspect(capsys, write_tone(tmp_path / "tone.wav"), "--s0", 3)
+    assert (result["law"], result["s0"], result["s1"]) == ("explicit", 3.0, 0.0)
+
+
 @pytest.mark.parametrize("purpose, kappa", [*PURPOSES.items(), ("0.75", 0.75)])
 def test_purposes(tmp_path: Path, capsys: pytest.CaptureFixture, purpose: str, kappa: float) -> None:
     result = inspect(capsys, write_tone(tmp_path / "tone.wav"), "--purpose", purpose)
@@ -183,8 +188,8 @@ def test_bad_input_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture) ->
         ([tone, "--kind", "image"], "tone.wav"),
         ([tone, "--law", "murphy"], "matching, paper, reference-code, explicit"),
         ([tone, "--purpose", "fun"], "interpolate, fit, memorise"),
-        ([tone, "--law", "paper", "--purpose", "fit"], "only matching"),
-        ([tone, "--s0", 3], "explicit"),
+        ([tone, "--law", "paper", "--purpose", "fit"], "takes no purpose; matching does"),
+        ([tone, "--law", "matching", "--s0", 3], "takes no s0; explicit does"),
         ([tone, "--law", "explicit", "--s0", -1], "from 0 to"),
         ([tone, "--law", "explicit", "--s0", 1e60], "from 0 to"),
         ([tone, "--purpose", 1e300], "from 0 to"),
@@ -210,14 +215,14 @@ def test_bad_flags_are_usage_errors(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 def shell(*arguments: Any, **options: Any) -> subprocess.CompletedProcess:
     root = str(Path(__file__).resolve().parent.parent)
-    command = [sys.executable, "-m", "winner_ns.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "winner_ns.commands.main", *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": root}
     return subprocess.run(command, capture_output=True, text=True, env=environment, **options)
 
 
 def test_help_and_version_import_nothing_heavy() -> None:
     code = (
-        "import sys; from winner_ns.cli import main\n"
+        "import sys; from winner_ns.commands.main import main\n"
         "try: main(['export', 'image', '--help'])\n"
         "except SystemExit: print(sorted({'torch', 'numpy', 'nerfstudio', 'scipy'} & set(sys.modules)))"
     )
@@ -235,7 +240,7 @@ def test_shell_gets_status_1_one_line_and_no_traceback(tmp_path: Path) -> None:
 def test_inspect_works_without_nerfstudio_and_when_the_reader_stops(tmp_path: Path) -> None:
     path = write_tone(tmp_path / "tone.wav")
     code = (
-        "import sys; from winner_ns.cli import main\n"
+        "import sys; from winner_ns.commands.main import main\n"
         "assert main(['inspect', sys.argv[1], '--json']) == 0; assert 'nerfstudio' not in sys.modules"
     )
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
@@ -244,7 +249,7 @@ def test_inspect_works_without_nerfstudio_and_when_the_reader_stops(tmp_path: Pa
     os.close(reader)
     root = str(Path(__file__).resolve().parent.parent)
     done = subprocess.run(
-        [sys.executable, "-m", "winner_ns.cli", "inspect", str(path)],
+        [sys.executable, "-m", "winner_ns.commands.main", "inspect", str(path)],
         stdout=writer,
         stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": root},

@@ -13,8 +13,12 @@ import pytest
 import torch
 from PIL import Image
 
-from winner_ns.cli import main
+from winner_ns.commands.main import main
+from winner_ns.errors import SignalError
+from winner_ns.fields.files import save_field
 from winner_ns.fitting.finished_fields import load_finished
+from winner_ns.fitting.plan import FieldPlan
+from winner_ns.fitting.target import target_of
 
 
 @pytest.fixture
@@ -30,6 +34,19 @@ def trained(ns_train, runs):
             )  # fmt: skip
             assert finished.status == 0, finished.errors
         return [run for run in runs() if run not in before]
+
+    return train
+
+
+@pytest.fixture
+def trained_with(ns_train, runs):
+    """Trains a small field with these flags; returns its run."""
+
+    def train(data: Path, *flags: object) -> Path:
+        small = ("--max-num-iterations", 30, "--pipeline.model.field.width", 16, "--pipeline.model.field.depth", 2)
+        finished = ns_train("--data", data, *small, *flags)
+        assert finished.status == 0, finished.errors
+        return runs()[-1]
 
     return train
 
@@ -110,6 +127,31 @@ def test_copies_of_one_file_are_one_signal(trained, photo, tmp_path):
     copy = Path(shutil.copy(photo, tmp_path / "copy" / photo.name))
     finished = load_finished([*trained(photo, "siren"), *trained(copy, "siren")])
     assert len(finished.fields) == 2 and finished.original is not None
+
+
+def test_fields_of_arrays_are_compared_by_name_and_facts(tmp_path):
+    rows, columns = np.mgrid[0:20, 0:24] / 20.0
+    arrays = {"one": np.sin(5 * rows * columns), "other": 3.0 * np.sin(5 * rows * columns)}
+    files = []
+    for name, family in (("one", "siren"), ("one", "finer"), ("other", "siren")):
+        plan = FieldPlan.of(family=family, width=8, depth=2).settle(target_of(arrays[name]))
+        files.append(save_field(tmp_path / f"{name}-{family}.safetensors", plan.initial_field(), plan.description))
+    finished = load_finished(files[:2])
+    assert list(finished.fields) == ["siren", "finer"] and finished.original is None
+    assert finished.warnings == ["shown without the original: array: was no file"]
+    with pytest.raises(SignalError, match="fitted another array"):
+        load_finished(files[1:])
+
+
+def test_figures_without_those_of_the_training_are_of_the_samples_that_it_withheld(trained_with, photo):
+    """Where figures.json is lost, the figure at withheld samples is measured at those of the run's own seed."""
+    run = trained_with(photo, "--pipeline.datamanager.holdout", 0.2, "--machine.seed", 7)
+    told = json.loads((run / "results" / "figures.json").read_text())["figures"]
+    (run / "results" / "figures.json").unlink()
+    table = next(iter(load_finished([run, run]).tables.values()))["figures"]
+    # All of them, as the picture is small.
+    assert table["psnr_heldout"] == pytest.approx(told["psnr_heldout"], abs=1e-3)
+    assert table["psnr"] == pytest.approx(told["psnr"], abs=1e-3)
 
 
 def test_part_of_a_sound_is_found_again(ns_train, runs, tone, capfd):

@@ -298,15 +298,14 @@ def test_settings_come_out_as_they_were_written(data):
     given = data.draw(st.fixed_dictionaries({}, optional={key: SETTINGS[key] for key in KNOWN[family]}))
     text = family + (":" if given else "") + ",".join(f"{key}={value}" for key, value in given.items())
     (entry,) = parse_entries([text], width=33, depth=3)
-    model, made_of = entry.model, entry.model.field
-    found = {"width": made_of.width, "depth": made_of.depth, "lr": entry.learning_rate, "s0": model.s0, "s1": model.s1}
+    plan, made_of = entry.plan, entry.plan.field
+    found = {"width": made_of.width, "depth": made_of.depth, "lr": plan.learning_rate, "s0": plan.s0, "s1": plan.s1}
     found.update(made_of.options)
-    if family in ("winner", "siren"):
-        found["omega_0"] = made_of.omega_0
+    found["omega_0"] = made_of.omega_0
     assert made_of.family == family
     assert {key: found[key] for key in given} == given
     assert made_of.width == given.get("width", 33) and made_of.depth == given.get("depth", 3)
-    assert model.law == ("explicit" if {"s0", "s1"} & set(given) else "matching")
+    assert plan.law == ("explicit" if {"s0", "s1"} & set(given) else "matching")
     assert FIELD_NAME.fullmatch(entry.name) and entry.name == text.replace(":", ",")
 
 
@@ -317,8 +316,8 @@ def test_any_text_is_a_field_or_one_clear_line(text):
     except SignalError as error:
         assert "\n" not in str(error) and "--pipeline.model.fields" in str(error)
     else:
-        assert entry.model.field.family in FAMILIES and FIELD_NAME.fullmatch(entry.name)
-        assert entry.learning_rate is None or 0 < entry.learning_rate < math.inf
+        assert entry.plan.field.family in FAMILIES and FIELD_NAME.fullmatch(entry.name)
+        assert entry.plan.learning_rate is None or 0 < entry.plan.learning_rate < math.inf
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import copy
+import html.parser
+import io
 import json
 import math
 import os
@@ -9,26 +13,36 @@ import pickle
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable, Dict, List
 
 import numpy as np
 import pytest
 import soundfile
+import tifffile
 import torch
 import trimesh
 from PIL import Image
 
-from winner_ns.cli import main
+from winner_ns.commands.main import main
 from winner_ns.errors import SignalError
 from winner_ns.export.audio import export_audio
-from winner_ns.export.comparison import write_comparison, write_results
-from winner_ns.export.mesh import extract_mesh, extract_unit_mesh
+from winner_ns.export.comparison import write_comparison
+from winner_ns.export.fields_comparison import write_fields_comparison
+from winner_ns.export.image import export_image
+from winner_ns.export.mesh import extract_mesh
+from winner_ns.export.results import write_results
 from winner_ns.export.surface_rendering import render_surface, sample_mesh, three_quarter_view
+from winner_ns.export.volume import export_volume
 from winner_ns.fields import Siren
-from winner_ns.fields.files import LoadedField, describe_field, load_field
+from winner_ns.fields.description import Description, NetworkDescription
+from winner_ns.fields.files import LoadedField, load_field, save_field
 from winner_ns.fitting.run import load_run
-from winner_ns.signals import load_signal
+from winner_ns.kinds import KINDS, Kind
+from winner_ns.meshing.fitted_surface import extract_unit_mesh
+from winner_ns.signals import GridSignal, load_signal
+from winner_ns.signals.grid import square_half_extent
 
 
 def plane_waves(frequencies: np.ndarray, phases: np.ndarray, amplitudes: np.ndarray) -> Siren:
@@ -45,16 +59,11 @@ def plane_waves(frequencies: np.ndarray, phases: np.ndarray, amplitudes: np.ndar
 
 def write_run(folder: Path, signal: Any, network: Siren, target: Dict[str, Any], prefix: str = "_model.") -> Path:
     """A run's folder as nerfstudio leaves it."""
-    description = {
-        "kind": signal.kind,
-        "name": signal.path.name,
-        "data": str(signal.path.resolve()),
-        "network": describe_field(network, "siren"),
-        "target": target,
-        "signal": signal.describe(),
-        "spectrum": None,
-        "holdout": None,
-    }
+    made_of = NetworkDescription.of(network, "siren")
+    described = Description(
+        signal.kind, signal.path.name, str(signal.path.resolve()), made_of, target, signal.describe()
+    )
+    description = described.as_dict()
     state: Dict[str, Any] = {f"{prefix}field.{name}": value for name, value in network.state_dict().items()}
     state[f"{prefix}_extra_state"] = {"description": json.dumps(description)}
     state["datamanager.something"] = torch.zeros(1)
@@ -390,6 +399,35 @@ def test_mesh_errors(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     )
 
 
+def test_a_mesh_is_extracted_once_as_long_as_the_weights_stay(tmp_path: Path) -> None:
+    loaded = load_run(sphere_run(tmp_path))
+    loaded.network.requires_grad_(True)
+    vertices, faces = extract_unit_mesh(loaded, 24)
+    # Whoever wraps the network, and also by an export.
+    again = extract_unit_mesh(LoadedField(loaded.network, loaded.description), 24)
+    assert again[0] is vertices and again[1] is faces
+    mesh, _ = extract_mesh(loaded, 24)
+    np.testing.assert_array_equal(mesh.faces, faces)
+    np.testing.assert_allclose(mesh.vertices, vertices / 0.9, atol=1e-6)
+    # Which leaves it as it was.
+    assert extract_unit_mesh(loaded, 24)[0] is vertices and not vertices.flags.writeable
+    check_ball(trimesh.Trimesh(vertices, faces, process=False), (0, 0, 0), RADIUS, 24)
+    assert len(extract_unit_mesh(loaded, 32)[0]) > len(vertices)
+
+    vertices, _ = extract_unit_mesh(loaded, 24)
+    optimizer = torch.optim.SGD(loaded.network.parameters(), lr=1e-3)
+    loaded.network(torch.zeros(1, 3)).sum().backward()
+    optimizer.step()
+    stepped, _ = extract_unit_mesh(loaded, 24)
+    assert stepped.shape != vertices.shape or np.abs(stepped - vertices).max() > 1e-4
+    loaded.network.output.bias.data -= 1e-3  # Which torch's own counter of changes does not see.
+    moved, _ = extract_unit_mesh(loaded, 24)
+    assert moved.shape != stepped.shape or np.abs(moved - stepped).max() > 1e-5
+    # Another network is another one, also with the same weights, or none.
+    other = LoadedField(copy.deepcopy(loaded.network), loaded.description)
+    assert extract_unit_mesh(other, 24)[0] is not moved
+
+
 # Volumes and videos ------------------------------------------------------------------------------------------------
 
 
@@ -477,7 +515,16 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
     run = image_run(tmp_path)
     checkpoint = torch.load(run / "nerfstudio_models" / "step-000001999.ckpt", weights_only=True)
     write_checkpoint(run, {**checkpoint, "scalers": Bomb(trace)})
-    command = [sys.executable, "-m", "winner_ns.cli", "export", "image", str(run), "-o", str(tmp_path / "a.png")]
+    command = [
+        sys.executable,
+        "-m",
+        "winner_ns.commands.main",
+        "export",
+        "image",
+        str(run),
+        "-o",
+        str(tmp_path / "a.png"),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment())
     assert done.returncode == 1 and not trace.exists()
     assert done.stderr.startswith("winner-ns: error: ") and done.stderr.count("\n") == 1
@@ -695,8 +742,185 @@ def test_a_sound_that_was_an_mp3_is_written_as_wav(tmp_path: Path) -> None:
     signal = load_signal(tmp_path / "s.mp3")
     network = Siren(1, 2, width=4)
     target = {"gain": 1.0, "offset": [0.0, 0.0]}
-    described = {"kind": "audio", "name": "s.mp3", "target": target, "signal": signal.describe(), "spectrum": None}
-    loaded = LoadedField(network, described | {"network": describe_field(network, "siren")})
+    made_of = NetworkDescription.of(network, "siren")
+    loaded = LoadedField(network, Description("audio", "s.mp3", "", made_of, target, signal.describe()))
     export_audio(loaded, tmp_path / "out.wav")
     written, rate = soundfile.read(tmp_path / "out.wav")
     assert rate == 22050 and written.shape == (signal.shape[0], 2)
+
+
+# Kinds that others add ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own_kind(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Kind]:
+    """A kind of grid with nothing but a reader; it is gone after the test."""
+
+    def add(name: str, **more: Any) -> Kind:
+        kind = Kind(name, f"a {name}", f"{name}s", reader="numpy:load", **more)
+        monkeypatch.setitem(KINDS._entries, name, kind)
+        return kind
+
+    return add
+
+
+def own_signal(kind: str, shape: tuple, channels: int) -> GridSignal:
+    samples = np.random.default_rng(0).uniform(0, 200, (*shape, channels)).astype(np.float32)
+    return GridSignal(kind, Path(f"{kind}.npy"), samples, 100.0, 100.0, square_half_extent(shape))
+
+
+def own_field(signal: GridSignal) -> LoadedField:
+    """Half of sin(x + y + …) in all channels."""
+    network = plane_waves(np.ones((1, signal.dimensions)), np.zeros(1), np.full((signal.channels, 1), 0.5))
+    target = {"gain": 1.0, "offset": [0.0] * signal.channels}
+    made_of = NetworkDescription.of(network, "siren")
+    described = Description(signal.kind, signal.path.name, "", made_of, target, json_of(signal.describe()))
+    return LoadedField(network, described)
+
+
+def json_of(value: Any) -> Any:
+    return json.loads(json.dumps(value))
+
+
+@pytest.mark.parametrize("channels", [1, 4, 6])
+def test_a_kind_may_be_exported_as_images_are(own_kind: Callable[..., Kind], tmp_path: Path, channels: int) -> None:
+    own_kind("terrain", export_command="image")
+    field = own_field(own_signal("terrain", (12, 17), channels))
+    result = export_image(field, tmp_path / "big.tiff", scale=2.0)
+    assert (result["kind"], result["height"], result["width"]) == ("terrain", 24, 34)
+    assert tifffile.imread(tmp_path / "big.tiff").reshape(24, 34, -1).shape == (24, 34, channels)
+    with pytest.raises(SignalError, match="use `winner-ns export image`"):
+        export_volume(field, tmp_path / "a.npy")
+
+
+@pytest.mark.parametrize("shape, channels", [((12, 17), 1), ((12, 17), 6), ((5, 12, 17), 2)])
+def test_a_kind_with_nothing_but_a_reader_is_exported_compared_and_shown(
+    own_kind: Callable[..., Kind], tmp_path: Path, shape: tuple, channels: int
+) -> None:
+    from winner_ns.viewing.panel import SignalPanel
+    from winner_ns.viewing.signal_view import signal_view
+
+    own_kind("terrain")
+    signal = own_signal("terrain", shape, channels)
+    field = own_field(signal)
+    assert load_field(save_field(tmp_path / "terrain.safetensors", field.network, field.description)).kind == "terrain"
+    written = write_results(field, tmp_path / "results", signal)
+    assert sorted(path.name for path in written) == ["comparison.png", "field.safetensors", "terrain-fitted.npy"]
+    array = np.load(tmp_path / "results" / "terrain-fitted.npy")
+    assert array.shape == (shape if channels == 1 else (*shape, channels))
+    assert export_volume(field, tmp_path / "big.npy", scale=2.0)["shape"] == [2 * n for n in shape]
+    write_fields_comparison(tmp_path / "both.png", {"one": field, "two": field}, signal)
+    assert Image.open(tmp_path / "both.png").width > 1000
+    panel = SignalPanel(signal_view({"one": field}, signal))
+    assert ("slice_axis" in panel.elements) == (len(shape) == 3) and panel.settings().slice_axis == 0
+    assert panel.elements["export"].name == "Export terrain"
+    assert picture_of(field.description.row.get("notebook")(field, signal))[0].size[0] == 17
+
+
+def test_what_has_a_frame_rate_is_a_video(own_kind: Callable[..., Kind], tmp_path: Path) -> None:
+    own_kind("scan", rates=("frame_rate",))
+    signal = own_signal("scan", (4, 6, 8), 1)
+    signal.metadata["frame_rate"] = 10.0
+    field = own_field(signal)
+    assert export_volume(field, tmp_path / "scan.mp4", scale=4.0)["shape"] == [4, 24, 32]
+    assert load_signal(tmp_path / "scan.mp4").metadata["frame_rate"] == 10.0
+
+
+# Notebooks ----------------------------------------------------------------------------------------------------------
+
+
+class Sources(html.parser.HTMLParser):
+    """What a page's tags point to, and its text; a tag that is not closed, or a script, is an error."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.sources: List[tuple] = []
+        self.text, self._open = "", []
+        self.feed(page)
+        self.close()
+        assert not self._open
+
+    def handle_starttag(self, tag: str, attributes: List[tuple]) -> None:
+        assert tag in ("div", "figure", "figcaption", "p", "img", "audio")
+        self.sources += [(tag, value) for name, value in attributes if name == "src"]
+        assert all(not name.startswith("on") for name, _ in attributes)
+        self._open += [] if tag == "img" else [tag]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def content_of(source: str, media_type: str) -> bytes:
+    start = f"data:{media_type};base64,"
+    assert source.startswith(start)
+    return base64.b64decode(source[len(start) :], validate=True)
+
+
+def picture_of(page: str) -> List[Image.Image]:
+    """The pictures in a page that holds no other sources."""
+    sources = [source for tag, source in Sources(page).sources if tag == "img"]
+    return [Image.open(io.BytesIO(content_of(source, "image/png"))) for source in sources]
+
+
+def shown(field: LoadedField, signal: Any) -> str:
+    return field.description.row.get("notebook")(field, signal)
+
+
+def test_an_image_is_shown_pixel_by_pixel(tmp_path: Path) -> None:
+    run = image_run(tmp_path, channels=3)
+    loaded, signal = load_run(run), load_signal(tmp_path / "wave.npy", "image")
+    field, original = picture_of(shown(loaded, signal))
+    assert np.abs(np.asarray(field).astype(int) - load_field_values(run)).max() <= 1
+    assert (np.asarray(original) == signal.samples).all()
+    (alone,) = picture_of(shown(loaded, None))
+    assert (np.asarray(alone) == np.asarray(field)).all()
+
+
+def test_a_large_image_is_shown_small(tmp_path: Path) -> None:
+    loaded = load_run(image_run(tmp_path, shape=(20, 1200)))
+    (field,) = picture_of(shown(loaded, None))
+    assert field.size == (512, 9)
+    # Its corners are the image's.
+    expected = 255 * picture(np.array([0, 19]), np.array([0, 1199]), (20, 1200), 1)[..., 0]
+    assert np.abs(np.asarray(field)[::8, ::511] - expected.clip(0, 255)).max() <= 1
+
+
+@pytest.mark.parametrize("kind, word", [("volume", "slice"), ("video", "frame")])
+def test_the_middle_of_a_volume_and_of_a_video_is_shown(tmp_path: Path, kind: str, word: str) -> None:
+    loaded, signal = load_run(box_run(tmp_path, kind, 3)), load_signal(tmp_path / "box.npy", kind)
+    page = shown(loaded, signal)
+    field, original = picture_of(page)
+    assert (np.asarray(original) == signal.samples[3]).all() and f"{word} 3 of 6" in page
+    assert np.abs(np.asarray(field) - loaded.grid(signal.shape)[3].clip(0, 255)).max() <= 1
+
+
+def test_a_sound_is_heard_as_loud_as_the_original(tmp_path: Path) -> None:
+    loaded, signal = load_run(audio_run(tmp_path, seconds=31.0)), load_signal(tmp_path / "tone.wav")
+    page = shown(loaded, signal)
+    (source,) = [source for tag, source in Sources(page).sources if tag == "audio"]
+    wave, rate = soundfile.read(io.BytesIO(content_of(source, "audio/wav")))
+    assert rate == RATE and len(wave) == 30 * RATE and "first 30 s of 31.0 s" in page
+    assert np.abs(wave - 0.25 * np.sin(2 * np.pi * TONE * np.arange(len(wave)) / RATE))[:RATE].max() < 2e-3
+    assert len(picture_of(page)) == len(picture_of(shown(loaded, None))) == 1
+
+
+def test_a_surface_is_shown_as_the_original_is(tmp_path: Path) -> None:
+    loaded, signal = load_run(sphere_run(tmp_path)), load_signal(tmp_path / "ball.obj")
+    field, original = (np.asarray(picture.convert("L")) for picture in picture_of(shown(loaded, signal)))
+    # RADIUS of the unit cube, of which the original spans 0.9.
+    assert (field < 250).sum() / (original < 250).sum() == pytest.approx((RADIUS / 0.9) ** 2, rel=0.05)
+    (alone,) = picture_of(shown(loaded, None))
+    assert (np.asarray(alone.convert("L")) < 250).mean() > 0.6
+    empty = load_run(sphere_run(tmp_path, sign=0.0))
+    assert "has no surface" in shown(empty, None) and not picture_of(shown(empty, None))
+
+
+def test_a_name_is_no_markup(tmp_path: Path) -> None:
+    for make in (image_run, audio_run, sphere_run):
+        loaded = load_run(make(tmp_path))
+        name = "<script>alert('x')</script>\"&.png"
+        page = shown(LoadedField(loaded.network, replace(loaded.description, name=name)), None)
+        assert Sources(page).sources and "<script" not in page and "alert" in page

@@ -11,23 +11,23 @@ from hypothesis import strategies as st
 
 from winner_ns.errors import SignalError
 from winner_ns.fields import build_field
-from winner_ns.fields.files import LoadedField, describe_field
+from winner_ns.fields.description import Description, NetworkDescription
+from winner_ns.fields.files import LoadedField
 from winner_ns.fields.input_gradient import value_and_gradient
-from winner_ns.figures.samples import (
-    Surface,
-    intersection_over_union,
+from winner_ns.figures.grids import (
     log_spectral_distance,
     mean_squared_error,
     psnr,
     signal_to_noise_ratio,
     structural_similarity,
-    surface_distances,
 )
+from winner_ns.figures.meshes import intersection_over_union, surface_distances
+from winner_ns.figures.surface import Surface
 from winner_ns.fitting.evaluation import evaluate_field, quick_figures
 from winner_ns.fitting.interpolation import interpolation_error
 from winner_ns.fitting.permutation import permute
 from winner_ns.fitting.sample_split import SampleSplit, parse_holdout
-from winner_ns.fitting.target import channels_of, dimensions_of, load_target, target_kind
+from winner_ns.fitting.target import TargetOptions, target_of
 from winner_ns.signals import GridSignal
 from winner_ns.signals.grid import square_half_extent
 
@@ -120,7 +120,7 @@ def test_withheld_samples_do_not_leak_into_the_spectrum(tmp_path):
     measured = []
     for name, array in (("clean", image), ("noisy", noisy)):
         np.save(tmp_path / f"{name}.npy", (255 * array).astype(np.uint8))
-        target = load_target(tmp_path / f"{name}.npy", "image", "0.3", (), 0, 7)
+        target = target_of(tmp_path / f"{name}.npy", "image", TargetOptions(holdout="0.3", seed=7))
         measured.append(target.spectrum.omega)
     assert measured[0] == pytest.approx(measured[1], rel=1e-3)
 
@@ -192,8 +192,8 @@ def test_value_and_gradient_are_autograds(family, chunk):
 
 def trained_field(target, steps, **settings):
     """A small field after some steps of training on a target."""
-    inputs, outputs = dimensions_of(target), channels_of(target)
-    network = build_field("siren", inputs, outputs, settings, torch.Generator().manual_seed(0))
+    signal = target.signal
+    network = build_field("siren", signal.dimensions, signal.channels, settings, torch.Generator().manual_seed(0))
     optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
     for step in range(steps):
         coordinates, values = target.batch(step, 2048, 0, 1)
@@ -201,8 +201,14 @@ def trained_field(target, steps, **settings):
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    description = {"kind": target_kind(target), "target": target.describe(), "signal": target.signal.describe()}
-    description["network"] = describe_field(network, "siren")
+    description = Description(
+        kind=signal.kind,
+        name=signal.path.name,
+        data=str(signal.path),
+        network=NetworkDescription.of(network, "siren"),
+        target=target.describe(),
+        signal=signal.describe(),
+    )
     return LoadedField(network.requires_grad_(False), description)
 
 
@@ -211,7 +217,7 @@ def test_quick_figures_of_an_image_are_those_of_all_its_samples(tmp_path, holdou
     rows, columns = np.mgrid[0:150, 0:130] / 130.0
     picture = 127 + 60 * np.sin(20 * rows * columns) + 60 * np.cos(15 * columns)
     np.save(tmp_path / "picture.npy", picture.astype(np.uint8))
-    target = load_target(tmp_path / "picture.npy", "image", holdout, (), 0, 0)
+    target = target_of(tmp_path / "picture.npy", "image", TargetOptions(holdout=holdout, seed=0))
     field = trained_field(target, 30, width=32, depth=3)
     quick, whole = quick_figures(field, target), evaluate_field(field, target)
     assert set(quick) == {"psnr", "psnr_heldout"} - ({"psnr_heldout"} if holdout == "none" else set())
@@ -223,7 +229,7 @@ def test_quick_figures_of_an_image_are_those_of_all_its_samples(tmp_path, holdou
 
 def test_quick_figures_of_a_shape(tmp_path):
     trimesh.creation.torus(major_radius=3.0, minor_radius=1.2).export(tmp_path / "torus.ply")
-    target = load_target(tmp_path / "torus.ply", "auto", "none", (), 20_000, 0)
+    target = target_of(tmp_path / "torus.ply", options=TargetOptions(shape_samples=20_000, seed=0))
     field = trained_field(target, 100, width=32, depth=3)
     quick, whole = quick_figures(field, target), evaluate_field(field, target, mesh_resolution=16)
     assert 0.5 < whole["iou"] < 1.0
@@ -233,5 +239,5 @@ def test_quick_figures_of_a_shape(tmp_path):
 def test_quick_figures_say_nothing_of_a_shape_known_at_its_own_points_only(tmp_path):
     points = np.random.default_rng(0).uniform(-1, 1, (3000, 3))
     np.savez(tmp_path / "a.npz", points=points, sdf=np.linalg.norm(points, axis=1) - 0.5)
-    target = load_target(tmp_path / "a.npz", "auto", "none", (), 3000, 0)
+    target = target_of(tmp_path / "a.npz", options=TargetOptions(shape_samples=3000, seed=0))
     assert quick_figures(trained_field(target, 1, width=8, depth=2), target) == {}

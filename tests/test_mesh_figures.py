@@ -14,14 +14,15 @@ import trimesh
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from winner_ns.cli import main
+from winner_ns.commands.main import main
 from winner_ns.errors import SignalError
 from winner_ns.fields import build_field
-from winner_ns.fields.files import LoadedField, describe_field
+from winner_ns.fields.description import Description, NetworkDescription
+from winner_ns.fields.files import LoadedField
 from winner_ns.figures.meshes import OneWay, SurfaceComparison, compare_files, volume_iou
 from winner_ns.figures.surface import Surface, read_surface
 from winner_ns.fitting.evaluation import evaluate_field
-from winner_ns.fitting.target import load_target
+from winner_ns.fitting.target import TargetOptions, target_of
 from winner_ns.meshing.fitted_surface import extract_unit_mesh
 
 FAR = np.array([1.0e6, -2.0e6, 5.0e5])
@@ -394,8 +395,8 @@ def fitted(target: Any, steps: int) -> LoadedField:
         optimizer.zero_grad()
         (network(coordinates) - values).square().mean().backward()
         optimizer.step()
-    description = {"kind": "shape", "target": target.describe(), "signal": target.signal.describe()}
-    description["network"] = describe_field(network, "siren")
+    made_of = NetworkDescription.of(network, "siren")
+    description = Description("shape", "shape", "", made_of, target.describe(), target.signal.describe())
     return LoadedField(network.requires_grad_(False), description)
 
 
@@ -404,7 +405,7 @@ FIGURES = {"chamfer", "chamfer_percent_of_diagonal", "hausdorff_percent_of_diago
 
 def test_a_field_has_the_figures_that_its_mesh_has(tmp_path: Path) -> None:
     path = write(tmp_path / "torus.off", trimesh.creation.torus(30.0, 12.0), [100.0, -50.0, 20.0])
-    target = load_target(path, "auto", "none", (), 20_000, 0)
+    target = target_of(path, options=TargetOptions(shape_samples=20_000, seed=0))
     field = fitted(target, 200)
     figures = evaluate_field(field, target, mesh_resolution=48)
     vertices, faces = extract_unit_mesh(field, 48)
@@ -429,7 +430,7 @@ def test_a_field_has_the_figures_that_its_mesh_has(tmp_path: Path) -> None:
 def test_a_field_of_an_open_mesh_has_figures(tmp_path: Path) -> None:
     whole = trimesh.creation.icosphere(4)
     half = trimesh.Trimesh(whole.vertices, whole.faces[whole.triangles_center[:, 2] > 0], process=False)
-    target = load_target(write(tmp_path / "half.off", half), "auto", "none", (), 5000, 0)
+    target = target_of(write(tmp_path / "half.off", half), options=TargetOptions(shape_samples=5000, seed=0))
     figures = evaluate_field(fitted(target, 50), target, mesh_resolution=32)
     assert set(figures) == {"iou", *FIGURES} and all(math.isfinite(value) for value in figures.values())
 
@@ -437,7 +438,7 @@ def test_a_field_of_an_open_mesh_has_figures(tmp_path: Path) -> None:
 def test_a_field_of_points_has_figures(tmp_path: Path) -> None:
     sphere = trimesh.creation.icosphere(4)
     np.savez(tmp_path / "points.npz", points=sphere.vertices, normals=sphere.vertex_normals)
-    target = load_target(tmp_path / "points.npz", "auto", "none", (), 50_000, 0)
+    target = target_of(tmp_path / "points.npz", options=TargetOptions(shape_samples=50_000, seed=0))
     figures = evaluate_field(fitted(target, 200), target, mesh_resolution=32)
     assert figures["iou"] > 0.8 and figures["chamfer_percent_of_diagonal"] < 5.0
     assert set(figures) == {"iou", *FIGURES}

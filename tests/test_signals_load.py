@@ -13,7 +13,10 @@ import trimesh
 from PIL import Image
 
 from winner_ns.errors import SignalError
-from winner_ns.signals import KINDS, detect_kind, load_signal
+from winner_ns.kinds import kinds_of_files
+from winner_ns.signals import detect_kind, load_signal
+
+KINDS = kinds_of_files()
 
 
 def picture(path: Path, file_format: str = "PNG") -> Path:
@@ -72,12 +75,38 @@ def test_formats_without_a_signature_go_by_suffix(tmp_path, suffix):
         ((500, 5), np.float64, "image"),
         ((40, 50, 4), np.float64, "image"),
         ((40, 50, 5), np.float64, "volume"),
-        ((4, 40, 50, 3), np.uint8, "volume"),
+        ((4, 40, 50, 3), np.float32, "volume"),
+        ((5, 40, 50), np.uint8, "volume"),
+        ((4000,), np.float32, "audio"),
+        ((4000, 1), np.int16, "audio"),
+        ((4000, 2), np.float64, "audio"),
+        ((128, 2), np.float64, "image"),
+        ((192, 3), np.float64, "image"),
+        ((500, 3), np.uint8, "image"),
     ],
 )
 def test_arrays_are_told_by_shape(tmp_path, shape, dtype, kind):
     np.save(tmp_path / "a.npy", (np.random.default_rng(0).random(shape) * 100 - 50).astype(dtype))
     assert detect_kind(tmp_path / "a.npy") == load_signal(tmp_path / "a.npy").kind == kind
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "able", "what"),
+    [
+        ((193, 3), np.float64, ["shape", "image"], "points of a shape, or an image"),
+        ((3, 40, 50), np.uint8, ["volume"], "an image with its channels first, or a volume"),
+        ((4, 40, 50), np.float32, ["volume"], "an image with its channels first, or a volume"),
+        ((4, 40, 50, 3), np.uint8, ["video", "volume"], "a video, or a volume of colours"),
+    ],
+)
+def test_an_array_that_may_be_of_several_kinds_needs_its_kind(tmp_path, shape, dtype, able, what):
+    values = np.random.default_rng(0).normal(size=shape)
+    # Points lie on a ball, which has an inside.
+    values /= np.linalg.norm(values, axis=-1, keepdims=True)
+    np.save(tmp_path / "a.npy", (values * 100).astype(dtype))
+    assert f"may be {what}; name the kind: {' or '.join(able)}" in line(tmp_path / "a.npy")
+    for kind in able:
+        assert load_signal(tmp_path / "a.npy", kind=kind).kind == kind
 
 
 def test_a_narrow_array_is_an_image_where_that_is_said(tmp_path):

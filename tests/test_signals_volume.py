@@ -42,8 +42,13 @@ def test_volumes(tmp_path, dtype, channels):
     shape = (5, 7, 9) if channels is None else (5, 7, 9, channels)
     raw = (np.random.default_rng(0).random(shape) * 200).astype(dtype)
     np.save(tmp_path / "a.npy", raw)
-    assert detect_kind(tmp_path / "a.npy") == "volume"
-    signal = load_signal(tmp_path / "a.npy")
+    if (dtype, channels) == (np.uint8, 3):
+        with pytest.raises(SignalError, match="may be a video, or a volume of colours; name the kind"):
+            detect_kind(tmp_path / "a.npy")
+        signal = load_signal(tmp_path / "a.npy", kind="volume")
+    else:
+        assert detect_kind(tmp_path / "a.npy") == "volume"
+        signal = load_signal(tmp_path / "a.npy")
     assert signal.kind == "volume" and signal.shape == (5, 7, 9) and signal.channels == (channels or 1)
     assert signal.samples.dtype == dtype and isinstance(signal.samples, np.memmap)
     np.testing.assert_array_equal(signal.samples.reshape(shape), raw)
@@ -178,12 +183,14 @@ def test_a_sound_in_a_video_container_holds_no_pictures(tmp_path):
 @pytest.mark.parametrize(
     ("shape", "kind", "problem"),
     [
-        ((4, 5, 6, 7), "auto", "no volume"),
-        ((1, 5, 6), "auto", "at least 2 along each axis"),
+        ((4, 5, 6, 7), "auto", "no known kind; give 1 to 4 axes, at most 4 channels last"),
+        ((4, 5, 6, 7), "volume", "no volume"),
+        ((1, 5, 6), "auto", "an image with its channels first, or a volume"),
+        ((1, 5, 6), "volume", "at least 2 along each axis"),
         ((4, 5), "volume", "no volume"),
         ((1, 5, 6, 3), "video", "at least 2 frames"),
         ((4, 5, 6, 7), "video", "no video"),
-        ((2, 2, 2, 2, 2), "auto", "5 axes"),
+        ((2, 2, 2, 2, 2), "auto", "no known kind; give 1 to 4 axes"),
         ((0, 4, 5), "auto", "holds no samples"),
     ],
 )

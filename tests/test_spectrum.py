@@ -234,8 +234,8 @@ def test_choosing_noise():
     ("law", "flags", "kind", "says"),
     [
         ("paper", {}, "shape", "no noise scales for shape"),
-        ("paper", {"purpose": "fit"}, "audio", "knows no purpose"),
-        ("matching", {"s0": 1.0}, "audio", "use the law explicit"),
+        ("paper", {"purpose": "fit"}, "audio", "takes no purpose; matching does"),
+        ("matching", {"s0": 1.0}, "audio", "takes no s0; explicit does"),
         ("matching", {"purpose": "beautify"}, "audio", "interpolate, fit, memorise"),
         ("matching", {"purpose": "-1"}, "audio", "from 0 to"),
         ("explicit", {"s0": -1.0}, "audio", "from 0 to"),

@@ -19,7 +19,7 @@ from nerfstudio.model_components.renderers import background_color_override_cont
 from nerfstudio.utils.eval_utils import eval_setup
 from PIL import Image
 
-from winner_ns.cli import main
+from winner_ns.commands.main import main
 from winner_ns.demo.bunny_scene import write_bunny_scene
 from winner_ns.fitting.run import read_model
 from winner_ns.plugin.trainer import SignalTrainer
@@ -340,10 +340,10 @@ def test_cameras_that_a_parser_turns_are_turned_back(bunny_scene, ns_method, run
     finished = ns_method("winner-neus", "--data", scene, *flags)
     assert finished.status == 0, finished.errors
     description, _ = read_model(runs()[0])
-    found = np.array(description["signal"]["camera_to_world"])
+    found = np.array(description.signal["camera_to_world"])
     assert np.abs(found - poses[0][:3]).max() > 0.1
     np.testing.assert_allclose(
-        (world_from_scene(description["signal"]) @ [*found, [0, 0, 0, 1]])[:3], poses[0][:3], atol=1e-5
+        (world_from_scene(description.signal) @ [*found, [0, 0, 0, 1]])[:3], poses[0][:3], atol=1e-5
     )
 
 
@@ -374,7 +374,7 @@ def test_a_surface_starts_as_a_sphere(bunny_scene, ns_method, runs, start):
     finished = ns_method("winner-neus", "--data", bunny_scene, *SURFACE, *still)
     assert finished.status == 0, finished.errors
     description, _ = read_model(runs()[0])
-    low, high = np.array(description["signal"]["box"])
+    low, high = np.array(description.signal["box"])
     mesh = trimesh.load(runs()[0] / "results" / "bunny-fitted.ply", process=False)
     largest = max(mesh.split(only_watertight=False), key=lambda part: part.area)
     radii = np.linalg.norm(largest.vertices - (low + high) / 2, axis=1)
@@ -411,7 +411,7 @@ def test_opaque_photographs_are_of_unbounded_scenes(bunny_scene, ns_method, runs
     finished = ns_method("winner-neus", "--data", opaque, "--max-num-iterations", 2, *SURFACE)
     assert finished.status == 0, finished.errors
     description, _ = read_model(runs()[-1])
-    assert description["signal"]["background_model"] == "mlp"
+    assert description.signal["background_model"] == "mlp"
 
 
 def test_a_scene_is_inspected_as_training_would_say(bunny_scene, ns_train, capfd):

@@ -9,10 +9,11 @@ import pytest
 import torch
 import trimesh
 
-from winner_ns.cli import main
+from winner_ns.commands.main import main
 from winner_ns.fields.input_gradient import value_and_gradient
 from winner_ns.fitting.run import load_run
-from winner_ns.fitting.target import PASSES, load_target
+from winner_ns.fitting.shape_target import PASSES
+from winner_ns.fitting.target import TargetOptions, target_of
 from winner_ns.signals import load_signal
 
 FEW = [
@@ -71,8 +72,7 @@ def test_points_alone_far_from_the_origin_keep_their_frame(ns_train, runs, tmp_p
 
 def test_points_are_drawn_anew_and_are_the_same_for_a_seed(torus):
     def target(loss="distance", seed=0):
-        load_target.cache_clear()
-        return load_target(torus, "auto", "none", (), 1000, seed, loss)
+        return target_of(torus, options=TargetOptions(shape_samples=1000, shape_loss=loss, seed=seed))
 
     # 10 steps of 100 are a pass.
     first, again, other = target(), target(), target(seed=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from nerfstudio.cameras.cameras import Cameras, CameraType
 from torch import nn
 
+from winner_ns.fields.description import Description, NetworkDescription
 from winner_ns.fields.files import LoadedField
 from winner_ns.fields.siren import Siren
 from winner_ns.signals import GridSignal
@@ -70,7 +72,8 @@ def signal_of(samples, kind="image"):
     """A signal with these samples in [-1, 1], [*shape, c]."""
     samples = np.asarray(samples, dtype=np.float32)
     extent = square_half_extent(samples.shape[:-1])
-    return GridSignal(kind, Path("signal.npy"), samples, 0.0, 1.0, extent)
+    facts = {"frame_rate": 24.0} if kind == "video" else {}
+    return GridSignal(kind, Path("signal.npy"), samples, 0.0, 1.0, extent, facts)
 
 
 def sampled(function, shape, kind="image"):
@@ -89,10 +92,9 @@ def field_of(function, shape, kind="image"):
 
 def describe(shape, channels, kind="image"):
     signal = signal_of(np.zeros((*shape, channels)), kind).describe()
-    network = {"family": "siren", "in_dim": len(shape), "out_dim": channels, "settings": {}}
+    network = NetworkDescription("siren", len(shape), channels, {})
     target = {"gain": 1.0, "offset": [0.0] * channels}
-    what = {"kind": kind, "name": "signal.npy", "spectrum": None}
-    return {**what, "network": network, "target": target, "signal": signal}
+    return Description(kind, "signal.npy", "", network, target, signal)
 
 
 def constant(*values):
@@ -435,8 +437,8 @@ def test_a_slice_is_an_image_of_the_other_two_axes(axis, position):
 
 def test_each_frame_of_a_video_is_shown():
     samples = np.random.default_rng(0).uniform(-1, 1, (5, 4, 6, 3)).astype(np.float32)
-    video = GridSignal("video", Path("v.npy"), samples, 0.0, 1.0, (1.0, 0.6, 1.0))
-    description = {**describe((5, 4, 6), 3, "video"), "signal": video.describe()}
+    video = GridSignal("video", Path("v.npy"), samples, 0.0, 1.0, (1.0, 0.6, 1.0), {"frame_rate": 24.0})
+    description = replace(describe((5, 4, 6), 3, "video"), signal=video.describe())
     field = LoadedField(Analytic(lambda points: points[:, :1].expand(-1, 3)), description)
     view = look((0.0, 0.0, 2.6), height=48, width=48)
     points = seen_points(view)

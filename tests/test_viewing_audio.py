@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from nerfstudio.cameras.cameras import Cameras, CameraType
 from torch import nn
 
+from winner_ns.fields.description import Description, NetworkDescription
 from winner_ns.fields.files import LoadedField
 from winner_ns.signals import GridSignal
 from winner_ns.viewing.audio_view import AudioView
@@ -65,7 +66,8 @@ class Analytic(nn.Module):
 def field_of(function, samples=SAMPLES, rate=RATE):
     channels = function(torch.zeros(1, 1)).shape[1]
     signal = {"shape": [samples], "channels": channels, "sample_rate": rate, "value_scale": 1.0, "value_offset": 0.0}
-    description = {"kind": "audio", "target": {"gain": 1.0, "offset": [0.0] * channels}, "signal": signal}
+    network = NetworkDescription("siren", 1, channels, {})
+    description = Description("audio", "s.wav", "", network, {"gain": 1.0, "offset": [0.0] * channels}, signal)
     return LoadedField(Analytic(function), description)
 
 

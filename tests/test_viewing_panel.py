@@ -8,6 +8,7 @@ import math
 import re
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 from time import sleep
@@ -27,10 +28,9 @@ from websockets.sync.client import connect
 import winner_ns
 from winner_ns.fields.files import LoadedField
 from winner_ns.signals import GridSignal
-from winner_ns.viewing.kinds import signal_view
 from winner_ns.viewing.panel import SignalPanel
 from winner_ns.viewing.player import player
-from winner_ns.viewing.signal_view import ViewSettings
+from winner_ns.viewing.signal_view import ViewSettings, signal_view
 from winner_ns.viewing.view import framing_distance
 
 RATE = 8000
@@ -43,7 +43,7 @@ def sound_of(samples):
 
 def sound_field(function, sound):
     field = field_of(function, sound.shape, "audio")
-    return LoadedField(field.network, {**field.description, "signal": sound.describe()})
+    return LoadedField(field.network, replace(field.description, signal=sound.describe()))
 
 
 def chirp(times):
@@ -106,8 +106,9 @@ def test_settings_follow_the_elements():
 def test_each_position_of_the_frame_slider_is_a_frame(frames):
     """What the settings point at is that frame's coordinate."""
     samples = np.linspace(-1, 1, frames * 4, dtype=np.float32).reshape(frames, 2, 2, 1)
-    video = GridSignal("video", Path("v.npy"), samples, 0.0, 1.0, (1.0 if frames > 1 else 0.0, 1.0, 1.0))
-    description = {**describe((frames, 2, 2), 1, "video"), "signal": video.describe()}
+    extent = (1.0 if frames > 1 else 0.0, 1.0, 1.0)
+    video = GridSignal("video", Path("v.npy"), samples, 0.0, 1.0, extent, {"frame_rate": 24.0})
+    description = replace(describe((frames, 2, 2), 1, "video"), signal=video.describe())
     panel = SignalPanel(signal_view({"a": LoadedField(field_of(wave, (2, 2, 2)).network, description)}, video))
     coordinates = video.coordinates(torch.arange(0, 4 * frames, 4))[:, 0]
     for frame in range(frames):
@@ -285,7 +286,12 @@ def trained(files, tmp_path_factory):
     return train
 
 
-SMALL = ("--pipeline.model.field.width", 16, "--pipeline.datamanager.shape-samples", 5000)
+def small(data):
+    """Flags of a quick run."""
+    points = ("--pipeline.datamanager.shape-samples", 5000) if data.endswith(".ply") else ()
+    return ("--pipeline.model.field.width", 16, *points)
+
+
 COMPARED = ("--pipeline.model.width", 16, "--pipeline.model.fields", "winner", "siren")
 
 
@@ -301,7 +307,7 @@ def opened(trained):
     def open_run(data):
         if data not in viewers:
             compared = data == "compared.png"
-            run = trained(data, *COMPARED, method="winner-compare") if compared else trained(data, *SMALL)
+            run = trained(data, *COMPARED, method="winner-compare") if compared else trained(data, *small(data))
             _, pipeline, _, _ = eval_setup(run / "config.yml")
             config = ViewerConfig(websocket_host="127.0.0.1")
             viewers[data] = Viewer(config, log_filename=run / "viewer.log", datapath=run, pipeline=pipeline)
@@ -519,17 +525,14 @@ def test_a_run_is_rendered_without_a_viewer_and_without_its_data(data, files, tr
     """As nerfstudio's render command does: outputs by name, "rgb" if nothing else is said."""
     from nerfstudio.utils.eval_utils import eval_setup
 
-    from winner_ns.fitting.target import load_target
-
     copy = files / f"moved-{data}"
     shutil.copy(files / data, copy)
-    run = trained(copy.name, *SMALL)
+    run = trained(copy.name, *small(data))
     camera = camera_at((0.1, 0.2, 2.0), height=20, width=30)
     pictures = []
     for there in (True, False):
         if not there:
             copy.unlink()
-            load_target.cache_clear()
         _, pipeline, _, _ = eval_setup(run / "config.yml", test_mode="inference")
         outputs = pipeline.model.get_outputs_for_camera(camera)
         names = list(outputs)

@@ -12,6 +12,7 @@ import torch
 import trimesh
 from test_viewing import Analytic, check_pictures, flat, look
 
+from winner_ns.fields.description import Description, NetworkDescription
 from winner_ns.fields.files import LoadedField
 from winner_ns.fields.siren import Siren
 from winner_ns.signals import ShapeSignal
@@ -86,14 +87,9 @@ def fitted(shape, scale=1.0):
 def field_of(shape, wrong=lambda p: 0.0):
     """A field that is a shape's squashed distance, with what the fit left wrong; `shift` moves its surface inwards."""
     network = Analytic(lambda p: torch.tanh(shape(p) / 0.02) + wrong(p))
-    description = {
-        "kind": "shape",
-        "name": "shape.ply",
-        "network": {"family": "siren", "in_dim": 3, "out_dim": 1, "settings": {}},
-        "target": {"distance_scale": 0.02},
-        "signal": {"center": [0.0, 0.0, 0.0], "scale": 1.0},
-        "spectrum": None,
-    }
+    siren = NetworkDescription("siren", 3, 1, {})
+    place = {"center": [0.0, 0.0, 0.0], "scale": 1.0}
+    description = Description("shape", "shape.ply", "", siren, {"distance_scale": 0.02}, place)
     return LoadedField(network, description)
 
 

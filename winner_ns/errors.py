@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import contextmanager
-from typing import Iterator, Union
+from typing import Callable, Iterator, Optional, Union
 
 
 class SignalError(ValueError):
@@ -13,16 +13,47 @@ class SignalError(ValueError):
 
     The message names the file (or flag), says what is wrong and what to do. Every command prints it without a
     traceback and exits with status 1.
+
+    Args:
+        source: what cannot be used: a file, or a setting.
+        problem: what is wrong with it.
+        advice: what to do.
+        setting: the name of the setting that is meant, where it is one that front doors call by names of their own
+            (`settings_called`).
     """
 
-    def __init__(self, source: Union[str, os.PathLike], problem: str, advice: str) -> None:
+    def __init__(
+        self, source: Union[str, os.PathLike], problem: str, advice: str, setting: Optional[str] = None
+    ) -> None:
         self.source = os.fspath(source)
         self.problem = problem
         self.advice = advice
+        self.setting = setting
         super().__init__(" ".join(f"{self.source}: {problem}; {advice}".split()))
 
     def __reduce__(self) -> tuple:
-        return type(self), (self.source, self.problem, self.advice)
+        return type(self), (self.source, self.problem, self.advice, self.setting)
+
+
+def setting_error(setting: str, problem: str, advice: str) -> SignalError:
+    """A setting that cannot be used."""
+    return SignalError(setting, problem, advice, setting)
+
+
+@contextmanager
+def settings_called(name_of: Callable[[str], str]) -> Iterator[None]:
+    """Errors about settings name the flags that a front door has for them."""
+    try:
+        yield
+    except SignalError as error:
+        if error.setting is None:
+            raise
+        raise SignalError(name_of(error.setting), error.problem, error.advice) from error
+
+
+def flag_of(setting: str) -> str:
+    """The flag of winner-ns that stands for a setting."""
+    return f"--{setting.replace('_', '-')}"
 
 
 @contextmanager

@@ -21,96 +21,80 @@ import json
 import math
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import astuple
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Tuple
 
 import numpy as np
 import torch
 
 from docs.measurements.step import reference_network
-from winner_ns.fields import build_field, mean_squared_error, winner_init
 from winner_ns.fields.files import LoadedField
-from winner_ns.fitting.description import describe_run, field_settings, noise_report
+from winner_ns.fitting.adam import Adam
 from winner_ns.fitting.evaluation import evaluate_field
-from winner_ns.fitting.settings import SETTINGS, learning_rate
-from winner_ns.fitting.target import load_target, target_kind
+from winner_ns.fitting.plan import FieldPlan
+from winner_ns.fitting.target import TargetOptions, target_of
+from winner_ns.fitting.training import rate_factor, training_loss
+from winner_ns.kinds import KINDS
 from winner_ns.signals import ReadOptions, detect_kind
 
 READ = ReadOptions(duration_samples=150_000, mono=True)
 PLAIN_RATES = (3e-4, 5e-4, 1e-3)
 
 METHODS: Dict[str, Dict[str, Any]] = {
-    "paper recipe": {"holdout": "none", "law": "reference-code", "rate": 1e-4, "recipe": True},
-    "ours, fit": {"holdout": "none", "law": "matching", "purpose": "fit"},
-    "ours, interpolate": {"holdout": "0.1", "law": "matching", "purpose": "interpolate"},
-    **{
-        f"plain SIREN {rate:g}": {"holdout": "0.1", "family": "siren", "rate": rate, "law": "matching"}
-        for rate in PLAIN_RATES
-    },
+    "paper recipe": {"law": "reference-code", "learning_rate": 1e-4, "width": 222},
+    "ours, fit": {"purpose": "fit"},
+    "ours, interpolate": {"purpose": "interpolate"},
+    **{f"plain SIREN {rate:g}": {"family": "siren", "learning_rate": rate} for rate in PLAIN_RATES},
 }
+"""Name -> the choices of its plan."""
+RECIPE = "paper recipe"
+WITHHOLDING = [name for name in METHODS if name not in (RECIPE, "ours, fit")]
+"""Methods that are judged at the 10 % of the samples that they do not see."""
+PARTS = 10**6
+"""Of the time, that the cosine goes by."""
 
 
-def run_cell(
-    path: Path, method: str, seconds: float, seed: int, overrides: Optional[Dict[str, Any]] = None
-) -> Dict[str, Any]:
+def run_cell(path: Path, method: str, seconds: float, seed: int) -> Dict[str, Any]:
     """Trains one signal by one method for some seconds and returns its figures."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    how = {
-        "family": "winner",
-        "purpose": None,
-        "rate": None,
-        "recipe": False,
-        **METHODS.get(method, {}),
-        **(overrides or {}),
-    }
-    read = READ if detect_kind(path) == "audio" else ReadOptions()
-    target = load_target(path, "auto", how["holdout"], astuple(read), 2**19, seed)
-    kind = target_kind(target)
-    settings = field_settings(
-        target, how["family"], 222 if how["recipe"] else how.get("width"), None, omega_0=30.0, first_omega_0=30.0
-    )
-    report = noise_report(target, settings, how["family"], law=how["law"], purpose=how["purpose"])
-    assert report is not None
-    generator = torch.Generator().manual_seed(seed)
-    description = describe_run(target, how["family"], settings, report, how["holdout"])
-    field = build_field(how["family"], target.signal.dimensions, target.signal.channels, settings, generator)
-    if how["family"] == "winner":
-        winner_init(field, report.s0, report.s1, generator, report.first_layer_divisor)
-    batch_size = 0 if how["recipe"] else how.get("batch_size", SETTINGS[kind].batch_size)
-    rate = how["rate"] or learning_rate(kind, how["family"], report)
-    network = reference_network(field) if how["recipe"] else field
-    optimizer = torch.optim.Adam(network.parameters(), lr=rate)
-    whole = target.batch(0, 0, 0, 1) if how["recipe"] else None
+    recipe = method == RECIPE
+    read = READ if KINDS[detect_kind(path)].takes_read_options else None
+    options = TargetOptions(holdout="0.1" if method in WITHHOLDING else "none", seed=seed)
+    target = target_of(path, options=options, read=read)
+    plan = FieldPlan.of(**METHODS[method])
+    settled = plan.settle(target, 0 if recipe else None)
+    field, report = settled.initial_field(), settled.description.spectrum
+    assert report is not None and settled.description.order is not None
+    network = reference_network(field) if recipe else field
+    optimizer, batch_size = Adam(network.parameters()), settled.description.order.batch_size
+    whole = target.batch(0, 0) if recipe else None
 
     start, step = time.perf_counter(), 0
     while (elapsed := time.perf_counter() - start) < seconds:
-        decay = 0.99 ** (step // 20) if how["recipe"] else 0.5 * (1 + math.cos(math.pi * elapsed / seconds))
-        optimizer.param_groups[0]["lr"] = rate * decay
-        x, y = target.batch(step, batch_size, 0, 1) if whole is None else whole
+        decay = rate_factor("step", step, 0) if recipe else rate_factor("cosine", int(PARTS * elapsed / seconds), PARTS)
+        x, y = target.batch(step, batch_size) if whole is None else whole
         optimizer.zero_grad()
-        loss = (network(x) - y).square().mean() if how["recipe"] else mean_squared_error(network, x, y)
+        loss = (network(x) - y).square().mean() if recipe else training_loss(field, (x, y), "")[1]
         loss.backward()
-        optimizer.step()
+        optimizer.step(settled.learning_rate * decay)
         step += 1
-    if how["recipe"]:
+    if recipe:
         trained = [p.detach() for p in network.parameters()]
         with torch.no_grad():
             for parameter, value in zip(field.parameters(), trained):
                 parameter.copy_(value)
-    figures = evaluate_field(LoadedField(field, description), target)
+    figures = evaluate_field(LoadedField(field, settled.description), target)
     return {
         "signal": path.name,
         "method": method,
         "seconds": seconds,
         "seed": seed,
         "steps": step,
-        "rate": rate,
+        "rate": settled.learning_rate,
         "psi": report.psi,
         "omega": report.omega,
         "band": report.band,
-        "overrides": overrides or {},
         **{name: round(value, 3) for name, value in figures.items()},
     }
 

@@ -18,7 +18,7 @@ from typing import List
 import numpy as np
 import trimesh
 
-from winner_ns.demo.runs import Run, train
+from winner_ns.demo.train_runs import Run, train
 from winner_ns.samples import installed
 
 

@@ -15,8 +15,8 @@ from typing import List
 
 import yaml
 
-from winner_ns.bench.curves import training_curve
-from winner_ns.demo.runs import Run, train
+from docs.measurements.training_curve import training_curve
+from winner_ns.demo.train_runs import Run, train
 
 STEPS = (50, 100, 120)
 PRESET = Path(__file__).parents[2] / "configs" / "paper" / "reference-recipe.yaml"

@@ -15,7 +15,7 @@ from typing import Any, Dict, List
 
 import numpy as np
 
-from winner_ns.demo.runs import Run, train
+from winner_ns.demo.train_runs import Run, train
 
 FIGURES = {
     "iou": "IoU",

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from winner_ns.fields.mean_squared_error import mean_squared_error
 from winner_ns.fields.siren import Siren
+from winner_ns.fitting.adam import Adam
 
 POINTS, WIDTH, DEPTH = 65536, 256, 4
 
@@ -55,13 +56,13 @@ def make_steps() -> Tuple[Callable[[], float], Callable[[], float]]:
     reference = reference_network(field)
 
     def step_of(network: nn.Module, loss_of: Callable[[], Tensor]) -> Callable[[], float]:
-        optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
+        optimizer = Adam(network.parameters())
 
         def step() -> float:
             optimizer.zero_grad()
             loss = loss_of()
             loss.backward()
-            optimizer.step()
+            optimizer.step(1e-4)
             return float(loss.detach())
 
         return step

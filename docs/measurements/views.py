@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import math
 import os
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -25,6 +24,8 @@ from typing import Any, Dict, List, Tuple
 TEST_VIEWS = 5
 """Evenly chosen: vanilla-nerf takes half a minute for each."""
 METHODS = ("winner", "siren", "vanilla-nerf", "nerfacto")
+PARTS = 10**6
+"""Of a budget, that the cosine goes by."""
 
 
 def run_cell(scene: Path, method: str, budget: Tuple[str, float], rays: int, seed: int, output: Path) -> Dict[str, Any]:
@@ -33,6 +34,8 @@ def run_cell(scene: Path, method: str, budget: Tuple[str, float], rays: int, see
     import torch
     from nerfstudio.utils.rich_utils import CONSOLE
     from PIL import Image
+
+    from winner_ns.fitting.training import rate_factor
 
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
@@ -51,7 +54,7 @@ def run_cell(scene: Path, method: str, budget: Tuple[str, float], rays: int, see
             break
         if method in ("winner", "siren"):
             for group, rate in zip(groups, rates):
-                group["lr"] = rate * 0.5 * (1.0 + math.cos(math.pi * min(done, 1.0)))
+                group["lr"] = rate * rate_factor("cosine", int(PARTS * done), PARTS)
         trainer.pipeline.train()
         for callback in trainer.callbacks:
             callback.run_callback_at_location(step, location=_location("BEFORE"))
@@ -93,7 +96,7 @@ def _location(when: str) -> Any:
 def _trainer(scene: Path, method: str, rays: int, output: Path) -> Any:
     from nerfstudio.configs.method_configs import all_methods
 
-    from winner_ns.rays.neus_model import lpips_left_out
+    from winner_ns.glue.nerfstudio_defects import lpips_left_out
     from winner_ns.rays.scene_dataparser import scene_dataparser
 
     ours = method in ("winner", "siren")

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, Optional
+from typing import Dict, Optional
 
 from torch import nn
 
 from winner_ns.analysis.gradients import LossGradients, measure_gradients
 from winner_ns.analysis.kernel import MOST_POINTS, Kernel, measure_kernel
+from winner_ns.analysis.layers import is_sine_network
 from winner_ns.analysis.sampled import SampledTarget, sampled_target
 from winner_ns.analysis.spectra import Spectra, measure_spectra
 from winner_ns.analysis.statistics import LayerStatistics, measure_statistics
 from winner_ns.analysis.subject import Subject
-from winner_ns.errors import SignalError
-from winner_ns.fitting.target import GridTarget
+from winner_ns.errors import setting_error
+from winner_ns.fields.description import Description
 from winner_ns.progress import Report, silent
 
 
@@ -32,7 +33,7 @@ class StateAnalysis:
 class Analysis:
     """A field and its target under all instruments."""
 
-    description: Dict[str, Any]
+    description: Description
     """The run's."""
     step: Optional[int]
     """The last training step that the trained state has seen, counted from 0."""
@@ -41,16 +42,18 @@ class Analysis:
     nyquist: float
     """The target's, the highest of the axes', in the same unit."""
     variance: Optional[float]
-    """Of the target's values as they are trained on: the loss of a field that knows nothing but their mean. None for
-    shapes."""
+    """Of the target's values as they are trained on: the loss of a field that knows nothing but their mean. None where
+    there is no such thing, as of shapes."""
+    of_sines: bool
+    """Whether all hidden layers are sines (`is_sine_network`)."""
     states: Dict[str, StateAnalysis]
     """"initial", and of a run "trained"."""
 
     @property
     def predicted_band(self) -> Optional[float]:
         """Of the initial field, in radians per unit of coordinate (`initial_band`); None where there is no formula."""
-        noise = self.description["spectrum"]
-        return float(noise["band"]) if noise else None
+        noise = self.description.spectrum
+        return None if noise is None else noise.band
 
 
 def analyze(subject: Subject, points: int = 1024, report: Report = silent) -> Analysis:
@@ -65,14 +68,15 @@ def analyze(subject: Subject, points: int = 1024, report: Report = silent) -> An
         SignalError: more points than a kernel can have here, or fewer than 16.
     """
     if not 16 <= points <= MOST_POINTS:
-        raise SignalError("--points", f"{points} is not between 16 and {MOST_POINTS}", "1024 are enough for most")
+        raise setting_error("points", f"{points} is not between 16 and {MOST_POINTS}", "1024 are enough for most")
     fitted, target = subject.target, sampled_target(subject.target)
     return Analysis(
         subject.description,
         subject.step,
         fitted.spectrum.omega,
         fitted.spectrum.nyquist,
-        fitted.variance * fitted.gain**2 if isinstance(fitted, GridTarget) else None,
+        fitted.mean_loss,
+        is_sine_network(subject.states["initial"]),
         {
             name: _analyze_state(subject, name, network, target, points, report)
             for name, network in subject.states.items()

@@ -9,9 +9,8 @@ import torch
 from torch import nn
 
 from winner_ns.analysis.layers import parameters_by_layer
-from winner_ns.fields.eikonal import eikonal_loss
-from winner_ns.fields.mean_squared_error import mean_squared_error
-from winner_ns.fitting.target import ShapeTarget, Target
+from winner_ns.fitting.target import Target
+from winner_ns.fitting.training import training_loss
 
 MOST_SAMPLES = 8192
 """Samples of the batch."""
@@ -41,8 +40,8 @@ def measure_gradients(network: nn.Module, target: Target, batch_size: int = 0) -
     try:
         # As in training: FINER, for one, has another gradient there.
         network.train().requires_grad_(True)
-        loss_of = eikonal_loss if isinstance(target, ShapeTarget) and target.loss == "eikonal" else mean_squared_error
-        loss = loss_of(network, coordinates.to(device), values.to(device))
+        batch = coordinates.to(device), values.to(device)
+        _, loss = training_loss(network, batch, target.describe().get("loss", ""))
         gradients = dict(zip(network.parameters(), torch.autograd.grad(loss, list(network.parameters())), strict=True))
     finally:
         network.train(was_training)

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from winner_ns.fields.siren import SineLayer
+from winner_ns.fields.sine_layer import SineLayer
 from winner_ns.fields.wire import ComplexLinear
 
 OUTPUT = "output"
@@ -21,6 +21,13 @@ def named_layers(network: nn.Module) -> Dict[str, nn.Module]:
     grid's tables, is not among them (nor anything of a network that tiny-cuda-nn runs as one piece)."""
     layers = [module for module in network.modules() if isinstance(module, (SineLayer, nn.Linear, ComplexLinear))]
     return {OUTPUT if layer is layers[-1] else f"layer {i}": layer for i, layer in enumerate(layers, start=1)}
+
+
+def is_sine_network(network: nn.Module) -> bool:
+    """Whether all hidden layers are sines, of whatever kind, and nothing is in front of them."""
+    layers = named_layers(network)
+    hidden = [layer for name, layer in layers.items() if name != OUTPUT]
+    return bool(hidden) and all(isinstance(layer, SineLayer) for layer in hidden)
 
 
 def parameters_by_layer(network: nn.Module) -> Dict[str, List[nn.Parameter]]:

@@ -11,16 +11,16 @@ import numpy as np
 
 from winner_ns.analysis.analysis import Analysis, StateAnalysis
 from winner_ns.analysis.verdict import REACH, verdict
-from winner_ns.export.output import replacing
+from winner_ns.writing import replacing
 
 
 def summary(analysis: Analysis) -> Dict[str, Any]:
     """kind, name, family, omega, predicted_band, variance, verdict, and for each state of the field: layers (std,
     std_over_points, band in rad/unit and, where there is one, theory), loss, gradient_norm, kernel; as plain JSON."""
     return {
-        "kind": analysis.description["kind"],
-        "name": analysis.description["name"],
-        "family": analysis.description["network"]["family"],
+        "kind": analysis.description.kind,
+        "name": analysis.description.name,
+        "family": analysis.description.network.family,
         "omega": analysis.omega,
         "predicted_band": analysis.predicted_band,
         "variance": analysis.variance,
@@ -37,7 +37,7 @@ def write_numbers(path: Path, analysis: Analysis) -> None:
     """
     states = {name: asdict(state) for name, state in analysis.states.items()}
     whole = {name: getattr(analysis, name) for name in ("omega", "predicted_band", "variance")}
-    arrays = _leaves({"data": analysis.description["data"], **whole, "verdict": verdict(analysis), **states})
+    arrays = _leaves({"data": analysis.description.data, **whole, "verdict": verdict(analysis), **states})
     with replacing(path) as temporary:
         np.savez_compressed(temporary, **arrays)
 

@@ -10,8 +10,8 @@ import numpy as np
 from winner_ns.analysis.analysis import Analysis, StateAnalysis
 from winner_ns.analysis.layers import OUTPUT
 from winner_ns.analysis.spectra import TARGET
-from winner_ns.export.output import replacing
 from winner_ns.spectrum.verdict import rounded
+from winner_ns.writing import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,8 +23,6 @@ _TARGET = "tab:red"
 _STATES = {"initial": "tab:blue", "trained": "tab:orange"}
 DECADES = 6
 """Of power density that are shown."""
-ENCODED = ("relu-pe", "rff", "hash-grid")
-"""Families whose first layer sees something else than the coordinates."""
 MOST_BANDS = 128
 """Bands of frequencies that eigenvectors' power is drawn in."""
 LEAST_SHARE = 1e-4
@@ -190,7 +188,7 @@ def _draw_eigenvectors(figure: Figure, axes: Axes, analysis: Analysis, name: str
 def _drawn_layers(analysis: Analysis) -> List[str]:
     """Layers whose spectra are drawn: without an encoding the first one's is a straight line's, and says nothing."""
     layers = [name for name in analysis.states["initial"].statistics if name != OUTPUT]
-    return layers if analysis.description["network"]["family"] in ENCODED else layers[1:]
+    return layers if analysis.description.network.family_class.encoded else layers[1:]
 
 
 def _line_styles(layers: List[str]) -> Dict[str, Dict[str, Any]]:
@@ -221,7 +219,7 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def _title(figure: Figure, analysis: Analysis) -> None:
-    figure.suptitle(f"{analysis.description['name']}, {analysis.description['network']['family']}", x=0.01, ha="left")
+    figure.suptitle(f"{analysis.description.name}, {analysis.description.network.family}", x=0.01, ha="left")
 
 
 def _label_more(axes: Axes) -> None:

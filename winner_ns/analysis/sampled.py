@@ -11,8 +11,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from winner_ns.fitting.target import GridTarget, Target
-from winner_ns.spectrum.inspection import SHAPE_RESOLUTION, shape_target
+from winner_ns.fitting.grid_target import GridTarget
+from winner_ns.fitting.shape_target import ShapeTarget
+from winner_ns.fitting.target import Target
+from winner_ns.spectrum.measure import SHAPE_RESOLUTION, shape_target
 
 MOST_LINES = 64
 """Lines along an axis that stand for all of them."""
@@ -106,12 +108,20 @@ class SampledTarget:
 
 
 def sampled_target(target: Target) -> SampledTarget:
-    """What a field would be trained on, on its grid."""
-    if isinstance(target, GridTarget):
-        signal = target.signal
-        return SampledTarget(
-            signal.shape, signal.half_extent, signal.channels, lambda _, indices: target.at(indices)[1].numpy()
-        )
+    """What a field would be trained on, on a grid, as its kind says."""
+    return target.row.get("sampled")(target)
+
+
+def sampled_grid(target: GridTarget) -> SampledTarget:
+    """All samples of a grid, withheld ones too."""
+    signal = target.signal
+    return SampledTarget(
+        signal.shape, signal.half_extent, signal.channels, lambda _, indices: target.at(indices)[1].numpy()
+    )
+
+
+def sampled_shape(target: ShapeTarget) -> SampledTarget:
+    """A shape's target on the grid of SHAPE_RESOLUTION^3 points that its centroid is measured on."""
     function = shape_target(target.signal, squashed=target.loss != "eikonal")
     return SampledTarget(
         (SHAPE_RESOLUTION,) * 3,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Dict, Optional
+from typing import Dict, Optional, Tuple
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import nn
 
 from winner_ns.analysis.layers import OUTPUT, pre_activations
 from winner_ns.analysis.sampled import SampledTarget
+from winner_ns.fields.description import Description
 from winner_ns.spectrum.band import SineNetwork, wide_layers
 
 POINTS = 4096
@@ -52,14 +53,14 @@ class LayerStatistics:
 
 
 def measure_statistics(
-    network: nn.Module, target: SampledTarget, description: Optional[Dict[str, Any]] = None
+    network: nn.Module, target: SampledTarget, description: Optional[Description] = None
 ) -> Dict[str, LayerStatistics]:
     """The statistics of all layers, by name.
 
     Args:
         network: a field of any family.
         target: says where the domain is.
-        description: of a fresh sine network, to hold it against theory; None for others and trained ones.
+        description: of a fresh field, to hold it against theory if it is a sine network; None for trained ones.
     """
     extent = torch.tensor(target.half_extent, dtype=torch.float32)
     points = torch.rand((POINTS, len(extent)), generator=torch.Generator().manual_seed(SEED)) * 2.0 - 1.0
@@ -74,30 +75,36 @@ def measure_statistics(
         histogram, edges = np.histogram(values.numpy(), BINS, (low - margin, high + margin))
         histogram = histogram / (values.numel() * np.diff(edges))
         measured[name] = LayerStatistics(deviation, spread, edges, histogram)
-    if description is not None and description["network"]["family"] in ("winner", "siren"):
+    if description is not None and _sine_network(description) is not None:
         measured = _with_theory(measured, description, target)
     return measured
 
 
-def layer_theory(description: Dict[str, Any], half_extent: Float[np.ndarray, " d"]) -> Dict[str, Theory]:
+def layer_theory(description: Description, half_extent: Float[np.ndarray, " d"]) -> Dict[str, Theory]:
     """What theory says of each layer of a fresh sine network.
 
     Layer 1 is omega_0 (W x + b) with W ~ U(±1/d) + N(0, (s0/divisor)²) and b ~ U(±1/sqrt(d)); x is uniform in the box.
+
+    Raises:
+        ValueError: the field is no sine network.
     """
-    network, noise, divisor = _sine_network(description)
+    network = _sine_network(description)
+    if network is None:
+        raise ValueError(f"there is no theory of the family {description.network.family}")
+    s0, s1, divisor = _noise(description, network)
     per_axis = float((np.asarray(half_extent) ** 2).sum()) / 3.0  # E|x|²
-    weights = (1.0 / (3.0 * network.dimensions**2) + (noise["s0"] / divisor) ** 2) * per_axis
+    weights = (1.0 / (3.0 * network.dimensions**2) + (s0 / divisor) ** 2) * per_axis
     biases = 1.0 / (3.0 * network.dimensions)
     omega = network.first_omega_0
     theory = {"layer 1": Theory(omega * math.sqrt(weights + biases), omega * math.sqrt(weights), None)}
-    for i, layer in enumerate(wide_layers(network, noise["s1"]), start=2):
-        paper = math.sqrt(1.0 + network.width * noise["s1"] ** 2 / 2.0) if i == 2 else 1.0
+    for i, layer in enumerate(wide_layers(network, s1), start=2):
+        paper = math.sqrt(1.0 + network.width * s1**2 / 2.0) if i == 2 else 1.0
         theory[f"layer {i}"] = Theory(math.sqrt(layer.variance), math.sqrt(layer.varying), paper)
     return theory
 
 
 def _with_theory(
-    measured: Dict[str, LayerStatistics], description: Dict[str, Any], target: SampledTarget
+    measured: Dict[str, LayerStatistics], description: Description, target: SampledTarget
 ) -> Dict[str, LayerStatistics]:
     theory = layer_theory(description, np.asarray(target.half_extent))
     result = {}
@@ -118,24 +125,27 @@ def _with_theory(
     return result
 
 
-def _first_layer_draws(description: Dict[str, Any], half_extent: np.ndarray) -> Float[np.ndarray, " n"]:
+def _first_layer_draws(description: Description, half_extent: np.ndarray) -> Float[np.ndarray, " n"]:
     """Values of the first layer at random points with random weights: the products have no handy density."""
-    network, noise, divisor = _sine_network(description)
+    network = _sine_network(description)
+    assert network is not None
+    s0, _, divisor = _noise(description, network)
     generator, d = np.random.default_rng(SEED), network.dimensions
     x = generator.uniform(-1.0, 1.0, (THEORY_DRAWS, d)) * half_extent
     w = generator.uniform(-1.0 / d, 1.0 / d, (THEORY_DRAWS, d))
-    w += generator.normal(0.0, noise["s0"] / divisor, (THEORY_DRAWS, d))
+    w += generator.normal(0.0, s0 / divisor, (THEORY_DRAWS, d))
     b = generator.uniform(-1.0, 1.0, THEORY_DRAWS) / math.sqrt(d)
     return network.first_omega_0 * ((w * x).sum(axis=1) + b)
 
 
-def _sine_network(description: Dict[str, Any]) -> "tuple[SineNetwork, Dict[str, float], float]":
-    """The network, its noise scales, and what s0 is divided by."""
-    made_of = description["network"]
-    settings = made_of["settings"]
-    network = SineNetwork(
-        made_of["in_dim"], settings["width"], settings["depth"], settings["omega_0"], settings["first_omega_0"]
-    )
-    spectrum = description["spectrum"] if made_of["family"] == "winner" else {}
-    noise = {"s0": spectrum.get("s0", 0.0), "s1": spectrum.get("s1", 0.0)}
-    return network, noise, spectrum.get("first_layer_divisor") or network.first_omega_0
+def _sine_network(description: Description) -> Optional[SineNetwork]:
+    made_of = description.network
+    return made_of.family_class.sine_network(made_of.in_dim, made_of.settings)
+
+
+def _noise(description: Description, network: SineNetwork) -> Tuple[float, float, float]:
+    """s0, s1, and what s0 is divided by."""
+    report = description.spectrum
+    if report is None or not description.network.family_class.takes_noise:
+        return 0.0, 0.0, network.first_omega_0
+    return report.s0, report.s1, report.first_layer_divisor or network.first_omega_0

@@ -10,8 +10,6 @@ from winner_ns.analysis.spectra import TARGET
 from winner_ns.fitting.collapse import LEAST_STEPS, PLATEAU
 from winner_ns.spectrum.verdict import NOISE_RATIO, band_verdict, rounded
 
-BAND_FAMILIES = ("winner", "siren", "finer")
-"""Sine networks: of these the initial band was measured to tell what becomes of a training."""
 REACH = 1000.0
 """What is learnt at least 1/REACH as fast as what is learnt first counts as within reach of a training."""
 LITTLE = 0.1
@@ -23,7 +21,7 @@ more within reach."""
 
 def verdict(analysis: Analysis) -> List[str]:
     """A sentence each on the initial band, the kernel, a sine network's pre-activations, and the trained field."""
-    initial, family = analysis.states["initial"], analysis.description["network"]["family"]
+    initial = analysis.states["initial"]
     band = initial.spectra.band[OUTPUT]
     predicted = analysis.predicted_band
     if predicted is not None:
@@ -32,14 +30,15 @@ def verdict(analysis: Analysis) -> List[str]:
             f"{band_verdict(analysis.omega, predicted, analysis.nyquist)} (predicted: {rounded(predicted)} rad/unit, "
             f"measured at the samples: {rounded(band)})"
         ]
-    elif family in BAND_FAMILIES:
+    elif analysis.of_sines:
+        # Of these the initial band was measured to tell what becomes of a training.
         sentences = [band_verdict(analysis.omega, band, analysis.nyquist)]
     else:
         sentences = [
             f"the initial field's band is {rounded(band)} rad/unit, the target's centroid {rounded(analysis.omega)}"
         ]
     noisy = predicted is not None and predicted > NOISE_RATIO * analysis.nyquist
-    sentences.append(_kernel_sentence(initial, family, noisy))
+    sentences.append(_kernel_sentence(initial, analysis.description.network.family_class.learns_encoding, noisy))
     layer = initial.statistics.get("layer 2")
     if layer is not None and layer.theory is not None:
         sentences.append(
@@ -51,7 +50,7 @@ def verdict(analysis: Analysis) -> List[str]:
     return sentences
 
 
-def _kernel_sentence(initial: StateAnalysis, family: str, noisy: bool) -> str:
+def _kernel_sentence(initial: StateAnalysis, learns_encoding: bool, noisy: bool) -> str:
     energy = initial.kernel.energy_within(REACH)
     share = f"{energy:.0%}" if energy >= 0.01 else "less than 1%"
     piece = " x ".join(str(n) for n in initial.kernel.shape)
@@ -60,7 +59,7 @@ def _kernel_sentence(initial: StateAnalysis, family: str, noisy: bool) -> str:
         "thousandth as fast as what it learns first"
     )
     # A hash grid's tables start at next to nothing, and its kernel is another one after a few steps.
-    if energy >= LATE or family == "hash-grid":
+    if energy >= LATE or learns_encoding:
         return learnt
     # With too much noise it is no bottleneck: all frequencies are learnt alike, and slowly.
     return f"{learnt}: expect {'the bottleneck' if energy < LITTLE and not noisy else 'most of it late or not at all'}"

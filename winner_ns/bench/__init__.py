@@ -1,1 +1,1 @@
-"""Benchmarks: presets with one report, and the training step, the reference recipe, equal time."""
+"""Benchmarks: presets that say what is compared, cells that are trained, and one report of them."""

@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import warnings
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Optional, Sequence, Tuple
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from winner_ns.bench.inputs import Input
-from winner_ns.bench.preset import MOST, Preset, swept_field
+from winner_ns.bench.preset import Preset, swept_field
+from winner_ns.bench.preset_values import MOST
 from winner_ns.errors import SignalError
-from winner_ns.signals import KINDS
-
-if TYPE_CHECKING:
-    from winner_ns.fitting.field_entry import FieldEntry
+from winner_ns.fields.families import family_class
+from winner_ns.fields.field import FieldTask
+from winner_ns.fitting.field_entry import FieldEntry, parse_entries
+from winner_ns.fitting.plan import FieldPlan, NetworkPlan
+from winner_ns.kinds import KINDS, kinds_of_files
+from winner_ns.spectrum import TargetSpectrum
 
 MOST_CELLS = 100_000
 
@@ -30,20 +32,10 @@ class Cell:
     content: str
     """Digest of the file."""
     field: str
-    family: str
     text: str
     """As the preset has it."""
-    width: Optional[int]
-    depth: Optional[int]
-    omega_0: float
-    first_omega_0: float
-    options: Dict[str, Any]
-    law: str
-    purpose: Optional[str]
-    s0: Optional[float]
-    s1: Optional[float]
-    learning_rate: Optional[float]
-    """At the start; None: by kind, family and initial band."""
+    plan: FieldPlan
+    """What that stands for."""
     departures: Dict[str, Any]
     seed: int
     task: str
@@ -53,12 +45,14 @@ class Cell:
     holdout: str
     sigma: float
     samples: Optional[int]
+    """As the preset's, of kinds of which a part can be read."""
     resolution: Optional[int]
+    """As the preset's, of kinds that are given back as a mesh."""
 
     @property
     def key(self) -> str:
         """Names the cell and changes with everything that decides its result: no result is taken for another's."""
-        settings = {name: value for name, value in asdict(self).items() if name != "path"}
+        settings = {name: value for name, value in self.as_dict().items() if name != "path"}
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
         return f"{self.signal}/{self.field}/{self.seed}/{digest}"
 
@@ -67,6 +61,16 @@ class Cell:
         """Where its files are, below the benchmark's folder."""
         return f"cells/{self.signal}/{self.field}/{self.seed}-{self.key.rpartition('/')[2]}"
 
+    def as_dict(self) -> Dict[str, Any]:
+        """Plain JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Cell:
+        """The cell that `as_dict` gave."""
+        plan = FieldPlan(**{**plain["plan"], "field": NetworkPlan(**plain["plan"]["field"])})
+        return cls(**{**plain, "plan": plan})
+
 
 def cells_of(preset: Preset, inputs: Sequence[Input]) -> List[Cell]:
     """Every signal by every field with every seed; the first seed of all comes first.
@@ -74,59 +78,39 @@ def cells_of(preset: Preset, inputs: Sequence[Input]) -> List[Cell]:
     Raises:
         SignalError: a field's settings cannot be, two fields have one name, or there are more than MOST_CELLS.
     """
-    kinds = dict.fromkeys(each.kind for each in inputs) or (KINDS if preset.kind == "any" else [preset.kind])
-    fields = _entries_of(preset, kinds)
+    asked = kinds_of_files() if preset.kind == "any" else (preset.kind,)
+    fields = _entries_of(preset, tuple(dict.fromkeys(each.kind for each in inputs)) or asked)
     count = preset.seeds * len(fields) * len(inputs)
     if count > MOST_CELLS:
         problem = f"{preset.seeds} seeds of {len(fields)} fields on {len(inputs)} signals are {count:,} cells"
         raise SignalError(preset.path, problem, f"a benchmark has at most {MOST_CELLS:,}")
     digests = {each.name: hashlib.sha256(each.path.read_bytes()).hexdigest()[:12] for each in inputs}
-    cells = []
-    for seed, each, (entry, departure) in itertools.product(range(preset.seeds), inputs, fields):
-        model, network = entry.model, entry.model.field
-        cells.append(
-            Cell(
-                signal=each.name,
-                path=str(each.path),
-                kind=each.kind,
-                content=digests[each.name],
-                field=entry.name,
-                family=network.family,
-                text=entry.text,
-                # Hash grids bring their own sizes.
-                width=_own(entry.text, "width", network.width, network.family),
-                depth=_own(entry.text, "depth", network.depth, network.family),
-                omega_0=network.omega_0,
-                first_omega_0=network.omega_0 if network.first_omega_0 is None else network.first_omega_0,
-                options=dict(network.options),
-                law=model.law,
-                purpose=model.purpose,
-                s0=model.s0,
-                s1=model.s1,
-                learning_rate=entry.learning_rate,
-                departures=departure,
-                seed=seed,
-                task=preset.task,
-                steps=preset.steps,
-                batch=preset.batch,
-                schedule=preset.schedule,
-                holdout=preset.holdout if preset.task == "heldout" else "none",
-                sigma=preset.sigma,
-                samples=preset.samples if each.kind == "audio" else None,
-                resolution=preset.resolution if each.kind == "shape" else None,
-            )
+    return [
+        Cell(
+            signal=each.name,
+            path=str(each.path),
+            kind=each.kind,
+            content=digests[each.name],
+            field=entry.name,
+            text=entry.text,
+            plan=entry.plan,
+            departures=departure,
+            seed=seed,
+            task=preset.task,
+            steps=preset.steps,
+            batch=preset.batch,
+            schedule=preset.schedule,
+            holdout=preset.holdout if preset.task == "heldout" else "none",
+            sigma=preset.sigma,
+            samples=preset.samples if KINDS[each.kind].takes_read_options else None,
+            resolution=preset.resolution if KINDS[each.kind].meshed else None,
         )
-    return cells
+        for seed, each, (entry, departure) in itertools.product(range(preset.seeds), inputs, fields)
+    ]
 
 
-def _entries_of(preset: Preset, kinds: Iterable[str]) -> List[Tuple[FieldEntry, Dict[str, Any]]]:
+def _entries_of(preset: Preset, kinds: Sequence[str]) -> List[Tuple[FieldEntry, Dict[str, Any]]]:
     """The preset's fields and those of its sweep, with their departures."""
-    with warnings.catch_warnings():
-        # Here, as it imports nerfstudio, for which neither the list of presets nor the workers should wait; and which
-        # has a lot to say about other packages.
-        warnings.simplefilter("ignore")
-        from winner_ns.fitting.field_entry import parse_entries
-
     wanted = [
         (f"fields.{name}", text if name == text else f"{name}={text}", preset.departures.get(name, {}))
         for name, text in preset.fields.items()
@@ -137,10 +121,11 @@ def _entries_of(preset: Preset, kinds: Iterable[str]) -> List[Tuple[FieldEntry, 
     entries: Dict[str, Tuple[FieldEntry, Dict[str, Any]]] = {}
     for where, text, departure in wanted:
         try:
-            (entry,) = parse_entries([text], preset.width, preset.depth)
+            (entry,) = parse_entries([text])
             # Some file systems do not tell capitals from small letters.
             if entry.name.casefold() in entries:
                 raise SignalError(text, f"there is another field called {entry.name}", "give one another name")
+            _give_sizes(entry.plan.field, preset)
             _check(entry, departure, kinds)
         except SignalError as error:
             raise SignalError(preset.path, f"{where}: {error.problem}", error.advice) from error
@@ -148,49 +133,39 @@ def _entries_of(preset: Preset, kinds: Iterable[str]) -> List[Tuple[FieldEntry, 
     return list(entries.values())
 
 
-def _check(entry: FieldEntry, departure: Dict[str, Any], kinds: Iterable[str]) -> None:
+def _give_sizes(network: NetworkPlan, preset: Preset) -> None:
+    """The preset's sizes stand for those of the signal's kind: families that bring their own keep these."""
+    of_the_kind = family_class(network.family).default_settings(FieldTask())
+    for name in ("width", "depth"):
+        if getattr(network, name) is None and name in of_the_kind:
+            setattr(network, name, getattr(preset, name))
+
+
+def _check(entry: FieldEntry, departure: Mapping[str, Any], kinds: Iterable[str]) -> None:
     """Raises SignalError where a cell could not make the field: here that costs no training."""
-    from torch import Generator
-
-    from winner_ns.fields import build_field
-    from winner_ns.fitting.description import SINE_FAMILIES
-    from winner_ns.fitting.settings import SETTINGS
-    from winner_ns.spectrum import SineNetwork, TargetSpectrum
-    from winner_ns.spectrum.target import choose_noise
-
-    model, network = entry.model, entry.model.field
-    settings = {"width": network.width, "depth": network.depth, **network.options}
-    if network.family in SINE_FAMILIES:
-        settings |= {"omega_0": network.omega_0, "first_omega_0": network.first_omega_0}
-    settings = {key: value for key, value in settings.items() if value is not None}
-    for key, value in settings.items():
+    network = entry.plan.field
+    for key, value in network.given().items():
         if key in MOST and value > MOST[key]:
             raise SignalError(entry.text, f"{key} is {value}", f"give at most {MOST[key]:,}")
     # What is refused is too small, or no size: a few neurons tell.
-    settings = {key: min(value, 8) if type(value) is int else value for key, value in settings.items()}
-    try:
-        small = build_field(network.family, 2, 1, settings, Generator().manual_seed(0))
-        if network.family == "winner" and "constants_of" not in departure:
-            # A spectrum that all laws know; what the signals' own kinds refuse, their cells say.
-            sizes = (small.settings[key] for key in ("width", "depth", "omega_0", "first_omega_0"))
-            choose_noise(
-                TargetSpectrum("image", 2, 1, psi=0.1, omega=10.0),
-                SineNetwork(2, *sizes),
-                law=model.law,
-                purpose=model.purpose,
-                s0=model.s0,
-                s1=model.s1,
-            )
-    except ValueError as error:
-        raise SignalError(entry.text, str(error), "correct that setting") from error
+    few = {key: min(value, 8) if type(value) is int else value for key, value in network.options.items()}
+    width, depth = (None if size is None else min(size, 8) for size in (network.width, network.depth))
+    plan = replace(entry.plan, field=replace(network, width=width, depth=depth, options=few))
+    refused: List[SignalError] = []
+    # Some signal or other suits it, or none does; what the cells' own refuse they say themselves.
+    for kind, dimensions in itertools.product(dict.fromkeys(["image", *kinds]), (2, 1, 3)):
+        spectrum = TargetSpectrum(kind, dimensions, 1, psi=0.1, omega=10.0)
+        task = FieldTask(width=8, depth=4, samples=(8,) * dimensions)
+        try:
+            plan.settle_network(spectrum, dimensions, 1, task, KINDS[kind].training)
+            break
+        except SignalError as error:
+            refused.append(error)
+    else:
+        raise SignalError(entry.text, refused[0].problem, refused[0].advice)
     for kind in kinds:
-        layers = network.depth or SETTINGS[kind].depth
+        layers = network.depth or KINDS[kind].training.depth
         beyond = [number for number in departure.get("noise_layers", ()) if number > layers]
         if beyond:
             advice = f"this field has the sine layers 1 to {layers}"
             raise SignalError(entry.text, f"departures.noise_layers: there is no layer {beyond[0]}", advice)
-
-
-def _own(text: str, key: str, value: Optional[int], family: str) -> Optional[int]:
-    """A size; of a hash grid only where its own entry says it."""
-    return value if family != "hash-grid" or f"{key}=" in text else None

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, 
 import numpy as np
 from jaxtyping import Float
 
-from winner_ns.bench.preset import METRICS, Preset, swept_field
-from winner_ns.bench.results import Record, Summary, names, summarise
-from winner_ns.export.output import replacing
+from winner_ns.bench.metrics import title_of
+from winner_ns.bench.preset import Preset, swept_field
+from winner_ns.bench.records import Record, Summary, names, summarise
+from winner_ns.writing import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,7 +50,7 @@ def charts_of(preset: Preset, records: Sequence[Record]) -> Dict[str, Chart]:
     shown = shown_fields(preset, names(records, "field"))
     swept, between = sweep_chart(preset, records), between_samples_chart(records, shown)
     if swept is not None:
-        drawn["-".join(varied)] = Chart(f"{METRICS[preset.metrics[0]]} over {' and '.join(varied)}", swept)
+        drawn["-".join(varied)] = Chart(f"{title_of(preset.metrics[0])} over {' and '.join(varied)}", swept)
     if between is not None:
         drawn["between-samples"] = Chart("Between the samples", between)
     for signal in names(records, "signal"):
@@ -91,11 +92,9 @@ def colours(fields: Sequence[str]) -> Dict[str, str]:
 
 
 def curve_metric(records: Sequence[Record]) -> str:
-    """What the curves show of these records: PSNR at withheld samples, PSNR, or IoU; "" where there is nothing."""
-    for metric in ("psnr_heldout", "psnr", "iou"):
-        if any(metric in record["curve"] for record in records):
-            return metric
-    return ""
+    """What the curves show of these records: PSNR at withheld samples, or the first figure; "" where there is none."""
+    known = dict.fromkeys(name for record in records for name in record["curve"] if name not in ("steps", "seconds"))
+    return "psnr_heldout" if "psnr_heldout" in known else next(iter(known), "")
 
 
 def curves(records: Sequence[Record], signal: str, shown: Sequence[str]) -> bytes:
@@ -123,7 +122,7 @@ def curves(records: Sequence[Record], signal: str, shown: Sequence[str]) -> byte
             axis.fill_between(at, low, high, color=color, alpha=0.15, linewidth=0)
         axis.set_xlabel("step" if x == "steps" else "seconds of training")
         axis.set_yscale("log" if close else "linear")
-    axes[0].set_ylabel(METRICS[metric] if metric != "iou" else f"1 − {WITHIN}" if close else WITHIN, fontsize=9)
+    axes[0].set_ylabel(title_of(metric) if metric != "iou" else f"1 − {WITHIN}" if close else WITHIN, fontsize=9)
     axes[1].tick_params(labelleft=False)
     axes[1].set_ylim(axes[0].get_ylim())
     axes[1].legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
@@ -166,7 +165,7 @@ def sweep_chart(preset: Preset, records: Sequence[Record]) -> Optional[bytes]:
         smallest = min((x for x in preset.sweep[key] if x > 0), default=1.0)
         axis.set_xscale("symlog", linthresh=smallest)
         axis.set_xlabel(key)
-        axis.set_ylabel(METRICS[metric])
+        axis.set_ylabel(title_of(metric))
         axis.legend(frameon=False)
         return _svg(figure)
     down, across = varied
@@ -181,7 +180,7 @@ def sweep_chart(preset: Preset, records: Sequence[Record]) -> Optional[bytes]:
                 for a in preset.sweep[down]
             ]
         )
-        _heat_map(axis, values, METRICS[metric])
+        _heat_map(axis, values, title_of(metric))
         axis.set_xticks(range(values.shape[1]), [f"{x:g}" for x in preset.sweep[across]])
         axis.set_yticks(range(values.shape[0]), [f"{x:g}" for x in preset.sweep[down]])
         axis.set_xlabel(across)

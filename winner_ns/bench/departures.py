@@ -2,29 +2,70 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
-from typing import Sequence, Tuple
+from typing import Any, Mapping, Sequence, Tuple
 
 import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from winner_ns.fields.siren import Siren
+from winner_ns.fields.families import build_field
+from winner_ns.fields.field import Field
+from winner_ns.fitting.grid_target import GridTarget
+from winner_ns.fitting.plan import FieldPlan, SettledPlan
 from winner_ns.fitting.sample_split import SampleSplit
-from winner_ns.fitting.target import GridTarget
+from winner_ns.fitting.target import Target
 from winner_ns.spectrum import NoiseScales, PaperLaw, SineNetwork, TargetSpectrum
 
 CANDIDATES = 4
 """Samples that are looked at for each one that is trained on, where the loss chooses."""
 
 
+def settle(plan: FieldPlan, target: Target, batch_size: int, departures: Mapping[str, Any]) -> SettledPlan:
+    """The field that is trained, whose description names its departures.
+
+    Args:
+        plan: as for a field without departures.
+        target: what it is trained on.
+        batch_size: samples a step; 0: all.
+        departures: of DEPARTURES; constants_of and sigma change the plan.
+
+    Raises:
+        SignalError: as `FieldPlan.settle`.
+    """
+    if "sigma" in departures:
+        # pi sigma is the spread of the features' frequencies on [-1, 1]: as wide a band as the target's centroid.
+        options = {**plan.field.options, "sigma": target.spectrum.omega / math.pi}
+        plan = replace(plan, field=replace(plan.field, options=options))
+    settled = plan.settle(target, batch_size)
+    if "constants_of" in departures:
+        made_of = settled.description.network
+        sine = made_of.family_class.sine_network(made_of.in_dim, made_of.settings)
+        scales = scales_of_another_kind(target.spectrum, sine, departures["constants_of"])
+        settled = replace(plan, law="explicit", s0=scales.s0, s1=scales.s1).settle(target, batch_size)
+    return settled.with_further(departures=dict(departures)) if departures else settled
+
+
+def initial_field(settled: SettledPlan, departures: Mapping[str, Any]) -> Field:
+    """The fresh field, with its noise on the layers of the departure noise_layers, if there is that."""
+    layers = departures.get("noise_layers")
+    if not layers:
+        return settled.initial_field()
+    made_of, noise, order = settled.description.network, settled.description.spectrum, settled.description.order
+    assert noise is not None and order is not None
+    generator = torch.Generator().manual_seed(order.seed)
+    field = build_field(made_of.family, made_of.in_dim, made_of.out_dim, made_of.settings, generator)
+    return noise_on_layers(field, noise.s0, noise.s1, layers, generator)
+
+
 @torch.no_grad()
-def noise_on_layers(field: Siren, s0: float, s1: float, layers: Sequence[int], generator: torch.Generator) -> Siren:
+def noise_on_layers(field: Field, s0: float, s1: float, layers: Sequence[int], generator: torch.Generator) -> Field:
     """Adds the noise of `winner_init` to other layers than the first two, in place: scale s0 to layer 1, s1 to others.
 
     Args:
-        field: a freshly initialised Siren.
+        field: a freshly initialised one whose family takes noise.
         s0, s1: noise scales before the division by the layer's omega_0, >= 0.
         layers: from 1 on; numbers beyond the last sine layer are left out.
         generator: source of the noise.

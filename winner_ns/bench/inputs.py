@@ -7,16 +7,14 @@ import mimetypes
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Optional, Union
-
-import numpy as np
-from jaxtyping import Shaped
+from typing import Dict, List, Optional
 
 from winner_ns.bench.preset import Preset
 from winner_ns.errors import SignalError
-from winner_ns.export.output import replacing
+from winner_ns.kinds import KINDS, kinds_of_files
 from winner_ns.samples import SAMPLES
-from winner_ns.signals import KINDS, GridSignal, ReadOptions, ShapeSignal, detect_kind, load_signal
+from winner_ns.signals import ReadOptions, Signal, detect_kind, load_signal
+from winner_ns.writing import replacing
 
 LEFT_OUT_SHOWN = 4
 """Files of a folder that are named where they are none of a preset's signals."""
@@ -32,11 +30,11 @@ class Input:
 
 
 def prepare_inputs(preset: Preset, folder: Path, data: Optional[Path] = None) -> List[Input]:
-    """Puts a preset's signals into a folder, images reduced to its size.
+    """Puts a preset's signals into a folder, reduced to its size where their kind can be.
 
     Args:
         preset: its signals, kind and size are used.
-        folder: where to; reduced images are written anew, as another file of that name may have left one there.
+        folder: where to; reduced signals are written anew, as another file of that name may have left one there.
         data: a folder whose files are taken in place of the preset's signals; what is left out of it is told on
             stderr: in a line each, files that cannot be read, and in one line all that is of another kind.
 
@@ -93,7 +91,7 @@ def _own(preset: Preset, data: Path) -> Dict[str, Path]:
         except SignalError:
             # A README, a licence, a folder; or an empty photograph.
             kind = (mimetypes.guess_type(path.name)[0] or "").partition("/")[0] if path.is_file() else ""
-        if kind not in KINDS or preset.kind not in ("any", kind):
+        if kind not in kinds_of_files() or preset.kind not in ("any", kind):
             others.append(f"{path.name}/" if path.is_dir() else path.name)
             continue
         name, number = path.stem, 1
@@ -128,62 +126,15 @@ def _file_of(preset: Preset, name: str) -> Path:
     raise SignalError(preset.path, f"signals: {name} is neither a built-in input nor a file", advice)
 
 
-def _load(preset: Preset, file: Path) -> Union[GridSignal, ShapeSignal]:
+def _load(preset: Preset, file: Path) -> Signal:
     """A signal as the cells read it: what cannot be read is found before others have been trained."""
     return load_signal(file, options=ReadOptions(duration_samples=preset.samples, mono=True))
 
 
-def _reduced(preset: Preset, folder: Path, label: str, signal: Union[GridSignal, ShapeSignal]) -> Input:
-    """The input that a file is; of an image, where the preset says a size, a smaller copy of it in the folder."""
-    path = signal.path
-    if signal.kind == "image" and preset.size:
-        path = _reduce(signal, preset.size, folder / f"{label}-{preset.size}")
+def _reduced(preset: Preset, folder: Path, label: str, signal: Signal) -> Input:
+    """The input that a file is; where the preset says a size and the kind can be reduced, a smaller copy of it in the
+    folder."""
+    path, row = signal.path, KINDS[signal.kind]
+    if preset.size and row.reducer is not None:
+        path = row.get("reducer")(signal, preset.size, folder / f"{label}-{preset.size}")
     return Input(label, path.resolve(), signal.kind)
-
-
-def _reduce(image: GridSignal, size: int, path: Path) -> Path:
-    """Writes an image averaged to `size` pixels along its longer side, where it has more, without transparency.
-
-    Integers of up to 16 bits become a PNG of 8 bits, for the same range; all others a .npy of float32, in which -1 and
-    1 stand for the image's smallest and largest value.
-
-    Returns:
-        The file: the path with a suffix.
-    """
-    from PIL import Image
-
-    colours = 1 if image.channels < 3 else 3
-    pixels = image.samples[..., :colours]
-    narrow = pixels.dtype.kind in "ui" and pixels.dtype.itemsize <= 2
-    if pixels.dtype != np.uint8:
-        pixels = (pixels.astype(np.float64) - image.value_offset) / image.value_scale
-        pixels = ((pixels + 1.0) * 127.5).round().astype(np.uint8) if narrow else pixels.astype(np.float32)
-    factor = size / max(image.shape)
-    if factor < 1:
-        height, width = (max(2, round(n * factor)) for n in image.shape)
-        pixels = np.stack([_averaged(pixels[..., i], height, width) for i in range(colours)], axis=-1)
-    path = path.with_name(path.name + (".png" if narrow else ".npy"))
-    with replacing(path) as temporary:
-        if narrow:
-            picture = Image.fromarray(pixels[..., 0] if colours == 1 else pixels)
-            picture.save(temporary, format="PNG", icc_profile=_profile(image.path))
-        else:
-            np.save(temporary, pixels)
-    return path
-
-
-def _profile(path: Path) -> Optional[bytes]:
-    """What an image's file says about its colours, which averaging leaves as they are."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            return None if image.mode == "CMYK" else image.info.get("icc_profile")
-    except Exception:  # Any type: a format that Pillow does not know.
-        return None
-
-
-def _averaged(plane: Shaped[np.ndarray, "h w"], height: int, width: int) -> Shaped[np.ndarray, "i j"]:
-    from PIL import Image
-
-    return np.asarray(Image.fromarray(plane).resize((width, height), Image.Resampling.BOX))

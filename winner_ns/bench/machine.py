@@ -28,7 +28,7 @@ def describe_machine(where: Sequence[str]) -> Dict[str, str]:
         facts["cells at a time"] = f"{len(where)} on {len(gpus)} GPU{'s' if len(gpus) > 1 else ''}"
     facts["system"] = f"{platform.system()} {platform.machine()}"
     facts["Python"] = platform.python_version()
-    facts |= {name: importlib.metadata.version(name) for name in ("torch", "numpy", "nerfstudio")}
+    facts |= {name: _version(name) for name in ("torch", "numpy", "nerfstudio")}
     facts["winner_ns"] = winner_ns.__version__
     facts["date"] = date.today().isoformat()
     return {name: value for name, value in facts.items() if value}
@@ -50,6 +50,13 @@ def _processor() -> str:
             if line.lower().startswith(("model name", "hardware")):
                 return " ".join(line.partition(":")[2].split())
     return platform.processor() or platform.machine()
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:  # Nothing but hash grids needs nerfstudio.
+        return ""
 
 
 def _memory() -> str:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from winner_ns.bench.charts import OTHERS, WITHIN, Chart, colours, curve_metric, shown_fields
-from winner_ns.bench.preset import METRICS, Preset
-from winner_ns.bench.results import (
+from winner_ns.bench.metrics import metrics, title_of
+from winner_ns.bench.preset import Preset
+from winner_ns.bench.records import (
     Record,
     best_fields,
     complete_means,
@@ -19,12 +20,10 @@ from winner_ns.bench.results import (
     shown_metrics,
     what_it_is,
 )
-from winner_ns.bench.tables import rows_of
+from winner_ns.bench.summary_tables import rows_of
 from winner_ns.bench.tiles import tiles_of
-from winner_ns.export.output import replacing
 from winner_ns.fields import family_class
-
-WINNER_SOURCE = "WINNER: Chandravamsi et al., arXiv 2509.12980 and 2509.09719"
+from winner_ns.writing import replacing
 
 
 def write_report(
@@ -73,7 +72,7 @@ def write_report(
         command=command,
         machine=machine,
         tables=[
-            (METRICS[metric], *rows_of(records, metric, preset.seeds)) for metric in shown_metrics(preset, records)
+            (title_of(metric), *rows_of(records, metric, preset.seeds)) for metric in shown_metrics(preset, records)
         ],
         findings=[finding for signal in signals if (finding := finding_of(preset, records, signal))],
         fields=_fields(records, shown),
@@ -83,8 +82,8 @@ def write_report(
         sections=_sections(folder, preset, records, shown),
         swept=len(shown) < len(fields),
         within=WITHIN if any(curve_metric([r]) == "iou" for r in records) else "",
-        metrics=METRICS,
-        figures=[metric for metric in METRICS if any(r["figures"].get(metric) is not None for r in records)],
+        metrics=metrics(),
+        figures=[metric for metric in metrics() if any(r["figures"].get(metric) is not None for r in records)],
     )
     with replacing(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
@@ -96,7 +95,7 @@ def data_uri(content: bytes, media_type: str) -> str:
 
 
 def finding_of(preset: Preset, records: Sequence[Record], signal: str) -> Optional[str]:
-    """Which field is best on a signal, or which are equal, by how much, and how the best of the family winner
+    """Which field is best on a signal, or which are equal, by how much, and how the best of those that take noise
     stands."""
     own = [record for record in records if record["signal"] == signal]
     metric = main_metric(preset, own)
@@ -105,22 +104,20 @@ def finding_of(preset: Preset, records: Sequence[Record], signal: str) -> Option
         return None
     means = complete_means(own, signal, metric, preset.seeds)
     ranked = list(means)
-    figure = f"{means[best[0]]:.4g} ({METRICS[metric]})"
+    figure = f"{means[best[0]]:.4g} ({title_of(metric)})"
     text = f"{signal}: {best[0]} is best with {figure}"
     if len(best) > 1:
         text = f"{signal}: {', '.join(best[:-1])} and {best[-1]} are equal with {figure}"
     if len(best) < len(ranked):
         following = ranked[len(best)]
         text += f", {abs(means[best[0]] - means[following]):.2g} ahead of {following}"
-    family = {record["field"]: record["family"] for record in own}
+    noisy = {record["field"] for record in own if family_class(record["family"]).takes_noise}
     if len(best) > 1:
         silent = [
-            field
-            for field in best
-            if family[field] == "winner" and _noise([r for r in own if r["field"] == field]) == "none"
+            field for field in best if field in noisy and _noise([r for r in own if r["field"] == field]) == "none"
         ]
         text += "".join(f"; {field} had no noise added here, which makes it a plain SIREN" for field in silent)
-    ours = [field for field in ranked if family[field] == "winner"]
+    ours = [field for field in ranked if field in noisy]
     if ours and ours[0] not in best:
         text += f"; {ours[0]} comes {_ordinal(ranked.index(ours[0]) + 1)} with {means[ours[0]]:.4g}"
     return text + "."
@@ -137,7 +134,7 @@ def _fields(records: Sequence[Record], shown: Sequence[str]) -> List[Dict[str, A
     rows = []
     for field in names(records, "field"):
         own = [record for record in records if record["field"] == field]
-        family = own[0]["family"]
+        family = family_class(own[0]["family"])
         rates = sorted({record["learning_rate"] for record in own})
         text, size = what_it_is(own, field)
         rows.append(
@@ -148,15 +145,15 @@ def _fields(records: Sequence[Record], shown: Sequence[str]) -> List[Dict[str, A
                 "size": size,
                 "parameters": sorted({record["figures"]["parameters"] for record in own}),
                 "rates": ", ".join(f"{rate:g}" for rate in rates),
-                "noise": _noise(own) if family == "winner" else "",
-                "source": WINNER_SOURCE if family == "winner" else family_class(family).source,
+                "noise": _noise(own) if family.takes_noise else "",
+                "source": family.source,
             }
         )
     return rows
 
 
 def _noise(records: Sequence[Record]) -> str:
-    """s0 and s1 of a field of the family winner: on all signals alike, or on each."""
+    """s0 and s1 of a field that takes noise: on all signals alike, or on each."""
     told: Dict[str, str] = {}
     for record in records:
         noise = record.get("noise") or {"s0": 0.0, "s1": 0.0}

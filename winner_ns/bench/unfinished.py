@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Tuple
 
 import torch
-from torch import nn
 
 from winner_ns import __version__
 from winner_ns.bench.cells import Cell
-from winner_ns.export.output import replacing
+from winner_ns.fitting.training import Training
+from winner_ns.writing import replacing
 
 FILE = "unfinished.pt"
 """In the cell's folder, until its record is among the results."""
@@ -39,34 +39,31 @@ class UnfinishedCell:
         """Seconds of training in programs that have ended."""
         self._due = time.monotonic() + BETWEEN
 
-    def resume(self, network: nn.Module, optimizer: torch.optim.Optimizer) -> Tuple[int, float, Curve]:
-        """Puts a field and its optimiser where a program was that has ended, if one has left a state.
+    def resume(self, training: Training) -> Tuple[float, Curve]:
+        """Puts a training where a program was that has ended, if one has left a state.
 
         Returns:
-            The number of steps done, the seconds that they have taken, and the curve so far.
+            The seconds that its steps have taken, and the curve so far.
         """
         try:
             state = torch.load(self.path, map_location="cpu", weights_only=True)
         except Exception:  # None there, or torch's many ways to say that it is no whole one.
             state = {}
         if state.get("version") != __version__:
-            return 0, 0.0, {"steps": [], "seconds": []}
-        network.load_state_dict(state["network"])
-        optimizer.load_state_dict(state["optimizer"])
+            return 0.0, {"steps": [], "seconds": []}
+        training.load_state_dict(state["training"])
         self.earlier = state["seconds"]
-        return state["step"], state["seconds"], state["curve"]
+        return state["seconds"], state["curve"]
 
-    def keep(
-        self, step: int, seconds: float, curve: Curve, network: nn.Module, optimizer: torch.optim.Optimizer
-    ) -> None:
-        """Writes the state after so many steps if it is time to, and tells."""
+    def keep(self, training: Training, seconds: float, curve: Curve) -> None:
+        """Writes the state if it is time to, and tells."""
         started = time.monotonic()
         if started < self._due:
             return
-        state = {"version": __version__, "step": step, "seconds": seconds, "curve": curve}
+        state = {"version": __version__, "seconds": seconds, "curve": curve, "training": training.state_dict()}
         with replacing(self.path) as temporary:
-            torch.save({**state, "network": network.state_dict(), "optimizer": optimizer.state_dict()}, temporary)
+            torch.save(state, temporary)
         now = time.monotonic()
         self._due = now + max(BETWEEN, (now - started) / SHARE)
         names = ("key", "signal", "field", "seed", "steps")
-        self.tell({**{name: getattr(self.cell, name) for name in names}, "step": step, "seconds": seconds})
+        self.tell({**{name: getattr(self.cell, name) for name in names}, "step": training.step, "seconds": seconds})

@@ -39,15 +39,15 @@ def main() -> None:
 
     import torch
 
+    from winner_ns.bench.cell_training import run_cell
     from winner_ns.bench.cells import Cell
-    from winner_ns.bench.training import run_cell
 
     def write(line: Dict[str, Any]) -> None:
         print(json.dumps(line), file=output, flush=True)
 
     torch.set_num_threads(1)
     while True:
-        cell = Cell(**json.loads(tasks.get()))
+        cell = Cell.from_dict(json.loads(tasks.get()))
         answer: Dict[str, Any]
         try:
             answer = {"record": run_cell(cell, folder, device, lambda progress: write({"progress": progress}))}

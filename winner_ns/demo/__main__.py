@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 from typing import Dict, List
 
-from winner_ns.demo.pictures import plateau_picture
-from winner_ns.demo.runs import Run, train
+from winner_ns.demo.plateau_picture import plateau_picture
+from winner_ns.demo.train_runs import FitRun, train
 from winner_ns.samples import CHIPTUNE, installed
 
 SOUND_STEPS = 100
@@ -20,22 +20,22 @@ SOUND_STEPS = 100
 def main() -> None:
     output = Path(sys.argv[1] if len(sys.argv) > 1 else "demo-results")
     shutil.rmtree(output / "runs", ignore_errors=True)
-    plain = ["--pipeline.model.field.family", "siren"]
-    sound = ["--max-num-iterations", str(SOUND_STEPS)]
+    plain = ["--family", "siren"]
+    sound = ["--steps", str(SOUND_STEPS)]
     camera = installed("skimage", "data", "camera.png")
     bunny = installed("pymeshlab", "tests", "sample_meshes", "bunny.obj")
     start = time.monotonic()
-    print(f"Three signals, fitted by `ns-train winner-siren`; logs and runs in {output}/")
+    print(f"Three signals, fitted by `winner-ns fit`; logs and runs in {output}/")
     print(f"1/3 a sound far above a plain SIREN's band, {SOUND_STEPS} steps each")
-    train([Run("chiptune", CHIPTUNE, sound), Run("chiptune-siren", CHIPTUNE, sound + plain)], output)
+    train([FitRun("chiptune", CHIPTUNE, sound), FitRun("chiptune-siren", CHIPTUNE, sound + plain)], output)
     print("2/3 a photograph of 512 x 512 pixels, with defaults")
-    train([Run("camera", camera), Run("camera-siren", camera, plain)], output)
+    train([FitRun("camera", camera), FitRun("camera-siren", camera, plain)], output)
     print("3/3 the Stanford bunny, with defaults")
-    train([Run("bunny", bunny)], output)
+    train([FitRun("bunny", bunny)], output)
 
     results: Dict[str, Dict[str, float]] = {}
     for folder in sorted((output / "runs").iterdir()):
-        finished = Run(folder.name, folder).folder(output) / "results"
+        finished = FitRun(folder.name, folder).folder(output) / "results"
         results[folder.name] = json.loads((finished / "figures.json").read_text())["figures"]
         for path in finished.iterdir():
             if path.name == "comparison.png":
@@ -45,7 +45,7 @@ def main() -> None:
     plateau_picture(
         output / "plateau.png",
         {
-            name: Run(run, CHIPTUNE).folder(output)
+            name: FitRun(run, CHIPTUNE).folder(output)
             for name, run in (("WINNER", "chiptune"), ("plain SIREN", "chiptune-siren"))
         },
         CHIPTUNE,
@@ -55,7 +55,7 @@ def main() -> None:
     print(f"\n{table}\n\n{time.monotonic() - start:.0f} s in all. Look at, listen to, open:")
     for path in sorted(p for p in output.iterdir() if p.is_file()):
         print(f"  {path}")
-    config = Run("bunny", bunny).folder(output) / "config.yml"
+    config = FitRun("bunny", bunny).folder(output) / "config.yml"
     viewer = Path(sys.executable).parent / "ns-viewer"
     print(f"and look around in the viewer:\n  {viewer} --load-config {config}")
 

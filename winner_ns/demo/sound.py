@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from winner_ns.errors import SignalError
+from winner_ns.writing import replacing
 
 SAMPLE_RATE = 8000
 """Hertz."""
@@ -70,8 +71,6 @@ def write_melody(path: Union[str, os.PathLike]) -> None:
     Raises:
         SignalError: the file cannot be written.
     """
-    from winner_ns.export.output import replacing  # Here, as it brings torch, which the melody does not need.
-
     with replacing(Path(path)) as temporary, wave.open(str(temporary), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional
 
 from winner_ns.demo.__main__ import SOUND_STEPS
-from winner_ns.demo.runs import Run, train
+from winner_ns.demo.train_runs import FitRun, Run, train
 from winner_ns.samples import CHIPTUNE, installed
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -62,10 +62,10 @@ def demo_runs() -> Dict[str, Run]:
     camera = installed("skimage", "data", "camera.png")
     bunny = installed("pymeshlab", "tests", "sample_meshes", "bunny.obj")
     return {
-        "camera": Run("camera", camera),
-        "camera-siren": Run("camera-siren", camera, ["--pipeline.model.field.family", "siren"]),
-        "chiptune": Run("chiptune", CHIPTUNE, ["--max-num-iterations", str(SOUND_STEPS)]),
-        "bunny": Run("bunny", bunny),
+        "camera": FitRun("camera", camera),
+        "camera-siren": FitRun("camera-siren", camera, ["--family", "siren"]),
+        "chiptune": FitRun("chiptune", CHIPTUNE, ["--steps", str(SOUND_STEPS)]),
+        "bunny": FitRun("bunny", bunny),
     }
 
 

@@ -8,9 +8,10 @@ from typing import Any, Dict, Iterator, Optional
 import numpy as np
 from jaxtyping import Float
 
-from winner_ns.errors import SignalError
-from winner_ns.export.output import check_suffix, replacing, require_kind
+from winner_ns.errors import SignalError, setting_error
+from winner_ns.export.output import fitted_path, require_export
 from winner_ns.fields.files import LoadedField
+from winner_ns.writing import check_suffix, replacing
 
 FORMATS: Dict[str, str] = {
     ".wav": "WAV",
@@ -56,19 +57,19 @@ def export_audio(
     """
     import soundfile
 
-    require_kind(loaded, "audio")
+    require_export(loaded, "audio")
     suffix = check_suffix(output, tuple(FORMATS))
     rate = loaded.signal["sample_rate"] if sample_rate is None else sample_rate
     if not rate > 0:
-        raise SignalError("--sample-rate", f"{rate} is no rate", "give hertz, as 44100")
+        raise setting_error("sample_rate", f"{rate} is no rate", "give hertz, as 44100")
     count = max(1, round(loaded.signal["shape"][0] * rate / loaded.signal["sample_rate"]))
     channels = loaded.channels
     subtype = "FLOAT" if suffix == ".npy" else _subtype(loaded, output, FORMATS[suffix], subtype)
-    with replacing(output, loaded.description) as temporary:
+    with replacing(output, loaded.description.data) as temporary:
         if suffix == ".npy":
             array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=(count, channels))
             start = 0
-            for block in _blocks(loaded, rate, count):
+            for block in sound_blocks(loaded, rate, count):
                 array[start : start + len(block)] = block
                 start += len(block)
             array.flush()
@@ -77,23 +78,30 @@ def export_audio(
                 with soundfile.SoundFile(
                     temporary, "w", samplerate=rate, channels=channels, format=FORMATS[suffix], subtype=subtype
                 ) as file:
-                    for block in _blocks(loaded, rate, count):
-                        file.write(_encoded(block, subtype))
+                    for block in sound_blocks(loaded, rate, count):
+                        file.write(as_integers(block, subtype))
             except soundfile.LibsndfileError as error:
                 raise SignalError(
                     output,
                     f"{FORMATS[suffix]} cannot hold {channels} channel(s) at {rate} Hz ({error.error_string})",
-                    "write WAV or FLAC, or choose another --sample-rate",
+                    "write WAV or FLAC, or choose another sample rate",
                 ) from error
     return {
         "path": str(output),
-        "kind": "audio",
+        "kind": loaded.kind,
         "sample_rate": rate,
         "samples": count,
         "duration": count / rate,
         "channels": channels,
         "subtype": subtype,
     }
+
+
+def write_fitted(loaded: LoadedField, folder: Path) -> Path:
+    """Writes a fitted sound as its kind's own file, WAV (`export_fitted`)."""
+    path = fitted_path(loaded, ".wav", folder)
+    export_audio(loaded, path)
+    return path
 
 
 def _subtype(loaded: LoadedField, output: Path, file_format: str, wanted: Optional[str]) -> str:
@@ -114,11 +122,15 @@ def _subtype(loaded: LoadedField, output: Path, file_format: str, wanted: Option
         return original
     # What has more than 16 bits keeps 24 of them.
     deep = original in ("PCM_24", "PCM_32", "FLOAT", "DOUBLE") and "PCM_24" in available
-    return "PCM_24" if deep else soundfile.default_subtype(file_format)
+    if deep:
+        return "PCM_24"
+    usual = soundfile.default_subtype(file_format)
+    assert usual is not None
+    return usual
 
 
-def _blocks(loaded: LoadedField, rate: int, count: int) -> Iterator[Float[np.ndarray, "n c"]]:
-    """`count` samples at `rate`, 1 at digital full scale."""
+def sound_blocks(loaded: LoadedField, rate: int, count: int) -> Iterator[Float[np.ndarray, "n c"]]:
+    """The first `count` samples of a fitted sound at `rate` hertz, 1 at digital full scale, block by block."""
     own = loaded.signal["sample_rate"]
     if rate >= own:
         yield from _evaluated(loaded, own / rate, count)
@@ -147,8 +159,8 @@ def _evaluated(loaded: LoadedField, step: float, count: int) -> Iterator[Float[n
         yield loaded(coordinates.astype(np.float32)[:, None]) / np.float32(full_scale)
 
 
-def _encoded(block: Float[np.ndarray, "n c"], subtype: str) -> np.ndarray:
-    """What libsndfile is given: it would cut, not round, floats to integers."""
+def as_integers(block: Float[np.ndarray, "n c"], subtype: str) -> np.ndarray:
+    """Samples as libsndfile is given them: it would cut, not round, floats to integers."""
     if subtype in ("FLOAT", "DOUBLE"):
         return block
     if subtype not in _BITS:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, List, Optional, Union
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from winner_ns.errors import SignalError
-from winner_ns.export.by_kind import export_fitted
 from winner_ns.export.excerpts import (
-    MESH_RESOLUTION,
     MOST_SHOWN,
     OriginalSurface,
     cut_values,
@@ -22,26 +19,27 @@ from winner_ns.export.excerpts import (
     spectrogram_levels,
     telling_piece,
 )
-from winner_ns.export.field import export_field
-from winner_ns.export.output import check_suffix, replacing
 from winner_ns.fields.files import LoadedField
-from winner_ns.figures.samples import mean_squared_error, psnr
+from winner_ns.figures.grids import mean_squared_error, psnr
+from winner_ns.kinds import KINDS
+from winner_ns.writing import check_suffix, replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from winner_ns.signals import GridSignal, ShapeSignal
+    from winner_ns.signals import GridSignal, ShapeSignal, Signal
 
 _ORIGINAL, _FIELD, _ERROR = "0.55", "tab:blue", "tab:red"
 
 
-def write_comparison(path: Path, loaded: LoadedField, signal: Union[GridSignal, ShapeSignal]) -> None:
+def write_comparison(path: Path, loaded: LoadedField, signal: Signal) -> None:
     """Writes one PNG: original, field and their difference.
 
     Images: pixels and the signed error. Sounds: waveforms, a readable piece of them, spectrograms, error. Shapes: both
     surfaces and, on the fitted one, the distance to the original. Volumes: the middle slice along each axis; videos:
-    three frames. Values are shown, and PSNR counted, where the original lies in [-1, 1].
+    three frames. Other kinds: what their row says. Values are shown, and PSNR counted, where the original lies in
+    [-1, 1].
 
     Args:
         path: a .png.
@@ -52,49 +50,17 @@ def write_comparison(path: Path, loaded: LoadedField, signal: Union[GridSignal, 
         SignalError: another suffix, or the file cannot be written.
     """
     check_suffix(path, (".png",))
-    if signal.kind == "shape":
-        figure = _shape_figure(loaded, signal)
-    else:
-        figure = (_audio_figure if signal.kind == "audio" else _grid_figure)(loaded, signal)
-    with replacing(path, loaded.description) as temporary:
+    figure = KINDS[signal.kind].get("comparison")(loaded, signal)
+    with replacing(path, loaded.description.data) as temporary:
         figure.savefig(temporary, format="png", facecolor="white")
-
-
-def write_results(
-    loaded: LoadedField, folder: Path, signal: Optional[Union[GridSignal, ShapeSignal]] = None
-) -> List[Path]:
-    """Writes what a finished run is worth into a folder: field.safetensors, comparison.png (where the signal is at
-    hand), and the image (PNG; floats: TIFF), sound (WAV), mesh (PLY), volume or video (.npy), named <name>-fitted.
-
-    Raises:
-        SignalError: a file cannot be written, or a shape's field has no surface; all others are written before.
-    """
-    folder = Path(folder)
-    field_file, picture = folder / "field.safetensors", folder / "comparison.png"
-    writes: List[Callable[[], Any]] = [
-        lambda: export_field(loaded, field_file) and field_file,
-        lambda: export_fitted(loaded, folder, MESH_RESOLUTION),
-    ]
-    if signal is not None:
-        writes.append(lambda: write_comparison(picture, loaded, signal) or picture)
-    paths: List[Path] = []
-    problem: Optional[SignalError] = None
-    for write in writes:
-        try:
-            paths.append(write())
-        except SignalError as error:
-            problem = problem or error
-    if problem:
-        raise problem
-    return paths
 
 
 def _figure(width: float, height: float, loaded: LoadedField, verdict: str) -> Figure:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
-    family = loaded.description["network"]["family"]
-    figure.suptitle(f"{loaded.description['name']}  ·  {family}  ·  {verdict}", fontsize=13)
+    description = loaded.description
+    figure.suptitle(f"{description.name}  ·  {description.network.family}  ·  {verdict}", fontsize=13)
     return figure
 
 
@@ -102,10 +68,11 @@ def _decibels(original: np.ndarray, fitted: np.ndarray) -> str:
     return f"PSNR {psnr(mean_squared_error(original, fitted)):.2f} dB"
 
 
-# Images, volumes, videos -------------------------------------------------------------------------------------------
+# Grids of two or three axes ----------------------------------------------------------------------------------------
 
 
-def _grid_figure(loaded: LoadedField, signal: GridSignal) -> Figure:
+def grid_figure(loaded: LoadedField, signal: GridSignal) -> Figure:
+    """Planes of an original and a field, and the signed error."""
     names, planes = cuts(signal)
     pairs = [cut_values(loaded, signal, cut, MOST_SHOWN // len(planes)) for cut in planes]
     errors = [fitted - original for original, fitted in pairs]
@@ -142,7 +109,8 @@ def _grid_figure(loaded: LoadedField, signal: GridSignal) -> Figure:
 # Sounds ------------------------------------------------------------------------------------------------------------
 
 
-def _audio_figure(loaded: LoadedField, signal: GridSignal) -> Figure:
+def sound_figure(loaded: LoadedField, signal: GridSignal) -> Figure:
+    """Waveforms of an original and a field, a readable piece of them, their spectrograms, and the error."""
     rate = signal.metadata["sample_rate"]
     seconds, originals, fits = sound_values(loaded, signal)
     verdict = _decibels(originals, fits)
@@ -197,7 +165,8 @@ def _draw_spectrograms(
 # Shapes ------------------------------------------------------------------------------------------------------------
 
 
-def _shape_figure(loaded: LoadedField, signal: ShapeSignal) -> Figure:
+def shape_figure(loaded: LoadedField, signal: ShapeSignal) -> Figure:
+    """The surfaces of an original and a field, and on the fitted one the distance to the original."""
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize

@@ -13,6 +13,7 @@ from jaxtyping import Float
 
 from winner_ns.export.surface_rendering import SAMPLES, View, render_surface, sample_mesh, surfels, three_quarter_view
 from winner_ns.fields.files import LoadedField, on_lattice
+from winner_ns.kinds import KINDS
 from winner_ns.meshing.fitted_surface import extract_unit_mesh
 
 if TYPE_CHECKING:
@@ -22,26 +23,45 @@ if TYPE_CHECKING:
 
 MOST_SHOWN = 2**19
 """Samples that a picture shows: of larger images every second (third, …) pixel, of larger sounds the start."""
-MESH_RESOLUTION = 256
-"""Grid points per axis of the meshes that are shown."""
 
 Cut = Tuple[Optional[int], ...]
 """A plane of a grid: for each axis an index, or None for the two axes that are shown."""
 
 
-# Images, volumes, videos -------------------------------------------------------------------------------------------
+# Planes of grids ---------------------------------------------------------------------------------------------------
 
 
-def cuts(signal: GridSignal) -> Tuple[List[str], List[Cut]]:
-    """Names and planes that show a grid: an image, three frames of a video, a volume's middle along each axis."""
-    if signal.kind == "image":
-        return [""], [(None, None)]
-    if signal.kind == "video":
-        frames = [round((signal.shape[0] - 1) * part) for part in (0.1, 0.5, 0.9)]
-        return [f"frame {frame}" for frame in frames], [(frame, None, None) for frame in frames]
+def whole_plane(signal: GridSignal) -> Tuple[List[str], List[Cut]]:
+    """The one plane of a grid of two axes, without a name."""
+    return [""], [(None, None)]
+
+
+def middle_planes(signal: GridSignal) -> Tuple[List[str], List[Cut]]:
+    """The middle along each of three axes; of two axes the whole."""
+    if signal.dimensions == 2:
+        return whole_plane(signal)
     middle = [n // 2 for n in signal.shape]
     planes = [tuple(middle[a] if a == axis else None for a in range(3)) for axis in range(3)]
     return [f"{'zyx'[axis]} = {middle[axis]}" for axis in range(3)], planes
+
+
+def frames(signal: GridSignal) -> Tuple[List[str], List[Cut]]:
+    """Three moments of a video: soon after its start, in the middle, shortly before its end."""
+    numbers = [round((signal.shape[0] - 1) * part) for part in (0.1, 0.5, 0.9)]
+    return [f"frame {number}" for number in numbers], [(number, None, None) for number in numbers]
+
+
+def cuts(signal: GridSignal) -> Tuple[List[str], List[Cut]]:
+    """Names and planes that show a grid, as its kind says."""
+    return KINDS[signal.kind].get("planes")(signal)
+
+
+def single_cut(signal: GridSignal) -> Tuple[str, Cut]:
+    """Name and plane of the one of `cuts` that stands for all: across the first axis, if any is, the middle one."""
+    names, planes = cuts(signal)
+    across = [i for i, plane in enumerate(planes) if plane[0] is not None] or [0]
+    shown = across[len(across) // 2]
+    return names[shown], planes[shown]
 
 
 def cut_values(
@@ -61,11 +81,15 @@ def cut_values(
 
 
 def displayed(values: Float[np.ndarray, "h w c"]) -> np.ndarray:
-    """Values in [-1, 1] as matplotlib's imshow takes them; one channel: [h, w], gray in [0, 1]."""
+    """Values in [-1, 1] as matplotlib's imshow takes them; one channel: [h, w], gray in [0, 1]; of more than four
+    channels the first three."""
     pixels = np.clip((values + 1.0) / 2.0, 0.0, 1.0)
-    if pixels.shape[-1] == 2:
+    channels = pixels.shape[-1]
+    if channels == 2:
         return pixels[..., [0, 0, 0, 1]]
-    return pixels[..., 0] if pixels.shape[-1] == 1 else pixels
+    if channels > 4:
+        return pixels[..., :3]
+    return pixels[..., 0] if channels == 1 else pixels
 
 
 # Sounds ------------------------------------------------------------------------------------------------------------
@@ -132,18 +156,19 @@ class OriginalSurface:
     Args:
         signal: the shape.
         size: pixels along a picture's side.
+        samples: surface samples that a picture is made of.
     """
 
-    def __init__(self, signal: ShapeSignal, size: int) -> None:
-        self.signal, self.size = signal, size
+    def __init__(self, signal: ShapeSignal, size: int, samples: int = SAMPLES) -> None:
+        self.signal, self.size, self.samples = signal, size, samples
         if signal.source == "mesh":
-            points, normals = signal.sample_surface(SAMPLES, seed=0)
+            points, normals = signal.sample_surface(samples, seed=0)
             cloud, cloud_normals = points[:20_000], normals[:20_000]
         else:
             cloud, cloud_normals = signal.sample_surface(50_000, seed=0)
             cloud, kept = np.unique(cloud, axis=0, return_index=True)
             cloud_normals = cloud_normals[kept]
-            points, normals = surfels(cloud.astype(np.float64), cloud_normals.astype(np.float64))
+            points, normals = surfels(cloud.astype(np.float64), cloud_normals.astype(np.float64), samples)
         self.cloud, self.cloud_normals = cloud, cloud_normals
         self.percent = 100.0 / float(np.linalg.norm(np.ptp(points, axis=0)))
         self.view: View = three_quarter_view(points)
@@ -151,10 +176,10 @@ class OriginalSurface:
 
     def fitted(self, loaded: LoadedField) -> Optional[FittedSurface]:
         """A field's surface; None where it has none."""
-        vertices, faces = extract_unit_mesh(loaded, MESH_RESOLUTION)
+        vertices, faces = extract_unit_mesh(loaded)
         if not len(faces):
             return None
-        points, normals = sample_mesh(vertices, faces)
+        points, normals = sample_mesh(vertices, faces, self.samples)
         picture, light, seen = render_surface(points, normals, self.view, self.size)
         there, back = self.distance(points[:20_000]), np.abs(_fitted_distance(loaded, self.cloud))
         shown = np.full(seen.shape, np.nan)
@@ -173,7 +198,7 @@ class OriginalSurface:
 
     @cached_property
     def _tree(self) -> tuple:
-        from scipy.spatial import cKDTree
+        from scipy.spatial import cKDTree  # pyright: ignore[reportAttributeAccessIssue] (compiled, without types)
 
         tree = cKDTree(self.cloud)
         return tree, float(np.median(tree.query(self.cloud, k=[5], workers=-1)[0]))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Dict
 
-from winner_ns.export.output import check_suffix, replacing
 from winner_ns.fields.files import LoadedField, save_field
+from winner_ns.writing import check_suffix
 
 
 def export_field(loaded: LoadedField, output: Path) -> Dict[str, Any]:
@@ -19,7 +19,6 @@ def export_field(loaded: LoadedField, output: Path) -> Dict[str, Any]:
         SignalError: another suffix, or the file cannot be written.
     """
     check_suffix(output, (".safetensors",))
-    with replacing(output, loaded.description) as temporary:
-        save_field(temporary, loaded.network, loaded.description)
+    save_field(output, loaded.network, loaded.description)
     parameters = sum(p.numel() for p in loaded.network.parameters())
     return {"path": str(output), "kind": loaded.kind, "parameters": parameters}

@@ -6,7 +6,7 @@ import json
 import math
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, List, Mapping, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Any, Iterable, List, Mapping, Sequence, Tuple
 
 import numpy as np
 from jaxtyping import Float
@@ -16,23 +16,24 @@ from winner_ns.export.excerpts import (
     MOST_SHOWN,
     OriginalSurface,
     cut_values,
-    cuts,
     displayed,
     distance_colors,
     draw_wave,
+    single_cut,
     sound_values,
     spectrogram_levels,
     telling_piece,
 )
-from winner_ns.export.output import check_suffix, replacing
 from winner_ns.fields.files import LoadedField
-from winner_ns.figures.samples import mean_squared_error, psnr
+from winner_ns.figures.grids import mean_squared_error, psnr
+from winner_ns.kinds import KINDS
+from winner_ns.writing import check_suffix, replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from winner_ns.signals import GridSignal, ShapeSignal
+    from winner_ns.signals import GridSignal, ShapeSignal, Signal
 
 PANEL = 2.9
 """Inches across a panel."""
@@ -45,9 +46,7 @@ SMALLEST_ZOOMED = 64
 _ORIGINAL, _ERROR, _FRAME = "0.55", "tab:red", "#ff7f0e"
 
 
-def write_fields_comparison(
-    path: Path, fields: Mapping[str, LoadedField], signal: Union[GridSignal, ShapeSignal]
-) -> None:
+def write_fields_comparison(path: Path, fields: Mapping[str, LoadedField], signal: Signal) -> None:
     """Writes one PNG: the original in the first column, each field with its error and figure in one of the others.
 
     Images, and the middle slice or frame of volumes and videos: pixels, a detail with contrast in which the fields
@@ -70,21 +69,19 @@ def write_fields_comparison(
             raise SignalError(
                 name, f"was not fitted to {signal.path.name} as it is now", "compare fields of one and the same signal"
             )
-    if signal.kind == "shape":
-        figure = _surfaces(fields, signal)
-    else:
-        figure = (_sounds if signal.kind == "audio" else _planes)(fields, signal)
-    with replacing(path, next(iter(fields.values())).description) as temporary:
+    figure = KINDS[signal.kind].get("fields_comparison")(fields, signal)
+    with replacing(path, next(iter(fields.values())).description.data) as temporary:
         figure.savefig(temporary, format="png", facecolor="white")
 
 
 def _grid(rows: Sequence[float], columns: int) -> Tuple[Figure, np.ndarray]:
     """A figure of panels, with rows of these heights in inches."""
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     size = (columns * PANEL + 0.4, sum(rows) + 0.1 * len(rows) + 0.5)
-    figure = Figure(figsize=size, dpi=DOTS_PER_INCH, layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.01, hspace=0.01)
+    layout = ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03, wspace=0.01, hspace=0.01)
+    figure = Figure(figsize=size, dpi=DOTS_PER_INCH, layout=layout)
     return figure, figure.subplots(len(rows), columns, squeeze=False, height_ratios=rows)
 
 
@@ -125,16 +122,16 @@ def _colour_bar(ax: Axes, scale: Any, label: str) -> None:
     ax.set_axis_off()
 
 
-# Images, volumes, videos -------------------------------------------------------------------------------------------
+# Grids of two or three axes ----------------------------------------------------------------------------------------
 
 
-def _planes(fields: Mapping[str, LoadedField], signal: GridSignal) -> Figure:
+def planes_figure(fields: Mapping[str, LoadedField], signal: GridSignal) -> Figure:
+    """A plane of an original and of several fields, a detail of it, and the absolute error."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
-    names, planes = cuts(signal)
-    shown = len(planes) // 2 if signal.kind == "video" else 0
-    pairs = {name: cut_values(loaded, signal, planes[shown], MOST_SHOWN) for name, loaded in fields.items()}
+    shown, plane = single_cut(signal)
+    pairs = {name: cut_values(loaded, signal, plane, MOST_SHOWN) for name, loaded in fields.items()}
     original = next(iter(pairs.values()))[0]
     fits = [fitted for _, fitted in pairs.values()]
     # Alpha is part of the picture, not of its error. In percent of the range.
@@ -150,7 +147,7 @@ def _planes(fields: Mapping[str, LoadedField], signal: GridSignal) -> Figure:
     for ax, values in zip(axes[0], (original, *fits), strict=True):
         ax.imshow(displayed(values), cmap="gray", vmin=0, vmax=1)
     squared = [mean_squared_error(original, fitted) for fitted in fits]
-    name = ", ".join(filter(None, (signal.path.name, names[shown])))
+    name = ", ".join(filter(None, (signal.path.name, shown)))
     _titles(axes[0], name, list(fields), _decibels(squared), squared)
     if zoomed:
         _draw_detail(axes[:2], _most_telling(original, errors), (original, *fits))
@@ -170,8 +167,12 @@ def _most_telling(
     height, width = original.shape[:2]
     sides = (max(height // 4, 1), max(width // 4, 1))
     gray = original.mean(axis=-1, dtype=np.float64)
-    contrast = np.sqrt(np.maximum(uniform_filter(gray**2, sides) - uniform_filter(gray, sides) ** 2, 0.0))
-    local = np.stack([uniform_filter(error, sides) for error in errors if np.isfinite(error).all()] or [contrast])
+
+    def mean_around(values: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
+        return uniform_filter(values, sides)  # pyright: ignore[reportArgumentType] (takes a size for each axis)
+
+    contrast = np.sqrt(np.maximum(mean_around(gray**2) - mean_around(gray) ** 2, 0.0))
+    local = np.stack([mean_around(error) for error in errors if np.isfinite(error).all()] or [contrast])
     telling = contrast * (np.ptp(local, axis=0) if len(local) > 1 else local[0])
     row, column = np.unravel_index(int(telling.argmax()), telling.shape)
     # The window around the place, moved inside the picture.
@@ -197,7 +198,8 @@ def _draw_detail(axes: np.ndarray, window: Tuple[slice, slice], pictures: Sequen
 # Sounds ------------------------------------------------------------------------------------------------------------
 
 
-def _sounds(fields: Mapping[str, LoadedField], signal: GridSignal) -> Figure:
+def sounds_figure(fields: Mapping[str, LoadedField], signal: GridSignal) -> Figure:
+    """The loudest moment of an original and of several fields, the error over time, and spectrograms."""
     rate = signal.metadata["sample_rate"]
     values = {name: sound_values(loaded, signal) for name, loaded in fields.items()}
     seconds, originals, _ = next(iter(values.values()))
@@ -244,7 +246,7 @@ def _sounds(fields: Mapping[str, LoadedField], signal: GridSignal) -> Figure:
     return figure
 
 
-def _same_height(axes: Sequence[Axes], height: float) -> None:
+def _same_height(axes: Iterable[Axes], height: float) -> None:
     for ax in axes:
         ax.set_ylim(-max(height, 1e-9), max(height, 1e-9))
         ax.grid(True, color="0.92")
@@ -254,7 +256,8 @@ def _same_height(axes: Sequence[Axes], height: float) -> None:
 # Shapes ------------------------------------------------------------------------------------------------------------
 
 
-def _surfaces(fields: Mapping[str, LoadedField], signal: ShapeSignal) -> Figure:
+def surfaces_figure(fields: Mapping[str, LoadedField], signal: ShapeSignal) -> Figure:
+    """The surfaces of an original and of several fields, and their distances to the original."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 

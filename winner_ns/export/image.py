@@ -12,9 +12,10 @@ import numpy as np
 from jaxtyping import Shaped
 
 from winner_ns.errors import SignalError
-from winner_ns.export.output import check_suffix, replacing, require_kind
+from winner_ns.export.output import fitted_path, require_export
 from winner_ns.export.resampling import number_format, original_depth, resampled, scaled_shape
 from winner_ns.fields.files import LoadedField
+from winner_ns.writing import check_suffix, replacing
 
 # OpenCV looks at it when it is imported.
 os.environ.setdefault("OPENCV_IO_ENABLE_OPENEXR", "1")
@@ -34,6 +35,8 @@ DEPTHS: Dict[str, tuple] = {
 
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 _OPAQUE = (".jpg", ".jpeg", ".bmp")
+_MANY_CHANNELS = (".tiff", ".tif", ".npy")
+"""Formats of more than four channels, which other kinds of pictures than images may have."""
 
 
 def export_image(
@@ -57,12 +60,14 @@ def export_image(
     Raises:
         SignalError: another kind of run, a format that does not hold what is asked for, or a failure to write.
     """
-    require_kind(loaded, "image")
+    require_export(loaded, "image")
     suffix = check_suffix(output, tuple(DEPTHS))
     depth = _depth(loaded, output, suffix, bit_depth)
     channels = loaded.channels
     if suffix in _OPAQUE and channels in (2, 4):
         raise SignalError(output, "this format has no transparency, the image does", "write PNG, TIFF or WebP")
+    if channels > 4 and suffix not in _MANY_CHANNELS:
+        raise SignalError(output, f"this format does not hold {channels} channels", "write TIFF or .npy")
     height, width = scaled_shape(loaded, scale, axes=(0, 1))
     numbers = number_format(loaded, None if suffix == ".npy" and bit_depth is None else depth)
     pixels = np.empty((height, width, channels), dtype=numbers.dtype)
@@ -70,22 +75,29 @@ def export_image(
     for rows in resampled(loaded, (height, width)):
         pixels[row : row + len(rows)] = numbers(rows)
         row += len(rows)
-    with replacing(output, loaded.description) as temporary:
+    with replacing(output, loaded.description.data) as temporary:
         _write(temporary, suffix, pixels, output)
     return {
         "path": str(output),
-        "kind": "image",
+        "kind": loaded.kind,
         "height": height,
         "width": width,
         "channels": channels,
-        "mode": _MODES[channels],
+        "mode": _MODES.get(channels, f"{channels} channels"),
         "bit_depth": 8 * numbers.dtype.itemsize,
     }
 
 
+def write_fitted(loaded: LoadedField, folder: Path) -> Path:
+    """Writes a fitted image as its kind's own file, PNG or TIFF (`export_fitted`)."""
+    path = fitted_path(loaded, default_image_suffix(loaded), folder)
+    export_image(loaded, path)
+    return path
+
+
 def default_image_suffix(loaded: LoadedField, bit_depth: Optional[int] = None) -> str:
-    """.png, or .tiff where the bit depth (None: the original's) is 32, which PNG does not hold."""
-    return ".tiff" if (bit_depth or original_depth(loaded)) == 32 else ".png"
+    """.png, or .tiff where PNG does not hold the bit depth (None: the original's), 32, or so many channels."""
+    return ".tiff" if (bit_depth or original_depth(loaded)) == 32 or loaded.channels > 4 else ".png"
 
 
 def _depth(loaded: LoadedField, output: Path, suffix: str, wanted: Optional[int]) -> int:
@@ -128,7 +140,7 @@ def _write(path: Path, suffix: str, pixels: Shaped[np.ndarray, "h w c"], output:
 def _write_tiff(path: Path, pixels: np.ndarray) -> None:
     import tifffile
 
-    color = pixels.ndim == 3 and pixels.shape[-1] >= 3
+    color = pixels.ndim == 3 and pixels.shape[-1] in (3, 4)
     alpha = pixels.ndim == 3 and pixels.shape[-1] in (2, 4)
     tifffile.imwrite(
         path,

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 from jaxtyping import Float
 
-from winner_ns.errors import SignalError
+from winner_ns.errors import SignalError, setting_error
 from winner_ns.export.mesh_files import SUFFIXES, WITH_NORMALS, write_mesh
-from winner_ns.export.output import check_suffix, replacing, require_kind
+from winner_ns.export.output import fitted_path, require_export
 from winner_ns.fields.files import LoadedField
 from winner_ns.meshing.cleaning import is_watertight, largest_components, simplified
-from winner_ns.meshing.fitted_surface import fitted_level_set, fitted_loss
+from winner_ns.meshing.fitted_surface import fitted_level_set, fitted_loss, mesh_resolution
 from winner_ns.meshing.level_set_points import outward_normals, project
 from winner_ns.progress import Report, silent
+from winner_ns.writing import check_suffix, replacing
 
 if TYPE_CHECKING:
     import trimesh
@@ -50,7 +51,7 @@ class MeshOptions:
 
 def extract_mesh(
     loaded: LoadedField,
-    resolution: int = 256,
+    resolution: Optional[int] = None,
     options: MeshOptions = MeshOptions(),  # noqa: B008 (frozen)
     report: Report = silent,
 ) -> Tuple[trimesh.Trimesh, Dict[str, Any]]:
@@ -58,7 +59,7 @@ def extract_mesh(
 
     Args:
         loaded: a fitted shape.
-        resolution: grid points along the longest axis, at least 3.
+        resolution: grid points along the longest axis, at least 3; None: 256.
         options: as they say.
         report: is told about the progress.
 
@@ -72,10 +73,11 @@ def extract_mesh(
     """
     import trimesh
 
-    require_kind(loaded, "shape")
+    require_export(loaded, "mesh")
     scale, center = loaded.signal["scale"], np.array(loaded.signal["center"], dtype=np.float64)
     low, high = _box(loaded, options.bounds)
     level = options.level / scale
+    resolution = mesh_resolution(resolution)
     _check(options, resolution)
     found = fitted_level_set(loaded, resolution, level, low, high, report)
     if not len(found.faces):
@@ -95,10 +97,11 @@ def extract_mesh(
         vertices = project(loaded, level, vertices, low, high, spacing)
     facts["watertight"] = is_watertight(faces)
     if options.faces is not None and not facts["watertight"]:
-        warnings.append(f"--faces {options.faces}: so few leave the mesh not watertight; give more")
+        warnings.append(f"{options.faces} faces are so few that the mesh is not watertight; give more")
     normals = outward_normals(loaded, vertices, low, high, spacing) if options.normals else None
-    # In double precision: a shape may lie far from the origin of its frame.
-    vertices *= scale
+    # In double precision: a shape may lie far from the origin of its frame. In place where nobody else has them: those
+    # of a fine grid take gigabytes.
+    vertices = np.multiply(vertices, scale, out=vertices if vertices.flags.writeable else None)
     vertices += center
     mesh = trimesh.Trimesh(vertices, faces, vertex_normals=_whole(normals, vertices, faces), process=False)
     return mesh, {**facts, "spacing": scale * float(spacing.max()), "warnings": warnings}
@@ -107,7 +110,7 @@ def extract_mesh(
 def export_mesh(
     loaded: LoadedField,
     output: Path,
-    resolution: int = 256,
+    resolution: Optional[int] = None,
     options: MeshOptions = MeshOptions(),  # noqa: B008 (frozen)
     report: Report = silent,
 ) -> Dict[str, Any]:
@@ -120,34 +123,41 @@ def export_mesh(
     Raises:
         SignalError: as `extract_mesh`, an unknown suffix, one without normals, or the file cannot be written.
     """
-    require_kind(loaded, "shape")
+    require_export(loaded, "mesh")
     suffix = check_suffix(output, SUFFIXES)
     if options.normals and suffix not in WITH_NORMALS:
         raise SignalError(
             output, f"{suffix} has no vertex normals", f"name a file that ends in {', '.join(WITH_NORMALS)}"
         )
+    resolution = mesh_resolution(resolution)
     mesh, facts = extract_mesh(loaded, resolution, options, report)
     spacing, warnings = facts.pop("spacing"), facts.pop("warnings")
-    with replacing(output, loaded.description) as temporary:
+    with replacing(output, loaded.description.data) as temporary:
         written = write_mesh(temporary, mesh, np.array(loaded.signal["center"]), spacing, options.normals)
     warnings += [f"{output}: {warning}" for warning in written]
     counts = {"vertices": len(mesh.vertices), "faces": len(mesh.faces)}
-    return {"path": str(output), "kind": "shape", "resolution": resolution, **counts, **facts, "warnings": warnings}
+    return {"path": str(output), "kind": loaded.kind, "resolution": resolution, **counts, **facts, "warnings": warnings}
+
+
+def write_fitted(loaded: LoadedField, folder: Path) -> Path:
+    """Writes a fitted shape's mesh as its kind's own file, PLY (`export_fitted`)."""
+    path = fitted_path(loaded, ".ply", folder)
+    export_mesh(loaded, path)
+    return path
 
 
 def _check(options: MeshOptions, resolution: int) -> None:
     if resolution < 3:
-        raise SignalError("--resolution", f"{resolution} is too small", "give at least 3, better 128 or more")
+        raise setting_error("resolution", f"{resolution} is too small", "give at least 3, better 128 or more")
     if resolution > LARGEST:
-        raise SignalError(
-            "--resolution", f"{resolution} is too large", f"give at most {LARGEST}, and --bounds for a part"
-        )
+        advice = f"give at most {LARGEST}, and bounds for a part"
+        raise setting_error("resolution", f"{resolution} is too large", advice)
     if not math.isfinite(options.level):
-        raise SignalError("--level", f"{options.level} is no distance", "give one in the original's units")
+        raise setting_error("level", f"{options.level} is no distance", "give one in the original's units")
     if options.components is not None and options.components < 1:
-        raise SignalError("--components", f"{options.components} leaves nothing", "give at least 1")
+        raise setting_error("components", f"{options.components} leaves nothing", "give at least 1")
     if options.faces is not None and options.faces < 4:
-        raise SignalError("--faces", f"{options.faces} cannot be closed", "give at least 4")
+        raise setting_error("faces", f"{options.faces} cannot be closed", "give at least 4")
 
 
 def _box(loaded: LoadedField, bounds: Optional[Sequence[float]]) -> Tuple[np.ndarray, np.ndarray]:
@@ -157,24 +167,24 @@ def _box(loaded: LoadedField, bounds: Optional[Sequence[float]]) -> Tuple[np.nda
     given = np.array(bounds, dtype=np.float64)
     shown = " ".join(f"{value:g}" for value in given)
     if len(given) not in (1, 6) or not np.isfinite(given).all():
-        raise SignalError("--bounds", f"{shown} is no box", "give low x y z and high x y z, or one number")
+        raise setting_error("bounds", f"{shown} is no box", "give low x y z and high x y z, or one number")
     if len(given) == 1:
         given = np.repeat([-given[0], given[0]], 3)
     else:
         given = (given - np.tile(loaded.signal["center"], 2)) / loaded.signal["scale"]
     low, high = given[:3], given[3:]
     if not (low < high).all():
-        raise SignalError("--bounds", f"{shown} is an empty box", "give low x y z, then high x y z, each larger")
+        raise setting_error("bounds", f"{shown} is an empty box", "give low x y z, then high x y z, each larger")
     return low, high
 
 
 def _no_surface(loaded: LoadedField, options: MeshOptions, resolution: int) -> SignalError:
-    name, where = loaded.description["name"], "" if options.bounds is None else " in these --bounds"
+    name, where = loaded.description.name, "" if options.bounds is None else " in these bounds"
     if options.level:
-        problem, far = f"the field has no surface at --level {options.level:g}{where}", _furthest_level(loaded)
+        problem, far = f"the field has no surface at level {options.level:g}{where}", _furthest_level(loaded)
         near = f", within {far:.4g} distances are well fitted" if 0 < far < math.inf else ""
         return SignalError(name, problem, f"give one nearer to 0{near}")
-    advice = f"train longer, or raise --resolution (now {resolution}) if the shape is thinner than a cell"
+    advice = f"train longer, or raise the resolution (now {resolution}) if the shape is thinner than a cell"
     if where:
         advice = "give a box that the surface passes through"
     return SignalError(name, f"the field has no surface{where}, its distance never changes sign", advice)
@@ -182,18 +192,18 @@ def _no_surface(loaded: LoadedField, options: MeshOptions, resolution: int) -> S
 
 def _furthest_level(loaded: LoadedField) -> float:
     """Up to which levels are smooth, in the original's units."""
-    return WELL_FITTED[fitted_loss(loaded)] * loaded.description["target"]["distance_scale"] * loaded.signal["scale"]
+    return WELL_FITTED[fitted_loss(loaded)] * loaded.description.target["distance_scale"] * loaded.signal["scale"]
 
 
 def _warnings(loaded: LoadedField, options: MeshOptions, low: np.ndarray, high: np.ndarray) -> List[str]:
     warnings, far = [], _furthest_level(loaded)
     if abs(options.level) > far:
-        advice = "--components largest leaves specks out"
-        warnings.append(f"--level {options.level:g}: distances beyond {far:.4g} are not well fitted; {advice}")
+        advice = "the largest components alone leave specks out"
+        warnings.append(f"level {options.level:g}: distances beyond {far:.4g} are not well fitted; {advice}")
     if (low < -1).any() or (high > 1).any():
         center, scale = np.array(loaded.signal["center"]), loaded.signal["scale"]
         corners = " ".join(f"{value:g}" for value in (*(center - scale), *(center + scale)))
-        warnings.append(f"--bounds: nothing was fitted beyond the box {corners}, expect surfaces that are not there")
+        warnings.append(f"bounds: nothing was fitted beyond the box {corners}, expect surfaces that are not there")
     return warnings
 
 

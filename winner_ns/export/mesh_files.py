@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, List
+from typing import TYPE_CHECKING, List, Optional
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 
 if TYPE_CHECKING:
     import trimesh
@@ -55,14 +55,15 @@ def write_mesh(
 def _write_ply(path: Path, mesh: trimesh.Trimesh, number: str, normals: bool) -> None:
     """Binary PLY with vertices of either precision (trimesh writes single only)."""
     name = "float" if number == "<f4" else "double"
-    colored = mesh.visual.kind == "vertex"
+    colors = _vertex_colors(mesh)
+    colored = colors is not None
     columns = [("position", number, 3)] + [("normal", "<f4", 3)] * normals + [("color", "u1", 3)] * colored
     vertices = np.empty(len(mesh.vertices), dtype=columns)
     vertices["position"] = mesh.vertices
     if normals:
         vertices["normal"] = mesh.vertex_normals
-    if colored:
-        vertices["color"] = mesh.visual.vertex_colors[:, :3]
+    if colors is not None:
+        vertices["color"] = colors[:, :3]
     faces = np.empty(len(mesh.faces), dtype=[("count", "u1"), ("vertices", "<i4", 3)])
     faces["count"], faces["vertices"] = 3, mesh.faces
     header = [
@@ -88,8 +89,19 @@ def _write_glb(path: Path, mesh: trimesh.Trimesh, center: Float[np.ndarray, "3"]
 
     scene = trimesh.Scene()
     known = {"vertex_normals": mesh.vertex_normals} if normals else {}
-    if mesh.visual.kind == "vertex":
-        known["vertex_colors"] = mesh.visual.vertex_colors
+    colors = _vertex_colors(mesh)
+    if colors is not None:
+        known["vertex_colors"] = colors
     moved = trimesh.Trimesh(mesh.vertices - center, mesh.faces, process=False, validate=False, **known)
     scene.add_geometry(moved, transform=trimesh.transformations.translation_matrix(center))
-    path.write_bytes(scene.export(file_type="glb", include_normals=normals))
+    written = scene.export(file_type="glb", include_normals=normals)
+    assert isinstance(written, bytes)
+    path.write_bytes(written)
+
+
+def _vertex_colors(mesh: trimesh.Trimesh) -> Optional[UInt8[np.ndarray, "v 4"]]:
+    """The colours of a mesh's vertices, if it has any."""
+    from trimesh.visual import ColorVisuals
+
+    visual = mesh.visual
+    return visual.vertex_colors if isinstance(visual, ColorVisuals) and visual.kind == "vertex" else None

@@ -1,77 +1,40 @@
-"""Where exports go, and how they get there: whole or not at all."""
+"""What an export may be asked for, what it is called, and what is written where nothing is asked for."""
 
 from __future__ import annotations
 
 import os
-import tempfile
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, Iterator, Optional, Sequence, Union
+from typing import Union
 
 from winner_ns.errors import SignalError
 from winner_ns.fields.files import LoadedField
 
-KIND_NAMES: Dict[str, str] = {
-    "image": "an image",
-    "audio": "a sound",
-    "shape": "a shape",
-    "volume": "a volume",
-    "video": "a video",
-}
-_COMMANDS = {"image": "image", "audio": "audio", "shape": "mesh", "volume": "volume", "video": "volume"}
 
-
-def require_kind(loaded: LoadedField, *kinds: str) -> None:
-    """Raises SignalError where a run fitted something else, naming the command that exports it."""
-    if loaded.kind not in kinds:
-        command = f"winner-ns export {_COMMANDS[loaded.kind]}"
-        raise SignalError(loaded.description["name"], f"this run fitted {KIND_NAMES[loaded.kind]}", f"use `{command}`")
+def require_export(loaded: LoadedField, command: str) -> None:
+    """Raises SignalError where a run fitted something that another `winner-ns export` command writes, naming that."""
+    row = loaded.description.row
+    if row.export_command != command:
+        advice = f"use `winner-ns export {row.export_command}`"
+        raise SignalError(loaded.description.name, f"this run fitted {row.words}", advice)
 
 
 def fitted_path(loaded: LoadedField, suffix: str, folder: Union[str, os.PathLike] = "") -> Path:
     """The name that an export has by default, <name of the original>-fitted<suffix>."""
-    return Path(folder) / f"{Path(loaded.description['name']).stem}-fitted{suffix}"
+    return Path(folder) / f"{Path(loaded.description.name).stem}-fitted{suffix}"
 
 
-def check_suffix(path: Path, suffixes: Sequence[str]) -> str:
-    """The file's suffix in lower case.
-
-    Raises:
-        SignalError: it is none of these; they are named.
-    """
-    suffix = path.suffix.lower()
-    if suffix not in suffixes:
-        problem = f"cannot be written as {suffix}" if suffix else "has no suffix that says its format"
-        raise SignalError(path, problem, f"name a file that ends in {', '.join(suffixes)}")
-    return suffix
-
-
-@contextmanager
-def replacing(path: Path, original: Optional[Dict[str, Any]] = None) -> Iterator[Path]:
-    """Gives a temporary name in the file's folder, renamed to the file at the end, removed if something fails.
+def export_fitted(
+    loaded: LoadedField,
+    folder: Union[str, os.PathLike],
+) -> Path:
+    """Writes what a field was fitted to, named <name>-fitted, in its kind's own format: an image (PNG; floats: TIFF), a
+    sound (WAV), a shape's mesh (PLY), an array (.npy).
 
     Args:
-        path: the file to write; an existing one is replaced, missing folders are made.
-        original: the run's description; the file that it was fitted to is never replaced.
+        loaded: the field.
+        folder: where to; made if it is not there.
 
     Raises:
-        SignalError: the file cannot be written there.
+        SignalError: the file cannot be written, or a shape's field has no surface.
     """
-    data = Path(str(original.get("data", ""))) if original else None
-    if data and path.exists() and data.exists() and path.samefile(data):
-        raise SignalError(path, "is the original that was fitted", "name another file")
-    temporary = ""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
-        os.close(handle)
-        yield Path(temporary)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise SignalError(
-            path, f"cannot be written ({error.strerror or error})", "check the folder, its permissions and free space"
-        ) from error
-    finally:
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)
+    return loaded.description.row.get("writer")(loaded, Path(folder))

@@ -9,7 +9,7 @@ from typing import Iterator, List, Optional, Sequence
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from winner_ns.errors import SignalError
+from winner_ns.errors import setting_error
 from winner_ns.fields.files import LoadedField, on_lattice
 
 BLOCK = 2**20
@@ -20,13 +20,13 @@ def scaled_shape(loaded: LoadedField, scale: float, axes: Sequence[int]) -> List
     """The original's shape with these axes scaled, round(n * scale).
 
     Raises:
-        SignalError: not a positive number, or nothing would be left.
+        SignalError: the scale is no positive number, or nothing would be left.
     """
     if not (scale > 0 and math.isfinite(scale)):
-        raise SignalError("--scale", f"{scale} is no scale", "give a number above 0; 2 doubles width and height")
+        raise setting_error("scale", f"{scale} is no scale", "give a number above 0; 2 doubles width and height")
     shape = [round(n * scale) if axis in axes else n for axis, n in enumerate(loaded.signal["shape"])]
     if min(shape) < 1:
-        raise SignalError("--scale", f"{scale} leaves no sample", "give a larger one")
+        raise setting_error("scale", f"{scale} leaves no sample", "give a larger one")
     return shape
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from winner_ns.export.output import check_suffix, replacing
 from winner_ns.spectrum.inspection import Inspection, magnitude_spectrum
+from winner_ns.writing import check_suffix, replacing
 
 SUFFIXES = (".png", ".pdf", ".svg", ".jpg")
 

@@ -135,7 +135,7 @@ def surfels(
     points: Float[np.ndarray, "n 3"], normals: Float[np.ndarray, "n 3"], count: int = SAMPLES, seed: int = 0
 ) -> Tuple[Float[np.ndarray, "m 3"], Float[np.ndarray, "m 3"]]:
     """Few surface points as small discs that touch their neighbours', each sampled evenly."""
-    from scipy.spatial import cKDTree
+    from scipy.spatial import cKDTree  # pyright: ignore[reportAttributeAccessIssue] (compiled, without types)
 
     generator = np.random.default_rng(seed)
     radius = cKDTree(points).query(points, k=[min(5, len(points))], workers=-1)[0]

@@ -1,4 +1,4 @@
-"""Arrays and videos from fitted volumes and videos."""
+"""Arrays and videos from fitted volumes, videos and whatever else lies on a grid."""
 
 from __future__ import annotations
 
@@ -9,57 +9,72 @@ from typing import Any, Dict, Optional, Sequence
 import numpy as np
 
 from winner_ns.errors import SignalError
-from winner_ns.export.output import check_suffix, replacing, require_kind
+from winner_ns.export.output import fitted_path, require_export
 from winner_ns.export.resampling import NumberFormat, number_format, resampled, scaled_shape
 from winner_ns.fields.files import LoadedField
+from winner_ns.writing import check_suffix, replacing
 
 
 def export_volume(
     loaded: LoadedField, output: Path, scale: float = 1.0, bit_depth: Optional[int] = None
 ) -> Dict[str, Any]:
-    """Evaluates a fitted volume or video at any size and writes it, block by block.
+    """Evaluates a fitted grid at any size and writes it, block by block.
 
     Args:
-        loaded: a fitted volume or video.
+        loaded: a fitted volume, video or grid of another kind. What has a frame rate is a video: its first axis is
+            time.
         output: .npy; videos of 1 or 3 channels also .mp4 (H.264, 8 bit).
-        scale: factor of all axes of a volume, of a video's width and height; see `resampled`.
+        scale: factor of all axes, but of a video's time; see `resampled`.
         bit_depth: 8, 16 or 32 (float), see `number_format`; None is the original's own type and values.
 
     Returns:
-        path, shape, channels and dtype.
+        path, kind, shape, channels and dtype.
 
     Raises:
         SignalError: another kind of run, an unknown suffix or bit depth, or a failure to write.
     """
-    require_kind(loaded, "volume", "video")
-    suffix = check_suffix(output, (".npy", ".mp4") if loaded.kind == "video" else (".npy",))
+    require_export(loaded, "volume")
+    is_video = "frame_rate" in loaded.signal
+    suffix = check_suffix(output, (".npy", ".mp4") if is_video else (".npy",))
     if bit_depth not in (None, 8, 16, 32) or (suffix == ".mp4" and bit_depth not in (None, 8)):
         raise SignalError(output, f"cannot hold {bit_depth} bits", "give 8, 16 or 32, and 8 for .mp4")
-    shape = scaled_shape(loaded, scale, axes=(0, 1, 2) if loaded.kind == "volume" else (1, 2))
-    channels = loaded.channels
+    axes = range(len(loaded.signal["shape"]))
+    shape = scaled_shape(loaded, scale, axes[1:] if is_video else axes)
     numbers = number_format(loaded, 8 if suffix == ".mp4" else bit_depth)
-    with replacing(output, loaded.description) as temporary:
+    with replacing(output, loaded.description.data) as temporary:
         if suffix == ".npy":
-            full = (*shape, channels) if channels > 1 else tuple(shape)
-            array = np.lib.format.open_memmap(temporary, mode="w+", dtype=numbers.dtype, shape=full)
-            start = 0
-            for block in resampled(loaded, shape):
-                array[start : start + len(block)] = numbers(block).reshape(-1, *full[1:])
-                start += len(block)
-            array.flush()
+            _write_npy(temporary, loaded, shape, numbers)
         else:
             _write_mp4(temporary, loaded, shape, numbers, output)
     return {
         "path": str(output),
         "kind": loaded.kind,
         "shape": list(shape),
-        "channels": channels,
+        "channels": loaded.channels,
         "dtype": str(numbers.dtype),
     }
 
 
+def write_fitted(loaded: LoadedField, folder: Path) -> Path:
+    """Writes a fitted grid as its kind's own file, .npy (`export_fitted`)."""
+    path = fitted_path(loaded, ".npy", folder)
+    export_volume(loaded, path)
+    return path
+
+
+def _write_npy(path: Path, loaded: LoadedField, shape: Sequence[int], numbers: NumberFormat) -> None:
+    full = (*shape, loaded.channels) if loaded.channels > 1 else tuple(shape)
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=numbers.dtype, shape=full)
+    start = 0
+    for block in resampled(loaded, shape):
+        array[start : start + len(block)] = numbers(block).reshape(-1, *full[1:])
+        start += len(block)
+    array.flush()
+
+
 def _write_mp4(path: Path, loaded: LoadedField, shape: Sequence[int], numbers: NumberFormat, output: Path) -> None:
     import av
+    from av.error import FFmpegError
 
     if loaded.channels not in (1, 3):
         raise SignalError(output, f"a video of {loaded.channels} channels is no MP4", "write .npy")
@@ -75,5 +90,5 @@ def _write_mp4(path: Path, loaded: LoadedField, shape: Sequence[int], numbers: N
                     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
                     container.mux(stream.encode(frame))
             container.mux(stream.encode())
-    except av.error.FFmpegError as error:
+    except FFmpegError as error:
         raise SignalError(output, f"cannot be written as MP4 ({error})", "write .npy") from error

@@ -48,7 +48,7 @@ class _ChunkedLoss(torch.autograd.Function):
     """Computes the parameters' gradient along with the loss and hands it out in backward."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any,
         gradient: SummedGradient,
         field: nn.Module,
@@ -62,14 +62,14 @@ class _ChunkedLoss(torch.autograd.Function):
         total, gradients = shares[0]
         for more, more_gradients in shares[1:]:
             total += more
-            torch._foreach_add_(gradients, more_gradients)
-        torch._foreach_div_(gradients, float(count))
+            torch._foreach_add_(gradients, more_gradients)  # pyright: ignore[reportPrivateImportUsage] (no public one)
+        torch._foreach_div_(gradients, float(count))  # pyright: ignore[reportPrivateImportUsage] (nor here)
         ctx.save_for_backward(*gradients)
         return total / count
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> Tuple[Optional[Tensor], ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
         return (None,) * 6 + tuple(gradient * grad for gradient in ctx.saved_tensors)
 
 

@@ -1,27 +1,53 @@
-"""The families of fields, by the names that the command line takes."""
+"""The families of fields, by the names that flags and files take."""
 
 from __future__ import annotations
 
-import importlib
-from typing import Any, Dict, Optional, Tuple, Type
+import inspect
+from typing import Any, Callable, Dict, List, Optional, Type, Union
 
 import torch
-from torch import nn
 
-FAMILIES: Dict[str, Tuple[str, str]] = {
-    "winner": ("siren", "Siren"),
-    "siren": ("siren", "Siren"),
-    "finer": ("finer", "Finer"),
-    "wire": ("wire", "Wire"),
-    "gauss": ("gauss", "Gauss"),
-    "relu-pe": ("relu_pe", "ReluPE"),
-    "rff": ("rff", "RandomFourierFeatures"),
-    "hash-grid": ("hash_grid", "HashGrid"),
-}
-"""Name -> (module in winner_ns.fields, class). "winner" is a Siren that `winner_init` has been applied to."""
+from winner_ns.fields.field import Field
+from winner_ns.registry import Registry
+
+FAMILIES: Registry[Type[Field]] = Registry(
+    "family",
+    "winner_ns.families",
+    {
+        "winner": "winner_ns.fields.winner:Winner",
+        "siren": "winner_ns.fields.siren:Siren",
+        "finer": "winner_ns.fields.finer:Finer",
+        "wire": "winner_ns.fields.wire:Wire",
+        "gauss": "winner_ns.fields.gauss:Gauss",
+        "relu-pe": "winner_ns.fields.relu_pe:ReluPE",
+        "rff": "winner_ns.fields.rff:RandomFourierFeatures",
+        "hash-grid": "winner_ns.fields.hash_grid:HashGrid",
+    },
+)
+"""Name -> class, or where it is."""
 
 
-def family_class(family: str) -> Type[nn.Module]:
+MANY_WEIGHTS = 2**24
+"""Of a field that is built to look at it: 64 MiB."""
+
+
+def register_family(name: str, family: Union[Type[Field], str]) -> None:
+    """Adds a family of fields, which flags, files, comparisons and benchmarks then know by its name.
+
+    Args:
+        name: letters, digits, - and _.
+        family: a subclass of `winner_ns.Field`, or "module:name" of one.
+
+    Raises:
+        ValueError: another family has the name, or it is no name.
+        TypeError: not a subclass of Field.
+    """
+    if not isinstance(family, str) and not (isinstance(family, type) and issubclass(family, Field)):
+        raise TypeError(f"a family is a subclass of winner_ns.Field, got {family!r}")
+    FAMILIES.add(name, family)
+
+
+def family_class(family: str) -> Type[Field]:
     """The class of a family.
 
     Raises:
@@ -29,8 +55,22 @@ def family_class(family: str) -> Type[nn.Module]:
     """
     if family not in FAMILIES:
         raise ValueError(f"unknown field family {family!r}; there are {', '.join(FAMILIES)}")
-    module, name = FAMILIES[family]
-    return getattr(importlib.import_module(f"winner_ns.fields.{module}"), name)
+    return FAMILIES[family]
+
+
+def settings_of(family: str) -> List[str]:
+    """Names of the settings that a family's fields are built with.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    parameters = inspect.signature(family_class(family)).parameters.values()
+    return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "generator"]
+
+
+def _constructor(family: str) -> Callable[..., Field]:
+    """The class of a family, whose keyword arguments are its own."""
+    return family_class(family)
 
 
 def build_field(
@@ -39,11 +79,11 @@ def build_field(
     out_dim: int,
     settings: Optional[Dict[str, Any]] = None,
     generator: Optional[torch.Generator] = None,
-) -> nn.Module:
+) -> Field:
     """A fresh field of a family.
 
     Args:
-        family: one of FAMILIES. "winner" gives a plain Siren that `winner_init` is yet to be applied to.
+        family: one of FAMILIES. "winner" gives a plain sine network that `winner_init` is yet to be applied to.
         in_dim: number of coordinates.
         out_dim: number of values.
         settings: keyword arguments of the family's class; what is missing keeps the published default.
@@ -52,8 +92,23 @@ def build_field(
     Raises:
         ValueError: an unknown family, or settings that it refuses.
     """
-    cls = family_class(family)
+    constructor = _constructor(family)
     try:
-        return cls(in_dim, out_dim, **(settings or {}), generator=generator)
+        return constructor(in_dim, out_dim, **(settings or {}), generator=generator)
     except TypeError as error:
         raise ValueError(f"{family}: {error}") from error
+
+
+def outline(family: str, in_dim: int, out_dim: int, settings: Optional[Dict[str, Any]] = None) -> Field:
+    """A field as `build_field` makes it, to look at its settings and the shapes of its weights alone: a large one takes
+    no memory.
+
+    Raises:
+        ValueError: as `build_field`.
+    """
+    cls, settings = family_class(family), settings or {}
+    if cls.most_weights(in_dim, out_dim, settings) <= MANY_WEIGHTS:
+        return build_field(family, in_dim, out_dim, settings)
+    # What torch needs for tensors without memory takes a second to import.
+    with torch.device("meta"):
+        return build_field(family, in_dim, out_dim, settings)

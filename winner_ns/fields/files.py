@@ -6,34 +6,25 @@ The file's header carries a JSON description under the key "winner_ns"; nothing 
 from __future__ import annotations
 
 import json
-import math
 import os
-import tempfile
 from pathlib import Path
 from typing import Any, Callable, Dict, Mapping, Sequence, Tuple, TypeVar, Union
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from winner_ns.errors import SignalError
-from winner_ns.fields.families import build_field
+from winner_ns.fields.description import Description, NetworkDescription
+from winner_ns.fields.families import build_field, outline
+from winner_ns.fields.field import Field
 from winner_ns.fields.input_gradient import value_and_gradient
 from winner_ns.fields.mean_squared_error import evaluate
+from winner_ns.writing import replacing
 
 FORMAT_VERSION = 1
 ArrayOrTensor = TypeVar("ArrayOrTensor", np.ndarray, Tensor)
-
-
-def describe_field(network: nn.Module, family: str) -> Dict[str, Any]:
-    """The part of a description that rebuilds the network: family, in_dim, out_dim, settings."""
-    return {
-        "family": family,
-        "in_dim": network.in_dim,
-        "out_dim": network.out_dim,
-        "settings": dict(network.settings),
-    }
 
 
 class LoadedField:
@@ -41,27 +32,27 @@ class LoadedField:
 
     Attributes:
         network: the torch module, coordinates in [-1, 1]^d to what it was trained on.
-        description: plain JSON: kind, name, network, target, signal, spectrum.
+        description: its kind, name, network, scale, original and noise.
     """
 
-    def __init__(self, network: nn.Module, description: Dict[str, Any]) -> None:
+    def __init__(self, network: Field, description: Description) -> None:
         self.network = network
         self.description = description
 
     @property
     def kind(self) -> str:
-        """image, audio, shape, volume or video."""
-        return self.description["kind"]
+        """image, audio, shape, volume, video, or another name of `KINDS`."""
+        return self.description.kind
 
     @property
     def channels(self) -> int:
         """Number of values at each point; 1 for shapes."""
-        return int(self.description["network"]["out_dim"])
+        return self.description.network.out_dim
 
     @property
     def signal(self) -> Dict[str, Any]:
         """What is known of the original: shape, channels, sample_rate, center, scale, …"""
-        return self.description["signal"]
+        return self.description.signal
 
     def __call__(self, coordinates: ArrayOrTensor) -> ArrayOrTensor:
         """The field's values in the original's units.
@@ -77,24 +68,18 @@ class LoadedField:
         """
         if isinstance(coordinates, np.ndarray):
             return self(torch.from_numpy(np.ascontiguousarray(coordinates))).numpy()
-        unit = coordinates.reshape(-1, self.network.in_dim)
-        if self.kind == "shape":
-            center = torch.tensor(self.signal["center"], dtype=torch.float64, device=unit.device)
-            unit = (unit.double() - center) / self.signal["scale"]
-            values = self.unit_distance(unit.float()) * self.signal["scale"]
-        else:
-            values = self.normalised(unit.float()) * self.signal["value_scale"] + self.signal["value_offset"]
+        values = self.description.units.original_values(self, coordinates.reshape(-1, self.network.in_dim))
         return values.reshape(*coordinates.shape[:-1], -1)
 
     def normalised(self, coordinates: Tensor) -> Tensor:
         """Values on the scale where the original lies in [-1, 1]; [n, d] to [n, c]. Not for shapes."""
-        target = self.description["target"]
+        target = self.description.target
         offset = torch.tensor(target["offset"], device=coordinates.device)
         return evaluate(self.network, coordinates) / target["gain"] + offset
 
     def unit_distance(self, coordinates: Tensor) -> Tensor:
         """Signed distance in units of the unit cube [-1, 1]^3; [n, 3] to [n, 1]. Only for shapes."""
-        target = self.description["target"]
+        target = self.description.target
         if target.get("loss") == "eikonal":
             return evaluate(self.network, coordinates)
         delta = target["distance_scale"]
@@ -134,29 +119,25 @@ def on_lattice(
     return result.reshape(*shape, -1)
 
 
-def save_field(path: Union[str, os.PathLike], network: nn.Module, description: Dict[str, Any]) -> Path:
+def save_field(path: Union[str, os.PathLike], network: Field, description: Description) -> Path:
     """Writes one .safetensors file with the network's weights and the description; whole or not at all.
 
     Args:
         path: the file to write.
         network: a field of one of the families.
-        description: plain JSON with kind, name, network (`describe_field`), target, signal, spectrum.
+        description: the network's.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-    header = {"winner_ns": json.dumps({"format_version": FORMAT_VERSION, **description})}
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    try:
-        save_file(tensors, temporary, metadata=header)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    header = {"winner_ns": json.dumps({"format_version": FORMAT_VERSION, **description.as_dict()})}
+    with replacing(path, description.data) as temporary:
+        try:
+            save_file(tensors, temporary, metadata=header)
+        except SafetensorError as error:
+            raise OSError(f"{error}") from error
     return path
 
 
@@ -185,21 +166,18 @@ def read_field_file(path: Union[str, os.PathLike]) -> Tuple[Dict[str, Any], Dict
     return description, tensors
 
 
-def rebuild_field(description: Dict[str, Any], tensors: Mapping[str, Tensor]) -> LoadedField:
+def rebuild_field(description: Union[Description, Mapping[str, Any]], tensors: Mapping[str, Tensor]) -> LoadedField:
     """A LoadedField from a description and weights; nothing in either is trusted.
 
     Raises:
         ValueError: they do not fit together, or the weights are not finite.
     """
+    if not isinstance(description, Description):
+        description = Description.from_dict(description)
     try:
-        _check_description(description)
-        made_of = description["network"]
-        settings = made_of["settings"]
-        # A made-up size would take the memory before the weights could be found not to fit (wire narrows its layers).
-        largest = 2 * max([len(tensors), *(n for tensor in tensors.values() for n in tensor.shape)])
-        if any((settings.get(name) or 0) > largest for name in ("width", "depth", "features", "frequencies")):
-            raise ValueError("the network's settings do not fit the weights")
-        network = build_field(made_of["family"], made_of["in_dim"], made_of["out_dim"], settings)
+        made_of = description.network
+        _check_sizes(made_of, tensors)
+        network = build_field(made_of.family, made_of.in_dim, made_of.out_dim, made_of.settings)
         network.load_state_dict(dict(tensors))
     except (KeyError, TypeError, AttributeError, OverflowError, RuntimeError, MemoryError) as error:
         raise ValueError(f"the weights do not fit the description: {str(error) or type(error).__name__}") from error
@@ -208,33 +186,18 @@ def rebuild_field(description: Dict[str, Any], tensors: Mapping[str, Tensor]) ->
     return LoadedField(network.eval().requires_grad_(False), description)
 
 
-def _check_description(description: Dict[str, Any]) -> None:
-    """Raises ValueError (or KeyError, TypeError) where a description lacks what evaluating needs."""
-    kind, signal, target = description["kind"], description["signal"], description["target"]
-    if kind not in ("image", "audio", "shape", "volume", "video"):
-        raise ValueError(f"unknown kind {kind!r}")
-    if kind == "shape":
-        dimensions, channels = 3, 1
-        lists, positive = [(signal["center"], 3)], [signal["scale"], target["distance_scale"]]
-        if target.get("loss", "distance") not in ("distance", "occupancy", "eikonal"):
-            raise ValueError(f"unknown loss {target['loss']!r}")
-    else:
-        shape, channels = signal["shape"], signal["channels"]
-        dimensions = len(shape)
-        lists = [(shape, dimensions), (signal["half_extent"], dimensions), (target["offset"], channels)]
-        positive = [*shape, signal["value_scale"], target["gain"]]
-        lists.append(([signal["value_offset"]], 1))
-        positive += [signal[rate] for rate in {"audio": ["sample_rate"], "video": ["frame_rate"]}.get(kind, [])]
-        if np.dtype(signal["dtype"]).kind not in "uif":
-            raise ValueError(f"samples cannot be {signal['dtype']}")
-    if any(len(values) != count or not all(map(math.isfinite, values)) for values, count in lists):
-        raise ValueError("the description's numbers are not what the kind has")
-    if not all(0 < value < math.inf for value in positive):
-        raise ValueError("a size or scale in the description is not positive")
-    if (description["network"]["in_dim"], description["network"]["out_dim"]) != (dimensions, channels):
-        raise ValueError("the network has other dimensions than the signal")
-    if not isinstance(description["name"], str):
-        raise ValueError("the name is no text")
+def _check_sizes(made_of: NetworkDescription, tensors: Mapping[str, Tensor]) -> None:
+    """Raises ValueError where the network's settings do not fit the weights, before they take any memory."""
+    largest = 2 * max([len(tensors), *(n for tensor in tensors.values() for n in tensor.shape)])
+    # The loops over layers are as long as these say (wire narrows its layers).
+    if any((made_of.settings.get(name) or 0) > largest for name in made_of.family_class.sizes):
+        raise ValueError("the network's settings do not fit the weights")
+    if not all(tensor.is_floating_point() for tensor in tensors.values()):
+        raise ValueError("the weights are no floating-point numbers")
+    shapes = outline(made_of.family, made_of.in_dim, made_of.out_dim, made_of.settings).state_dict()
+    expected = {name: tuple(tensor.shape) for name, tensor in shapes.items()}
+    if expected != {name: tuple(tensor.shape) for name, tensor in tensors.items()}:
+        raise ValueError("the network's settings do not fit the weights")
 
 
 def load_field(path: Union[str, os.PathLike]) -> LoadedField:

@@ -20,7 +20,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from winner_ns.fields.siren import SineLayer
+from winner_ns.fields.field import Field
+from winner_ns.fields.sine_layer import SineLayer, undrawn_linear
 
 
 class FinerLayer(SineLayer):
@@ -42,7 +43,7 @@ class FinerLayer(SineLayer):
         return torch.sin(scale * phase)
 
 
-class Finer(nn.Module):
+class Finer(Field):
     """A FINER network R^d -> R^c: `depth` variable-periodic layers and a linear output layer.
 
     With `first_bias_scale` None a seed gives the weights that `Siren` gets from it.
@@ -63,6 +64,7 @@ class Finer(nn.Module):
     """
 
     learning_rate: ClassVar[float] = 5e-4
+    band_setting: ClassVar[Optional[str]] = "first_bias_scale"
     source: ClassVar[str] = "FINER: Liu et al., CVPR 2024, arXiv 2312.02434"
 
     def __init__(
@@ -78,18 +80,8 @@ class Finer(nn.Module):
         scale_gradient: bool = False,
         generator: Optional[torch.Generator] = None,
     ) -> None:
-        super().__init__()
         first_omega_0 = omega_0 if first_omega_0 is None else first_omega_0
-        if min(in_dim, out_dim, width, depth) < 1:
-            raise ValueError(
-                f"in_dim, out_dim, width and depth must be at least 1, got {in_dim, out_dim, width, depth}"
-            )
-        if not (omega_0 > 0 and first_omega_0 > 0):
-            raise ValueError(f"omega_0 must be positive, got {omega_0} and {first_omega_0} for the first layer")
-        if first_bias_scale is not None and not first_bias_scale >= 0:
-            raise ValueError(f"first_bias_scale must not be negative, got {first_bias_scale}")
-        self.in_dim, self.out_dim = in_dim, out_dim
-        self.settings: Dict[str, Any] = {
+        settings: Dict[str, Any] = {
             "width": width,
             "depth": depth,
             "omega_0": float(omega_0),
@@ -97,6 +89,8 @@ class Finer(nn.Module):
             "first_bias_scale": None if first_bias_scale is None else float(first_bias_scale),
             "scale_gradient": scale_gradient,
         }
+        not_negative = () if first_bias_scale is None else ("first_bias_scale",)
+        super().__init__(in_dim, out_dim, settings, ("omega_0", "first_omega_0"), not_negative)
         hidden_bound = math.sqrt(6.0 / width) / omega_0
         layers = [
             FinerLayer(
@@ -110,7 +104,7 @@ class Finer(nn.Module):
             for i in range(depth)
         ]
         self.layers = nn.ModuleList(layers)
-        self.output = nn.utils.skip_init(nn.Linear, width, out_dim)
+        self.output = undrawn_linear(width, out_dim)
         bias_bound = 1.0 / math.sqrt(width)
         nn.init.uniform_(self.output.weight, -hidden_bound, hidden_bound, generator=generator)
         nn.init.uniform_(self.output.bias, -bias_bound, bias_bound, generator=generator)

@@ -14,8 +14,9 @@ from typing import Any, ClassVar, Dict, Optional
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
+from winner_ns.fields.field import Field
 from winner_ns.fields.relu_pe import MultilayerPerceptron
 
 LARGEST_DECAY = 50.0
@@ -23,7 +24,7 @@ LARGEST_DECAY = 50.0
 and gradients become denormal numbers, on which CPUs are many times slower (measured: 4 to 10 times per step)."""
 
 
-class Gauss(nn.Module):
+class Gauss(Field):
     """A network R^d -> R^c of `depth` Gaussian layers and a linear output layer.
 
     Args:
@@ -39,6 +40,7 @@ class Gauss(nn.Module):
     """
 
     learning_rate: ClassVar[float] = 5e-3
+    band_setting: ClassVar[Optional[str]] = "scale"
     source: ClassVar[str] = "Gaussian activations: Ramasinghe and Lucey, ECCV 2022, arXiv 2111.15135"
 
     def __init__(
@@ -51,16 +53,9 @@ class Gauss(nn.Module):
         scale: float = 30.0,
         generator: Optional[torch.Generator] = None,
     ) -> None:
-        super().__init__()
-        if min(in_dim, out_dim, width, depth) < 1:
-            raise ValueError(
-                f"in_dim, out_dim, width and depth must be at least 1, got {in_dim, out_dim, width, depth}"
-            )
-        if not scale > 0:
-            raise ValueError(f"scale must be positive, got {scale}")
-        self.in_dim, self.out_dim = in_dim, out_dim
+        settings: Dict[str, Any] = {"width": width, "depth": depth, "scale": float(scale)}
+        super().__init__(in_dim, out_dim, settings, positive=("scale",))
         self.scale = float(scale)
-        self.settings: Dict[str, Any] = {"width": width, "depth": depth, "scale": self.scale}
         self.network = MultilayerPerceptron(
             in_dim, out_dim, width=width, depth=depth, activation=self.activation, generator=generator
         )

@@ -19,10 +19,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from winner_ns.fields.field import Field, FieldTask
+
 Implementation = Literal["tcnn", "torch"]
 
 
-class HashGrid(nn.Module):
+class HashGrid(Field):
     """A hash grid field R^d -> R^c, d <= 3.
 
     nerfstudio's encoding takes three coordinates: for d = 1 and 2 a constant goes before the others, where the hash
@@ -49,8 +51,12 @@ class HashGrid(nn.Module):
     learning_rate: ClassVar[float] = 1e-2
     source: ClassVar[str] = "Hash grid: Müller et al. (Instant NGP), SIGGRAPH 2022, arXiv 2201.05989"
 
+    encoded: ClassVar[bool] = True
+    learns_encoding: ClassVar[bool] = True
+    sizes: ClassVar[Tuple[str, ...]] = ("width", "depth", "levels", "features_per_level")
+    band_setting: ClassVar[Optional[str]] = "max_resolution"
+    # Its gradient is as large as its tables.
     whole_batch: ClassVar[bool] = True
-    """Its gradient is as large as its tables: a batch is cheaper in one piece (`mean_squared_error`)."""
 
     implementation: Implementation
     """What computes the encoding and the network."""
@@ -70,10 +76,7 @@ class HashGrid(nn.Module):
         implementation: Optional[Implementation] = None,
         generator: Optional[torch.Generator] = None,
     ) -> None:
-        super().__init__()
-        if in_dim > 3:
-            raise ValueError(f"a hash grid takes 1 to 3 coordinates, got {in_dim}; choose another field family")
-        self.settings: Dict[str, Any] = {
+        settings: Dict[str, Any] = {
             "width": width,
             "depth": depth,
             "levels": levels,
@@ -82,8 +85,10 @@ class HashGrid(nn.Module):
             "log2_hashmap_size": log2_hashmap_size,
             "features_per_level": features_per_level,
         }
-        if min(in_dim, out_dim, *self.settings.values()) < 1:
-            raise ValueError(f"in_dim, out_dim and all sizes must be at least 1, got {in_dim, out_dim, self.settings}")
+        cells = ("base_resolution", "max_resolution", "log2_hashmap_size")
+        super().__init__(in_dim, out_dim, settings, positive=cells)
+        if in_dim > 3:
+            raise ValueError(f"a hash grid takes 1 to 3 coordinates, got {in_dim}; choose another field family")
         # Imported here for those who only load other families: nerfstudio takes seconds.
         from nerfstudio.field_components.encodings import HashEncoding
         from nerfstudio.field_components.mlp import MLP
@@ -95,13 +100,12 @@ class HashGrid(nn.Module):
                 "this hash grid was made for tiny-cuda-nn, which needs an NVIDIA GPU and the package tinycudann; "
                 'use a machine that has both, or train it with implementation="torch"'
             )
-        self.in_dim, self.out_dim = in_dim, out_dim
         self.implementation = implementation or ("tcnn" if tcnn_runs else "torch")
         self.settings["implementation"] = self.implementation
 
         vertices_bits = math.ceil(in_dim * math.log2(max_resolution + 1))
         # Neither component takes a generator: the global one stands in, seeded from ours and restored afterwards.
-        seed = int(torch.randint(2**31, (), generator=generator))
+        seed = int(torch.randint(2**31, (), generator=generator, device="cpu"))
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             self.encoding = HashEncoding(
@@ -125,6 +129,33 @@ class HashGrid(nn.Module):
             modules: Tuple[Any, Any] = (self.encoding.tcnn_encoding, self.network.tcnn_encoding)
             for module in modules:
                 module.params.data.copy_(module.native_tcnn_module.initial_params(seed))
+
+    @classmethod
+    def most_weights(cls, in_dim: int, out_dim: int, settings: Dict[str, Any]) -> int:
+        bits = settings.get("log2_hashmap_size", 19)
+        if type(bits) is not int or not 0 < bits < 64:
+            raise ValueError(f"log2_hashmap_size must be from 1 to 63, got {bits!r}")
+        tables = settings.get("levels", 16) * settings.get("features_per_level", 2) * 2**bits
+        return super().most_weights(in_dim, out_dim, settings) + abs(tables)
+
+    @classmethod
+    def default_settings(cls, task: FieldTask) -> Dict[str, Any]:
+        """Grid and small network bring their own sizes; the finest cell and the tables follow the signal."""
+        if task.samples is None:
+            # Surfaces fill cells as their resolution's square.
+            sizes: Dict[str, Any] = {
+                "max_resolution": task.finest,
+                "log2_hashmap_size": round(2 * math.log2(task.finest)) - 3,
+            }
+        else:
+            bits = math.ceil(math.log2(math.prod(task.samples))) - 4
+            sizes = {
+                "max_resolution": max(*task.samples, 16),
+                "log2_hashmap_size": min(max(bits, 12), 19),
+            }
+        if task.second_derivatives:
+            sizes["implementation"] = "torch"  # tiny-cuda-nn has none.
+        return sizes
 
     def forward(self, coordinates: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch c"]:
         unit = (coordinates.reshape(-1, self.in_dim) + 1.0) / 2.0

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from winner_ns.fields.chunked import chunked_mean, default_chunk, gradient_of
+from winner_ns.fields.field import Field
 from winner_ns.fields.shares import in_shares
 
 
@@ -37,11 +38,8 @@ def mean_squared_error(
     Returns:
         The scalar loss.
     """
-    from winner_ns.fields.siren import Siren
-    from winner_ns.fields.siren_gradient import siren_gradient
-
-    gradient = siren_gradient if isinstance(field, Siren) else autograd_gradient
-    return chunked_mean(summed_squares, field, coordinates, values, values.numel(), chunk, gradient)
+    faster = field.summed_gradient() if isinstance(field, Field) else None
+    return chunked_mean(summed_squares, field, coordinates, values, values.numel(), chunk, faster or autograd_gradient)
 
 
 def evaluate(field: nn.Module, coordinates: Float[Tensor, "n d"], chunk: Optional[int] = None) -> Float[Tensor, "n c"]:

@@ -19,10 +19,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from winner_ns.fields.field import Field
+from winner_ns.fields.sine_layer import undrawn_linear
+
+MOST_FREQUENCIES = 64
+"""Octaves; single precision holds no sine of a coordinate times 2^64."""
+
 
 def default_linear(in_features: int, out_features: int, generator: Optional[torch.Generator] = None) -> nn.Linear:
     """nn.Linear with torch's default initialisation, U(±1/sqrt(in_features)), drawn from the generator."""
-    layer = nn.utils.skip_init(nn.Linear, in_features, out_features)
+    layer = undrawn_linear(in_features, out_features)
     bound = 1.0 / math.sqrt(in_features)
     for parameter in layer.parameters():
         nn.init.uniform_(parameter, -bound, bound, generator=generator)
@@ -63,7 +69,7 @@ class MultilayerPerceptron(nn.Module):
         return self.output(x)
 
 
-class ReluPE(nn.Module):
+class ReluPE(Field):
     """A ReLU network R^d -> R^c on NeRF's positional encoding.
 
     Args:
@@ -79,6 +85,8 @@ class ReluPE(nn.Module):
     """
 
     learning_rate: ClassVar[float] = 1e-3
+    encoded: ClassVar[bool] = True
+    band_setting: ClassVar[Optional[str]] = "frequencies"
     source: ClassVar[str] = "ReLU with positional encoding: Mildenhall et al. (NeRF), ECCV 2020, arXiv 2003.08934"
 
     octaves: Float[Tensor, " frequencies"]
@@ -94,15 +102,10 @@ class ReluPE(nn.Module):
         frequencies: int = 10,
         generator: Optional[torch.Generator] = None,
     ) -> None:
-        super().__init__()
-        if min(in_dim, out_dim, width, depth) < 1:
-            raise ValueError(
-                f"in_dim, out_dim, width and depth must be at least 1, got {in_dim, out_dim, width, depth}"
-            )
-        if frequencies < 0:
-            raise ValueError(f"frequencies must not be negative, got {frequencies}")
-        self.in_dim, self.out_dim = in_dim, out_dim
-        self.settings: Dict[str, Any] = {"width": width, "depth": depth, "frequencies": frequencies}
+        settings: Dict[str, Any] = {"width": width, "depth": depth, "frequencies": frequencies}
+        super().__init__(in_dim, out_dim, settings, not_negative=("frequencies",))
+        if frequencies > MOST_FREQUENCIES:
+            raise ValueError(f"frequencies must be at most {MOST_FREQUENCIES}, got {frequencies}")
         octaves = math.pi * 2.0 ** torch.arange(frequencies)
         self.register_buffer("octaves", octaves, persistent=False)
         self.network = MultilayerPerceptron(

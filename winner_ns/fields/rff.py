@@ -12,16 +12,17 @@ sigmoid; here, as in all families, the output is linear, and torch's default ini
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar, Dict, Optional
+from typing import Any, ClassVar, Dict, Optional, Tuple
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
+from winner_ns.fields.field import Field
 from winner_ns.fields.relu_pe import MultilayerPerceptron
 
 
-class RandomFourierFeatures(nn.Module):
+class RandomFourierFeatures(Field):
     """A ReLU network R^d -> R^c on random Fourier features.
 
     Args:
@@ -39,6 +40,9 @@ class RandomFourierFeatures(nn.Module):
     """
 
     learning_rate: ClassVar[float] = 1e-3
+    encoded: ClassVar[bool] = True
+    sizes: ClassVar[Tuple[str, ...]] = ("width", "depth", "features")
+    band_setting: ClassVar[Optional[str]] = "sigma"
     source: ClassVar[str] = "Random Fourier features: Tancik et al., NeurIPS 2020, arXiv 2006.10739"
 
     frequencies: Float[Tensor, "features d"]
@@ -55,16 +59,8 @@ class RandomFourierFeatures(nn.Module):
         sigma: float = 10.0,
         generator: Optional[torch.Generator] = None,
     ) -> None:
-        super().__init__()
-        if min(in_dim, out_dim, width, depth, features) < 1:
-            raise ValueError(
-                "in_dim, out_dim, width, depth and features must be at least 1, "
-                f"got {(in_dim, out_dim, width, depth, features)}"
-            )
-        if not sigma >= 0:
-            raise ValueError(f"sigma must not be negative, got {sigma}")
-        self.in_dim, self.out_dim = in_dim, out_dim
-        self.settings: Dict[str, Any] = {"width": width, "depth": depth, "features": features, "sigma": float(sigma)}
+        settings: Dict[str, Any] = {"width": width, "depth": depth, "features": features, "sigma": float(sigma)}
+        super().__init__(in_dim, out_dim, settings, not_negative=("sigma",))
         self.register_buffer("frequencies", torch.empty(features, in_dim).normal_(generator=generator) * sigma)
         self.network = MultilayerPerceptron(2 * features, out_dim, width=width, depth=depth, generator=generator)
 

@@ -7,23 +7,24 @@ the matrix products, gradients accumulated by the product that computes them.
 
 from __future__ import annotations
 
-from typing import List, Tuple
+from typing import List, Sequence, Tuple, cast
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
-from winner_ns.fields.siren import Siren
+from winner_ns.fields.field import Field
+from winner_ns.fields.sine_layer import SineLayer
 
 
 @torch.no_grad()
 def siren_gradient(
-    field: Siren, coordinates: Float[Tensor, "n d"], values: Float[Tensor, "n c"], chunk: int
+    field: Field, coordinates: Float[Tensor, "n d"], values: Float[Tensor, "n c"], chunk: int
 ) -> Tuple[Float[Tensor, ""], List[Tensor]]:
     """The summed squared error and its gradient by `field.parameters()`, `chunk` points at a time.
 
     Args:
-        field: a sine network.
+        field: a Siren, or one of sine layers and a linear output alike.
         coordinates: points.
         values: targets.
         chunk: points at a time; the workspace takes 2 x depth arrays of chunk x width.
@@ -31,11 +32,12 @@ def siren_gradient(
     Returns:
         The sum, and one gradient for each of `field.parameters()`, in their order.
     """
-    omegas = [layer.omega_0 for layer in field.layers]
-    weights = [layer.weight for layer in field.layers]
+    layers, output = cast(Sequence[SineLayer], field.layers), cast(nn.Linear, field.output)
+    omegas = [layer.omega_0 for layer in layers]
+    weights = [layer.weight for layer in layers]
     transposed = [weight.t() for weight in weights]
-    biases = [layer.bias * layer.omega_0 for layer in field.layers]
-    output_weight, output_bias = field.output.weight, field.output.bias
+    biases = [layer.bias * layer.omega_0 for layer in layers]
+    output_weight, output_bias = output.weight, output.bias
     hidden = range(1, len(weights))
 
     # The first layer's gradient is kept transposed: a tall, narrow product is several times slower.

@@ -6,28 +6,30 @@ Chandravamsi et al.: Spectral Bottleneck in Sinusoidal Representation Networks: 
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Optional, Sequence
 
 import torch
 
-from winner_ns.fields.siren import Siren
+from winner_ns.fields.field import Field
+from winner_ns.fields.sine_layer import SineLayer
 
 
 @torch.no_grad()
 def winner_init(
-    field: Siren,
+    field: Field,
     s0: float,
     s1: float,
     generator: Optional[torch.Generator] = None,
     first_layer_divisor: Optional[float] = None,
-) -> Siren:
+) -> Field:
     """Adds Gaussian noise to the weights of layers 1 and 2, in place; everything else stays as it is.
 
     W_1 += N(0, (s0/omega_0)²), W_2 += N(0, (s1/omega_0)²), with the omega_0 of the layer in question, so that s0 and
     s1 are what reaches the pre-activation. At s0 = s1 = 0 the field stays a plain SIREN bit for bit.
 
     Args:
-        field: a freshly initialised Siren of at least two sine layers (one, where s1 = 0).
+        field: a freshly initialised Siren, or a field of another family with `layers` that have a weight and an
+            omega_0; of at least two of them (one, where s1 = 0).
         s0: noise scale of layer 1, in radians per unit of coordinate, >= 0.
         s1: noise scale of layer 2, >= 0.
         generator: source of the noise, on the parameters' device; None is torch's global one.
@@ -43,12 +45,13 @@ def winner_init(
     """
     if not (s0 >= 0 and s1 >= 0):
         raise ValueError(f"noise scales must not be negative, got s0 = {s0}, s1 = {s1}")
-    if s1 > 0 and len(field.layers) < 2:
+    layers: Sequence[SineLayer] = field.layers  # pyright: ignore[reportAssignmentType] (torch knows no attributes)
+    if s1 > 0 and len(layers) < 2:
         raise ValueError("s1 > 0 needs a field of at least two sine layers")
-    if getattr(field, "noise_scales", None) is not None:
+    if field.noise_scales is not None:
         raise RuntimeError(f"the noise {field.noise_scales} has been added to this field already; build a fresh one")
-    first_divisor = field.layers[0].omega_0 if first_layer_divisor is None else first_layer_divisor
-    for layer, scale, divisor in zip(field.layers, (s0, s1), (first_divisor, field.layers[-1].omega_0)):
+    first_divisor = layers[0].omega_0 if first_layer_divisor is None else first_layer_divisor
+    for layer, scale, divisor in zip(layers, (s0, s1), (first_divisor, layers[-1].omega_0)):
         if scale > 0:
             noise = torch.empty_like(layer.weight).normal_(0.0, scale / divisor, generator=generator)
             layer.weight.add_(noise)

@@ -21,6 +21,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
+from winner_ns.fields.field import Field
 from winner_ns.fields.gauss import LARGEST_DECAY
 from winner_ns.fields.relu_pe import default_linear
 
@@ -47,7 +48,7 @@ class ComplexLinear(nn.Module):
         return torch.addmm(torch.view_as_complex(self.bias), x, torch.view_as_complex(self.weight).t())
 
 
-class Wire(nn.Module):
+class Wire(Field):
     """A WIRE R^d -> R^c: `depth` complex Gabor layers and a complex linear output layer, of which the real part counts.
 
     Args:
@@ -65,6 +66,7 @@ class Wire(nn.Module):
     """
 
     learning_rate: ClassVar[float] = 5e-3
+    band_setting: ClassVar[Optional[str]] = "first_omega_0"
     source: ClassVar[str] = "WIRE: Saragadam et al., CVPR 2023, arXiv 2301.05187"
 
     def __init__(
@@ -79,26 +81,18 @@ class Wire(nn.Module):
         scale: float = 10.0,
         generator: Optional[torch.Generator] = None,
     ) -> None:
-        super().__init__()
         first_omega_0 = omega_0 if first_omega_0 is None else first_omega_0
-        if min(in_dim, out_dim, depth) < 1 or width < 2:
-            raise ValueError(
-                "in_dim, out_dim and depth must be at least 1 and width at least 2, "
-                f"got {(in_dim, out_dim, depth, width)}"
-            )
-        if not (omega_0 > 0 and first_omega_0 > 0):
-            raise ValueError(f"omega_0 must be positive, got {omega_0} and {first_omega_0} for the first layer")
-        if not scale >= 0:
-            raise ValueError(f"scale must not be negative, got {scale}")
-        self.in_dim, self.out_dim = in_dim, out_dim
-        self.omega_0, self.first_omega_0, self.scale = float(omega_0), float(first_omega_0), float(scale)
-        self.settings: Dict[str, Any] = {
+        settings: Dict[str, Any] = {
             "width": width,
             "depth": depth,
-            "omega_0": self.omega_0,
-            "first_omega_0": self.first_omega_0,
-            "scale": self.scale,
+            "omega_0": float(omega_0),
+            "first_omega_0": float(first_omega_0),
+            "scale": float(scale),
         }
+        super().__init__(in_dim, out_dim, settings, ("omega_0", "first_omega_0"), not_negative=("scale",))
+        if width < 2:
+            raise ValueError(f"width must be at least 2, got {width}")
+        self.omega_0, self.first_omega_0, self.scale = float(omega_0), float(first_omega_0), float(scale)
         neurons = math.floor(width / math.sqrt(2.0))
         self.first = default_linear(in_dim, neurons, generator)
         self.layers = nn.ModuleList(ComplexLinear(neurons, neurons, generator) for _ in range(depth - 1))

@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from winner_ns.errors import SignalError
 from winner_ns.signals.load import load_signal
 from winner_ns.signals.mesh_file import mesh_type, read_mesh_file
+from winner_ns.signals.mesh_repair import WindingNumbers
 
 LARGEST_COORDINATE = 1e30
 """Fourth powers of distances, which standard errors of squared distances need, stay finite below it."""
@@ -51,9 +52,10 @@ class Surface:
         import trimesh
 
         corners = vertices[faces]
-        points, face = trimesh.sample.sample_surface(
+        drawn = trimesh.sample.sample_surface(
             trimesh.Trimesh(vertices, faces, process=False), samples, seed=np.random.default_rng(seed)
         )
+        points, face = drawn[0], drawn[1]
         # Neighbours walk the same branches of a search tree: twice as fast as in random order.
         order = np.argsort(face, kind="stable")
         return cls(np.asarray(points)[order], _unit_normals(corners)[face[order]], vertices, faces)
@@ -61,7 +63,7 @@ class Surface:
     @cached_property
     def corners(self) -> Float[np.ndarray, "c 3"]:
         """The vertices of all triangles that have an area; without triangles, the points."""
-        return self.points if self.faces is None else self.vertices[np.unique(self._solid)]
+        return self.points if self.faces is None else self._triangles[0][np.unique(self._solid)]
 
     @property
     def box(self) -> Tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"]]:
@@ -92,37 +94,40 @@ class Surface:
         if self.faces is None:
             distance, index = self._tree.query(points, workers=-1)
             return distance, self.normals[index]
-        squared, face, _ = self._tree.squared_distance(self.vertices, self._solid, points)
+        squared, face, _ = self._tree.squared_distance(self._triangles[0], self._solid, points)
         return np.sqrt(squared), self._normals[face]
+
+    @property
+    def _triangles(self) -> Tuple[Float[np.ndarray, "v 3"], Int[np.ndarray, "f 3"]]:
+        """Vertices and faces, of a surface that has them."""
+        assert self.vertices is not None and self.faces is not None
+        return self.vertices, self.faces
 
     @cached_property
     def _solid(self) -> Int[np.ndarray, "f 3"]:
         """The faces that have an area, and so a normal."""
-        return np.ascontiguousarray(self.faces[_unit_normals(self.vertices[self.faces]).any(axis=1)])
+        vertices, faces = self._triangles
+        return np.ascontiguousarray(faces[_unit_normals(vertices[faces]).any(axis=1)])
 
     @cached_property
     def _normals(self) -> Float[np.ndarray, "f 3"]:
-        return _unit_normals(self.vertices[self._solid])
+        return _unit_normals(self._triangles[0][self._solid])
 
     @cached_property
     def _tree(self) -> Any:
         if self.faces is None:
-            from scipy.spatial import cKDTree
+            from scipy.spatial import cKDTree  # pyright: ignore[reportAttributeAccessIssue] (compiled, without types)
 
             return cKDTree(self.points)
         import igl
 
         tree = igl.AABB()
-        tree.init(self.vertices, self._solid)
+        tree.init(self._triangles[0], self._solid)
         return tree
 
     @cached_property
-    def _windings(self) -> Any:
-        import igl
-
-        windings = igl.FastWindingNumberBVH()
-        windings.init(self.vertices, self._solid)
-        return windings
+    def _windings(self) -> WindingNumbers:
+        return WindingNumbers(self._triangles[0], self._solid)
 
 
 @dataclass
@@ -141,6 +146,7 @@ class SurfaceFile:
         """The surface with coordinates (x - offset)/unit; of points without faces, all of them are samples."""
         moved = (self.vertices - offset) / unit
         if self.faces is None:
+            assert self.normals is not None
             return Surface(moved, self.normals)
         return Surface.of_mesh(moved, self.faces, samples, seed)
 
@@ -175,7 +181,7 @@ class SurfaceFile:
         }
         if watertight and oriented:
             facts["volume"] = float(np.einsum("fi,fi->", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])) / 6)
-            if igl.is_vertex_manifold(faces).all():
+            if np.asarray(igl.is_vertex_manifold(faces)).all():
                 facts["genus"] = facts["components"] - facts["euler_characteristic"] // 2
         return facts
 
@@ -198,6 +204,7 @@ def read_surface(path: Path) -> SurfaceFile:
     shape = load_signal(path, "shape")
     if shape.source == "distances":
         raise SignalError(path, "has distances at points in place of a surface", "give a mesh, or points with normals")
+    assert shape.points is not None  # Meshes have been read above.
     points = shape.points * shape.scale + shape.center
     _check_coordinates(path, points)
     return SurfaceFile(path, points, normals=shape.normals, warnings=list(shape.warnings))
@@ -213,7 +220,8 @@ def _checked(
         raise SignalError(path, "has faces with vertices that are not there", "export the mesh again")
     used = np.unique(faces)
     _check_coordinates(path, vertices[used])
-    vertices, _, _, faces = igl.remove_duplicate_vertices(np.ascontiguousarray(vertices), faces, 0.0)
+    distinct = igl.remove_duplicate_vertices(np.ascontiguousarray(vertices), faces, 0.0)
+    vertices, faces = np.asarray(distinct[0]), np.asarray(distinct[3])
     a, b, c = faces.T
     faces = faces[(a != b) & (b != c) & (c != a)]
     if not _unit_normals(vertices[faces]).any():

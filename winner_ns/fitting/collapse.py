@@ -7,7 +7,8 @@ from typing import Dict, List, Mapping, Optional, Tuple
 import torch
 from torch import Tensor
 
-from winner_ns.fitting.target import GridTarget
+from winner_ns.fields import family_class
+from winner_ns.fitting.target import Target
 
 LOSS = "mean_squared_error"
 LEAST_STEPS = 100
@@ -73,23 +74,23 @@ class CollapseWatch:
         return bool(earlier) and now > PLATEAU and earlier[-1] - now < FALL
 
 
-def collapse_watch(target: Optional[object], steps: int) -> Optional[CollapseWatch]:
-    """The watch for a target; None for shapes, whose samples have no mean that a field could fall back to."""
-    return CollapseWatch(target.variance * target.gain**2, steps) if isinstance(target, GridTarget) else None
+def collapse_watch(target: Optional[Target], steps: int) -> Optional[CollapseWatch]:
+    """The watch for a target; None for those, such as shapes, whose samples have no mean that a field could fall back
+    to."""
+    return None if target is None or target.mean_loss is None else CollapseWatch(target.mean_loss, steps)
 
 
-def collapse_line(name: str, family: str, steps: int) -> str:
+def collapse_line(name: str, family: str, steps: int, rate: str = "the learning rate") -> str:
     """What a user is told of a field that has collapsed.
 
     Args:
         name: the field's, "" for a single one.
         family: the field's.
         steps: that it has been trained for.
+        rate: what the learning rate is called where the user sets it.
     """
-    advice = {
-        "siren": "the family winner avoids that",
-        "winner": "halve --optimizers.field.optimizer.lr, or use the purpose fit",
-    }.get(family, "lower --optimizers.field.optimizer.lr, or use the family winner")
+    adapted = family_class(family).takes_noise
+    advice = f"halve {rate}, or use the purpose fit" if adapted else f"lower {rate}, or use the family winner"
     return (
         f"{name or 'the field'} has collapsed, or is yet to start: after {steps} steps its loss is still that of the "
         f"mean alone; {advice}"

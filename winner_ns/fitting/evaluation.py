@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, Optional
+from typing import TYPE_CHECKING, Dict, Optional
 
 import numpy as np
 import torch
@@ -11,18 +11,23 @@ from torch import Tensor
 
 from winner_ns.errors import SignalError
 from winner_ns.fields.files import LoadedField
-from winner_ns.figures.meshes import intersection_over_union, surface_distances
-from winner_ns.figures.samples import (
+from winner_ns.figures.grids import (
     log_spectral_distance,
     mean_squared_error,
     psnr,
     signal_to_noise_ratio,
     structural_similarity,
 )
+from winner_ns.figures.meshes import intersection_over_union, surface_distances
 from winner_ns.figures.surface import Surface
 from winner_ns.fitting.interpolation import judged_samples
 from winner_ns.fitting.permutation import permute
-from winner_ns.fitting.target import GridTarget, ShapeTarget, Target
+from winner_ns.fitting.target import Target
+from winner_ns.signals import GridSignal, Signal
+
+if TYPE_CHECKING:
+    from winner_ns.fitting.grid_target import GridTarget
+    from winner_ns.fitting.shape_target import ShapeTarget
 from winner_ns.meshing.fitted_surface import extract_unit_mesh
 
 MOST_SAMPLES = 2**22
@@ -31,7 +36,7 @@ VOLUME_POINTS = 200_000
 SURFACE_POINTS = 50_000
 
 
-def evaluate_field(field: LoadedField, target: Target, mesh_resolution: int = 256) -> Dict[str, float]:
+def evaluate_field(field: LoadedField, target: Target, mesh_resolution: Optional[int] = None) -> Dict[str, float]:
     """All figures of a fitted field that its kind knows.
 
     Grids: psnr (dB, range 2, at fitted samples), psnr_heldout and psnr_interpolation (at withheld samples); images
@@ -40,9 +45,7 @@ def evaluate_field(field: LoadedField, target: Target, mesh_resolution: int = 25
     normal_consistency. All but iou are of the surface as extracted with `mesh_resolution`; without one there is iou
     alone.
     """
-    if isinstance(target, ShapeTarget):
-        return _evaluate_shape(field, target, mesh_resolution)
-    return _evaluate_grid(field, target)
+    return target.figures(field, mesh_resolution)
 
 
 def quick_figures(field: LoadedField, target: Target, samples: int = 8192) -> Dict[str, float]:
@@ -51,12 +54,25 @@ def quick_figures(field: LoadedField, target: Target, samples: int = 8192) -> Di
     Grids: psnr and, where samples are withheld, psnr_heldout (dB, range 2). Shapes: iou, from volume points within the
     surface's bounding box; nothing where the shape is known at given points only.
     """
-    if isinstance(target, ShapeTarget):
-        if target.signal.source == "distances":
-            return {}
-        points, inside = target.volume_points
-        fitted = field.unit_distance(points).numpy()[:, 0]
-        return {"iou": intersection_over_union(inside, fitted)}
+    return target.quick_figures(field, samples)
+
+
+def on_plateau(target: Target, figures: Dict[str, float]) -> bool:
+    """Whether a field is hardly better than the mean of the samples."""
+    return target.mean_error is not None and not figures["psnr"] >= psnr(target.mean_error) + 1.0
+
+
+def quick_shape_figures(field: LoadedField, target: ShapeTarget) -> Dict[str, float]:
+    """`quick_figures` of a shape."""
+    if target.signal.source == "distances":
+        return {}
+    points, inside = target.volume_points
+    fitted = field.unit_distance(points).numpy()[:, 0]
+    return {"iou": intersection_over_union(inside, fitted)}
+
+
+def quick_grid_figures(field: LoadedField, target: GridTarget, samples: int) -> Dict[str, float]:
+    """`quick_figures` of samples on a grid."""
 
     def decibels(chosen: np.ndarray) -> float:
         indices = torch.from_numpy(chosen)
@@ -71,7 +87,8 @@ def quick_figures(field: LoadedField, target: Target, samples: int = 8192) -> Di
     return figures
 
 
-def _evaluate_grid(field: LoadedField, target: GridTarget) -> Dict[str, float]:
+def grid_figures(field: LoadedField, target: GridTarget) -> Dict[str, float]:
+    """`evaluate_field` of samples on a grid."""
     signal, split = target.signal, target.split
 
     def error_at(samples: np.ndarray) -> float:
@@ -86,16 +103,24 @@ def _evaluate_grid(field: LoadedField, target: GridTarget) -> Dict[str, float]:
         figures["psnr_heldout"] = psnr(error_at(judged_samples(signal, split)))
         if target.interpolation is not None:
             figures["psnr_interpolation"] = psnr(target.interpolation[1])
-    if signal.kind == "image":
-        original, fitted_values = _central_part(field, target, 2**20)
-        similarity = structural_similarity(original, fitted_values)
-        if similarity is not None:
-            figures["ssim"] = similarity
-    elif signal.kind == "audio":
-        original, fitted_values = _central_part(field, target, MOST_SAMPLES)
-        figures["snr"] = signal_to_noise_ratio(original, fitted_values)
-        figures["log_spectral_distance"] = log_spectral_distance(original, fitted_values)
+    if target.row.figures is not None:
+        figures |= target.row.get("figures")(field, target)
     return figures
+
+
+def image_figures(field: LoadedField, target: GridTarget) -> Dict[str, float]:
+    """ssim of an image, where it has 11 x 11 pixels."""
+    similarity = structural_similarity(*_central_part(field, target, 2**20))
+    return {} if similarity is None else {"ssim": similarity}
+
+
+def sound_figures(field: LoadedField, target: GridTarget) -> Dict[str, float]:
+    """snr and log_spectral_distance of a sound, in dB."""
+    original, fitted = _central_part(field, target, MOST_SAMPLES)
+    return {
+        "snr": signal_to_noise_ratio(original, fitted),
+        "log_spectral_distance": log_spectral_distance(original, fitted),
+    }
 
 
 def _central_part(field: LoadedField, target: GridTarget, most: int) -> "tuple[np.ndarray, np.ndarray]":
@@ -111,7 +136,9 @@ def _central_part(field: LoadedField, target: GridTarget, most: int) -> "tuple[n
     return original, field.normalised(target.signal.coordinates(indices)).numpy().reshape(size)
 
 
-def _evaluate_shape(field: LoadedField, target: ShapeTarget, mesh_resolution: int) -> Dict[str, float]:
+def shape_figures(field: LoadedField, target: ShapeTarget, mesh_resolution: Optional[int]) -> Dict[str, float]:
+    """`evaluate_field` of a shape."""
+
     def fitted(points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
         return field.unit_distance(torch.from_numpy(points)).numpy()[:, 0]
 
@@ -120,6 +147,7 @@ def _evaluate_shape(field: LoadedField, target: ShapeTarget, mesh_resolution: in
     figures: Dict[str, float] = {}
     if target.signal.source == "distances":
         # Nothing but the given samples is known: their signs are compared where they lie.
+        assert target.signal.points is not None
         points, distances = target.signal.sample(min(VOLUME_POINTS, len(target.signal.points)), seed)
         figures["iou"] = intersection_over_union(distances, fitted(points))
     else:
@@ -147,13 +175,21 @@ def _original_surface(target: ShapeTarget, seed: int) -> Surface:
     return Surface(*signal.sample_surface(SURFACE_POINTS, seed))
 
 
-def pictures(field: LoadedField, target: Optional[Target]) -> Dict[str, Tensor]:
-    """Small pictures of the fit for tensorboard, [h, w, 3] in [0, 1]; images only (others are written as files)."""
-    if not isinstance(target, GridTarget) or target.signal.kind != "image":
-        return {}
-    shape = target.signal.shape
-    scale = min(1.0, 512 / max(shape))
-    values = field.grid([max(2, round(n * scale)) for n in shape])
-    unit = (values - target.signal.value_offset) / target.signal.value_scale * 0.5 + 0.5
+def pictures(field: LoadedField, signal: Optional[Signal]) -> Dict[str, Tensor]:
+    """Small pictures of the fit for tensorboard, [h, w, 3] in [0, 1]; of kinds that have some, where the signal is at
+    hand."""
+    return {} if signal is None else field.description.row.get("thumbnail")(field, signal)
+
+
+def no_picture(field: LoadedField, signal: Signal) -> Dict[str, Tensor]:
+    """Nothing: such fits are looked at as files."""
+    return {}
+
+
+def image_picture(field: LoadedField, signal: GridSignal) -> Dict[str, Tensor]:
+    """The field as an image of at most 512 pixels."""
+    scale = min(1.0, 512 / max(signal.shape))
+    values = field.grid([max(2, round(n * scale)) for n in signal.shape])
+    unit = (values - signal.value_offset) / signal.value_scale * 0.5 + 0.5
     color = unit[..., :3] if unit.shape[-1] >= 3 else np.repeat(unit[..., :1], 3, axis=-1)
     return {"field": torch.from_numpy(color).float().clamp(0, 1)}

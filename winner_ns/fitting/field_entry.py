@@ -12,17 +12,14 @@ from torch import nn
 
 from winner_ns.errors import SignalError
 from winner_ns.fields import family_class
-from winner_ns.fields.families import FAMILIES
-from winner_ns.fitting.description import SINE_FAMILIES
-from winner_ns.fitting.field_config import FieldConfig
+from winner_ns.fields.families import FAMILIES, settings_of
+from winner_ns.fitting.plan import FieldPlan, NetworkPlan
 from winner_ns.fitting.run import FIELD_NAME
-from winner_ns.plugin.model import SignalModelConfig
 
 FLAG = "--pipeline.model.fields"
 _NAME = re.compile(r"\w[\w-]*", re.ASCII)
 _FORM = "write FAMILY, FAMILY:KEY=VALUE,KEY=VALUE or NAME=FAMILY:KEY=VALUE"
-_SIZE = ("width", "depth")
-_SINE = ("omega_0", "first_omega_0")
+_NETWORK = ("width", "depth", "omega_0", "first_omega_0")
 _LAW = ("law", "purpose", "s0", "s1")
 
 
@@ -34,10 +31,8 @@ class FieldEntry:
     """As the user wrote it."""
     name: str
     """As it is called in curves, figures and folders."""
-    model: SignalModelConfig
-    """The network and its law."""
-    learning_rate: Optional[float] = None
-    """None: by kind, family and initial band."""
+    plan: FieldPlan
+    """The network, its law and its learning rate."""
 
 
 def parse_entries(texts: Sequence[str], width: Optional[int] = None, depth: Optional[int] = None) -> List[FieldEntry]:
@@ -77,7 +72,7 @@ def _parse(text: str, width: Optional[int], depth: Optional[int]) -> FieldEntry:
         raise _error(text, "cannot be the name of a folder", f"give it a name: name={text}")
     if hasattr(nn.ModuleDict, name):
         raise _error(text, f"the name {name} is taken", "give another one")
-    entry = FieldEntry(text, name, SignalModelConfig(field=FieldConfig(family=family, width=width, depth=depth)))
+    entry = FieldEntry(text, name, FieldPlan(NetworkPlan(family=family, width=width, depth=depth)))
     hints = _hints(family)
     for setting in settings.split(",") if settings else ():
         key, equals, value = setting.partition("=")
@@ -86,9 +81,9 @@ def _parse(text: str, width: Optional[int], depth: Optional[int]) -> FieldEntry:
         if key not in hints:
             raise _error(text, f"{family} has no setting {key!r}", f"there are {', '.join(hints)}")
         _assign(entry, key, _value(text, key, value, hints[key]))
-    model = entry.model
-    if (model.s0 is not None or model.s1 is not None) and "law=" not in settings:
-        model.law = "explicit"
+    plan = entry.plan
+    if (plan.s0 is not None or plan.s1 is not None) and "law=" not in settings:
+        plan.law = "explicit"
     return entry
 
 
@@ -96,27 +91,28 @@ def _hints(family: str) -> Dict[str, Any]:
     """The keys that a family knows, and their types."""
     made_of = family_class(family)
     hints = get_type_hints(made_of.__init__)
-    keys = [
-        name
-        for name, parameter in inspect.signature(made_of).parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY and name != "generator"
-    ]
-    noise = {key: get_type_hints(SignalModelConfig)[key] for key in _LAW} if family == "winner" else {}
-    return {**{key: hints[key] for key in keys}, **noise, "lr": float}
+    defaults = {name: parameter.default for name, parameter in inspect.signature(made_of).parameters.items()}
+    # A family of somebody else's may leave its hints out.
+    anything = Union[bool, int, float, str]
+    known = {
+        key: hints.get(key, anything if defaults[key] is None else type(defaults[key])) for key in settings_of(family)
+    }
+    noise = {key: get_type_hints(FieldPlan)[key] for key in _LAW} if made_of.takes_noise else {}
+    return {**known, **noise, "lr": float}
 
 
 def _assign(entry: FieldEntry, key: str, value: Any) -> None:
-    made_of = entry.model.field
+    plan = entry.plan
     if key == "lr":
         if value <= 0:
             raise _error(entry.text, f"lr {value} is not above 0", "give a positive learning rate")
-        entry.learning_rate = value
+        plan.learning_rate = value
     elif key in _LAW:
-        setattr(entry.model, key, value)
-    elif key in _SIZE or (key in _SINE and made_of.family in SINE_FAMILIES):
-        setattr(made_of, key, value)
+        setattr(plan, key, value)
+    elif key in _NETWORK:
+        setattr(plan.field, key, value)
     else:
-        made_of.options[key] = value
+        plan.field.options[key] = value
 
 
 def _value(text: str, key: str, value: str, hint: Any) -> Any:

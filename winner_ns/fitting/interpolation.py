@@ -41,7 +41,7 @@ def judged_samples(signal: GridSignal, split: SampleSplit) -> Int[np.ndarray, " 
     MOST_SAMPLES those in a central crop."""
     crop = _central_crop(signal.shape)
     inside = np.argwhere(split.is_heldout()[crop]) + [part.start for part in crop]
-    return np.ravel_multi_index(tuple(inside.T), signal.shape)
+    return np.asarray(np.ravel_multi_index(tuple(inside.T), signal.shape))
 
 
 def _central_crop(shape: Tuple[int, ...]) -> Tuple[slice, ...]:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from winner_ns.errors import SignalError
+from winner_ns.fields.description import Description
 from winner_ns.fields.files import LoadedField, read_field_file, rebuild_field
 
 _ADVICE = "give the folder of a run (with config.yml in it), a checkpoint (.ckpt) or a field file (.safetensors)"
@@ -74,8 +75,8 @@ def load_runs(path: Union[str, os.PathLike]) -> Dict[str, LoadedRun]:
     return _open(path, several=True)
 
 
-def read_model(path: Union[str, os.PathLike]) -> Tuple[Dict[str, Any], Dict[str, Tensor]]:
-    """The description and the weights of a run's one model, of whatever kind, as plain JSON and tensors.
+def read_model(path: Union[str, os.PathLike]) -> Tuple[Description, Dict[str, Tensor]]:
+    """The description and the weights of a run's one model, of whatever kind.
 
     Args:
         path: as for `load_run`, but no field file.
@@ -88,7 +89,11 @@ def read_model(path: Union[str, os.PathLike]) -> Tuple[Dict[str, Any], Dict[str,
     described, _ = _read_checkpoint(_find_checkpoint(Path(path))[1])
     if len(described) > 1:
         raise SignalError(path, f"holds the fields {', '.join(described)}", "give the field file of one of them")
-    return next(iter(described.values()))
+    description, tensors = next(iter(described.values()))
+    try:
+        return Description.from_dict(description), tensors
+    except ValueError as error:
+        raise SignalError(path, f"cannot be used ({error})", "use another checkpoint, or train again") from error
 
 
 def _open(path: Union[str, os.PathLike], several: bool) -> Dict[str, LoadedRun]:
@@ -110,15 +115,17 @@ def _open(path: Union[str, os.PathLike], several: bool) -> Dict[str, LoadedRun]:
         raise SignalError(path, f"holds the fields {', '.join(described)}", _one_field_advice(files))
     runs = {}
     for name, (description, tensors) in described.items():
-        if description.get("kind") == "views":
-            raise SignalError(path, "this run learnt a scene from photographs", _SCENE_ADVICE)
         try:
-            loaded = rebuild_field(description, tensors)
+            described_field = Description.from_dict(description)
+            is_scene = described_field.row.reader is None
+            loaded = None if is_scene else rebuild_field(described_field, tensors)
         except ValueError as error:
             raise SignalError(source, f"{name} cannot be used ({error})", advice) from error
+        if loaded is None:
+            raise SignalError(path, f"this run learnt {described_field.row.words}", _SCENE_ADVICE)
         if torch.cuda.is_available():
             loaded.network.cuda()
-        runs[name or description["network"]["family"]] = LoadedRun(loaded, folder, step, files[name])
+        runs[name or described_field.network.family] = LoadedRun(loaded, folder, step, files[name])
     return runs
 
 
@@ -141,7 +148,8 @@ def run_figures(run: LoadedRun) -> Dict[str, Any]:
     try:
         table = json.loads((run.field_file.parent / "figures.json").read_text(encoding="utf-8"))
         # A copied or exported file may lie beside the figures of another field.
-        same = all(run.description[key] == table["description"][key] for key in ("network", "signal", "spectrum"))
+        own = run.description.as_dict()
+        same = all(own[key] == table["description"][key] for key in ("network", "signal", "spectrum"))
         if same and run.step in (None, table["steps"] - 1):
             known = {key: table[key] for key in ("figures", "steps", "training_seconds")}
     except (OSError, ValueError, KeyError, TypeError):
@@ -222,7 +230,8 @@ def _read_checkpoint(path: Path) -> Tuple[Described, Optional[int]]:
     try:
         if not isinstance(checkpoint, dict):
             raise TypeError
-        for key, value in checkpoint["pipeline"].items():
+        states: Dict[str, Any] = checkpoint["pipeline"]
+        for key, value in states.items():
             match = _MODEL.match(key)
             if match and (match[2] != "field." or torch.is_tensor(value)):
                 name = (match[1] or "").replace("%2E", ".")
@@ -232,7 +241,7 @@ def _read_checkpoint(path: Path) -> Tuple[Described, Optional[int]]:
                 if match[2] == "field.":
                     tensors[key[match.end() :]] = value
                 else:
-                    description.update(json.loads(value["description"]))
+                    description.update(json.loads(states[key]["description"]))
         if not all(str(description["network"]["family"]) for description, _ in described.values()) or not described:
             raise KeyError
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:

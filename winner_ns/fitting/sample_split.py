@@ -7,7 +7,7 @@ from typing import Optional, Tuple, Union
 import numpy as np
 from jaxtyping import Int
 
-from winner_ns.errors import SignalError
+from winner_ns.errors import setting_error
 from winner_ns.fitting.permutation import permute
 
 Holdout = Union[str, float, None]
@@ -29,8 +29,8 @@ def parse_holdout(holdout: str) -> Holdout:
     except ValueError:
         fraction = -1.0
     if not 0 < fraction < 1:
-        raise SignalError(
-            "--pipeline.datamanager.holdout",
+        raise setting_error(
+            "holdout",
             f"{holdout!r} is not a way to withhold samples",
             "give none, every-second or a fraction between 0 and 1 such as 0.1",
         )
@@ -57,8 +57,8 @@ class SampleSplit:
             self.train_shape = shape if holdout is None else None
             self.train_size = self.size - (0 if holdout is None else round(float(holdout) * self.size))
         if self.train_size < 2:
-            raise SignalError(
-                "--pipeline.datamanager.holdout",
+            raise setting_error(
+                "holdout",
                 f"{holdout} leaves {self.train_size} of {self.size} samples",
                 "withhold fewer",
             )

@@ -63,8 +63,8 @@ def simplified(
         return vertices, faces
     import fast_simplification
 
-    vertices, faces = fast_simplification.simplify(vertices, faces, target_count=target)
-    return _with_single_edges(vertices, faces.astype(np.int64))
+    collapsed = fast_simplification.simplify(vertices, faces, target_count=target)
+    return _with_single_edges(collapsed[0], collapsed[1].astype(np.int64))
 
 
 def _with_single_edges(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Tuple
+import hashlib
+import weakref
+from typing import Any, Optional, Tuple
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 
+from winner_ns.fields.field import Field
 from winner_ns.fields.files import LoadedField
 from winner_ns.meshing.extraction import LevelSet, extract_level_set
 from winner_ns.progress import Report, silent
@@ -14,33 +18,68 @@ from winner_ns.progress import Report, silent
 TRUSTED = {"distance": 2.5, "occupancy": 4.0, "eikonal": 2.5}
 """By loss, times the scale of tanh(distance / scale): further away, the distance drowns in what the fit leaves. (Fitted
 signs are no distances; near the surface they change as fast as the field can.)"""
+RESOLUTION = 256
+"""Grid points along each axis of the meshes of results, figures and pictures, where nothing else is asked for."""
+MOST_KEPT = 2**22
+"""Faces of the largest surface that is kept for whoever asks next."""
+
+
+def mesh_resolution(asked: Optional[int]) -> int:
+    """Grid points along an axis: as asked for, else RESOLUTION."""
+    return RESOLUTION if asked is None else asked
 
 
 def extract_unit_mesh(
-    loaded: LoadedField, resolution: int = 256
+    loaded: LoadedField, resolution: Optional[int] = None
 ) -> Tuple[Float[np.ndarray, "v 3"], Int[np.ndarray, "f 3"]]:
     """The zero level set in the unit cube, by marching cubes on a grid that is evaluated near the surface only.
 
     Args:
         loaded: a fitted shape.
-        resolution: grid points along each axis, spanning [-1, 1].
+        resolution: grid points along each axis, spanning [-1, 1]; None: RESOLUTION.
 
     Returns:
         Vertices (float64, unit cube) and faces (int64, counter-clockwise seen from outside); both empty where the
-        field has no zero level set. The mesh is closed: the cube's walls count as outside.
+        field has no zero level set, and not to be written to. The mesh is closed: the cube's walls count as outside.
     """
-    found = fitted_level_set(loaded, resolution, 0.0, -np.ones(3), np.ones(3), silent)
+    found = fitted_level_set(loaded, mesh_resolution(resolution), 0.0, -np.ones(3), np.ones(3), silent)
     return found.vertices, found.faces
 
 
 def fitted_level_set(
     loaded: LoadedField, resolution: int, level: float, low: np.ndarray, high: np.ndarray, report: Report
 ) -> LevelSet:
-    """The level set of a fitted shape within a box of the unit cube."""
-    trusted = TRUSTED[fitted_loss(loaded)] * loaded.description["target"]["distance_scale"]
-    return extract_level_set(lambda x: loaded.unit_distance(x) - level, low, high, resolution, trusted, report)
+    """The level set of a fitted shape within a box of the unit cube.
+
+    The last one is kept, as a finished run needs the same one for its figures, its mesh and its picture; its arrays are
+    not to be written to.
+    """
+    global _kept
+    trusted = TRUSTED[fitted_loss(loaded)] * loaded.description.target["distance_scale"]
+    asked = (_weights(loaded.network), trusted, fitted_loss(loaded), resolution, level, low.tobytes(), high.tobytes())
+    if _kept is not None and _kept[0]() is loaded.network and _kept[1] == asked:
+        return _kept[2]
+    found = extract_level_set(lambda x: loaded.unit_distance(x) - level, low, high, resolution, trusted, report)
+    if len(found.faces) <= MOST_KEPT:
+        found.vertices.setflags(write=False)
+        found.faces.setflags(write=False)
+        _kept = weakref.ref(loaded.network), asked, found
+    return found
+
+
+_kept: Optional[Tuple[weakref.ref[Field], Tuple[Any, ...], LevelSet]] = None
+"""The last surface, and the network and the arguments that it is of."""
+
+
+def _weights(network: Field) -> bytes:
+    """A fingerprint of all weights: torch's own counters of changes miss what is done to `Tensor.data`."""
+    seen = hashlib.blake2b(digest_size=16)
+    for name, value in network.state_dict().items():
+        seen.update(name.encode())
+        seen.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return seen.digest()
 
 
 def fitted_loss(loaded: LoadedField) -> str:
     """What a shape was fitted by: distance, occupancy or eikonal."""
-    return loaded.description["target"].get("loss", "distance")
+    return loaded.description.target.get("loss", "distance")

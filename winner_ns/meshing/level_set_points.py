@@ -106,7 +106,7 @@ def _distance_and_gradient(loaded: LoadedField, level: float, points: np.ndarray
     values, gradients = value_and_gradient(loaded.network, torch.from_numpy(points.astype(np.float32)))
     # In double precision, so that a level is met as well as the network can say where it is.
     values, gradients = values.double(), gradients.double()
-    target = loaded.description["target"]
+    target = loaded.description.target
     if target.get("loss") != "eikonal":
         squashed, scale = values.clamp(-1 + 1e-6, 1 - 1e-6), target["distance_scale"]
         values, gradients = scale * torch.atanh(squashed), scale * gradients / (1 - squashed**2)

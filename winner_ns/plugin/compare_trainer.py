@@ -16,25 +16,20 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 
 from winner_ns.errors import SignalError
+from winner_ns.export.results import results_table, write_fitted
 from winner_ns.fields.files import LoadedField
-from winner_ns.figures.samples import psnr
+from winner_ns.figures.grids import psnr
 from winner_ns.figures.table import figures_table
-from winner_ns.fitting.description import report_lines
-from winner_ns.fitting.evaluation import evaluate_field, pictures
+from winner_ns.fitting.evaluation import evaluate_field, on_plateau, pictures
 from winner_ns.fitting.field_entry import FLAG, FieldEntry, parse_entries
 from winner_ns.fitting.run import field_key
 from winner_ns.fitting.target import Target
-from winner_ns.glue.results import print_written, write_json
+from winner_ns.glue.results import print_written
 from winner_ns.plugin.model import SignalModel, SignalModelConfig
-from winner_ns.plugin.pipeline import (
-    SignalPipeline,
-    SignalPipelineConfig,
-    on_plateau,
-    results_table,
-    write_fitted,
-)
-from winner_ns.plugin.trainer import SignalTrainerConfig, describe_model, field_optimizers, settle_optimizer
+from winner_ns.plugin.pipeline import SignalPipeline, SignalPipelineConfig
+from winner_ns.plugin.trainer import SignalTrainerConfig, field_optimizers, settle_optimizer
 from winner_ns.viewing.viewed_model import ViewedModel
+from winner_ns.writing import write_json
 
 TIMED_EVERY = 10
 """Of so many steps one is timed field by field: on a GPU that means to wait for it."""
@@ -140,6 +135,10 @@ class ComparePipelineConfig(SignalPipelineConfig):
     model: CompareModelConfig = field(default_factory=CompareModelConfig)  # type: ignore[assignment]
     """The fields that are compared."""
 
+    def setup(self, **kwargs: Any) -> SignalPipeline:
+        """A comparison's pipeline, whatever the kind."""
+        return self._target(self, **kwargs)
+
 
 class ComparePipeline(SignalPipeline):
     """A signal's pipeline with several fields: figures and results of each, by name, and all of them in one picture."""
@@ -166,11 +165,12 @@ class ComparePipeline(SignalPipeline):
 
     def pictures(self) -> Dict[str, Tensor]:
         target = self.datamanager.target
-        return _flat({name: pictures(fitted, target) for name, fitted in self.fields.items()})
+        signal = target and target.signal
+        return _flat({name: pictures(fitted, signal) for name, fitted in self.fields.items()})
 
     def export(self, folder: Path) -> List[Path]:
         """Each field's results in a folder of its name, and comparison.png."""
-        from winner_ns.export.comparison import write_results
+        from winner_ns.export.results import write_results
 
         signal = self.datamanager.need_target().signal
         return self._write(lambda name, fitted: write_results(fitted, folder / name, signal), folder)
@@ -195,12 +195,16 @@ class ComparePipeline(SignalPipeline):
         if stuck:
             CONSOLE.print(
                 f"[bold yellow]hardly off the plateau: {', '.join(stuck)}[/bold yellow]; the mean alone gives "
-                f"{psnr(target.variance):.2f} dB",
+                f"{psnr(target.mean_error or 0.0):.2f} dB",
                 soft_wrap=True,
             )
 
         def write(name: str, fitted: LoadedField) -> List[Path]:
-            return write_fitted(fitted, results / name, target, results / name / "field.safetensors")
+            own = results / name
+            written, note = write_fitted(fitted, own, target.signal, own / "field.safetensors")
+            if note:
+                CONSOLE.print(note, markup=False)
+            return written
 
         self._write(write, results)
 
@@ -252,17 +256,19 @@ class CompareTrainerConfig(SignalTrainerConfig):
         described: Dict[str, Dict[str, Any]] = {}
         lines: List[str] = []
         for entry in entries:
+            entry.plan.learning_rate = self.optimizers[entry.name]["optimizer"].lr
             try:
-                description, report = describe_model(entry.model, target, data)
+                settled = entry.plan.settle(target, data.batch_size)
             except SignalError as error:
                 raise SignalError(f"{FLAG} {entry.text}", error.problem, error.advice) from error
-            described[entry.name] = description
-            settle_optimizer(self.optimizers[entry.name], description, report, self.max_num_iterations)
-            signal, *told = report_lines(description, report, [], target.spectrum)
+            described[entry.name] = settled.description.as_dict()
+            settle_optimizer(self.optimizers[entry.name], settled.learning_rate, self.max_num_iterations)
+            signal, *told = settled.lines()
             lines += [signal] if not lines else []
             lines += [entry.name, *(f"  {line}" for line in told)]
         common = ("kind", "name", "data", "target", "signal", "holdout", "order")
-        data.description = {**{key: description[key] for key in common}, "fields": described}
+        first = next(iter(described.values()))
+        data.description = {**{key: first[key] for key in common}, "fields": described}
         return [*lines, *(f"note      {warning}" for warning in target.warnings)]
 
     def _optimizer_of(self, entry: FieldEntry) -> Dict[str, Any]:
@@ -270,8 +276,8 @@ class CompareTrainerConfig(SignalTrainerConfig):
         if entry.name in self.optimizers and entry.name != "field":
             return self.optimizers[entry.name]
         group = deepcopy(self.optimizers.get("field", field_optimizers()["field"]))
-        if entry.learning_rate is not None:
-            group["optimizer"].lr = entry.learning_rate
+        if entry.plan.learning_rate is not None:
+            group["optimizer"].lr = entry.plan.learning_rate
         return group
 
     def descriptions(self) -> Dict[str, Dict[str, Any]]:

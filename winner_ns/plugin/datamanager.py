@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import json
 from dataclasses import astuple, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Dict, List, Literal, Optional, Tuple, Type, Union
 
 import torch
 import tyro
-from nerfstudio.cameras.cameras import Cameras, CameraType
+from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.configs.dataparser_configs import AnnotatedDataParserUnion
 from nerfstudio.data.datamanagers.base_datamanager import DataManager, VanillaDataManagerConfig
 from nerfstudio.data.pixel_samplers import PixelSamplerConfig
-from nerfstudio.data.scene_box import SceneBox
 from nerfstudio.utils import comms
 from torch import Tensor
 from torch.nn import Parameter
-from torch.utils.data import Dataset
 
-from winner_ns.errors import SignalError
-from winner_ns.fitting.target import GridTarget, Target, load_target
+from winner_ns.errors import SignalError, settings_called
+from winner_ns.fitting import choices
+from winner_ns.fitting.target import Target, TargetOptions, target_of
+from winner_ns.kinds import KINDS
 from winner_ns.rays.dataparser import SceneDataParserConfig
 from winner_ns.rays.pixel_sampler import ViewsPixelSampler
-from winner_ns.rays.views_datamanager import ViewsDataManager
 from winner_ns.scenes.folder import is_scene
 from winner_ns.signals import ReadOptions
+from winner_ns.viewing.dataset import SignalDataset
 
 SampleBatch = Dict[str, Tensor]
 """coordinates [n, d] and values [n, c], in place of a RayBundle."""
@@ -41,7 +42,7 @@ class SignalDataManagerConfig(VanillaDataManagerConfig):
     data: Optional[Path] = None
     """The signal's file: an image, a sound, a mesh or point samples, a volume or a video; or the folder of posed
     photographs."""
-    kind: Literal["auto", "image", "audio", "shape", "volume", "video", "views"] = "auto"
+    kind: choices.KindName = "auto"
     """What the data is; auto tells it from the file's content and suffix, or the folder's files."""
     dataparser: AnnotatedDataParserUnion = field(default_factory=SceneDataParserConfig)
     """How posed photographs are read; by default told from the folder's files."""
@@ -69,13 +70,15 @@ class SignalDataManagerConfig(VanillaDataManagerConfig):
 
     def setup(self, **kwargs: Any) -> DataManager:
         """The data manager of what the data is."""
-        return (ViewsDataManager if self.description.get("kind") == "views" else self._target)(self, **kwargs)
+        return KINDS[self.description["kind"]].get("datamanager")(self, **kwargs)
 
     @property
     def is_posed_views(self) -> bool:
         """Whether posed photographs are meant: by the kind, by a dataparser's name, or by what is in the folder."""
         named = not isinstance(self.dataparser, SceneDataParserConfig)
-        return named or self.kind == "views" or (self.kind == "auto" and self.data is not None and is_scene(self.data))
+        if self.kind == "auto":
+            return named or (self.data is not None and is_scene(self.data))
+        return named or KINDS[self.kind].reader is None
 
     def load(self) -> Target:
         """Reads the signal and measures it.
@@ -85,38 +88,31 @@ class SignalDataManagerConfig(VanillaDataManagerConfig):
         """
         if self.data is None:
             raise SignalError("--data", "no file is given", "give an image, a sound, a mesh, a volume or a video")
-        return load_target(
-            self.data, self.kind, self.holdout, astuple(self.read), self.shape_samples, self.seed, self.shape_loss
-        )
+        options = TargetOptions(self.holdout, self.shape_samples, self.shape_loss, self.seed)
+        with settings_called(datamanager_flag):
+            return _target_of(self.data, self.kind, options, astuple(self.read), _state_of(self.data))
 
 
-class SignalDataset(Dataset):
-    """What nerfstudio's viewer and models want to know of a dataset: where the signal lies, and one camera that looks
-    at it. There are no photographs that the viewer could draw into the scene, so its length is 0."""
+def datamanager_flag(setting: str) -> str:
+    """The flag that stands for a setting of the data."""
+    return "--data" if setting == "data" else f"--pipeline.datamanager.{setting.replace('_', '-')}"
 
-    def __init__(self, description: Dict[str, Any]) -> None:
-        self.metadata = {"description": description}
-        self.scene_box = SceneBox(aabb=torch.tensor([[-1.0, -1.0, -1.0], [1.0, 1.0, 1.0]]))
-        pose = torch.tensor([[1.0, 0, 0, 0], [0, 1.0, 0, 0], [0, 0, 1.0, 2.5]])
-        self.cameras = Cameras(
-            camera_to_worlds=pose[None],
-            fx=600.0,
-            fy=600.0,
-            cx=256.0,
-            cy=256.0,
-            width=512,
-            height=512,
-            camera_type=CameraType.PERSPECTIVE,
-        )
 
-    def __len__(self) -> int:
-        return 0
+def _state_of(path: Path) -> Optional[Tuple[int, ...]]:
+    """What changes with a file."""
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return state.st_mtime_ns, state.st_size, state.st_ino
 
-    def __bool__(self) -> bool:
-        return True  # As nerfstudio asks whether there is a dataset at all.
 
-    def __getitem__(self, index: int) -> Dict[str, Any]:
-        raise IndexError(index)
+@lru_cache(maxsize=1)
+def _target_of(
+    data: Path, kind: str, options: TargetOptions, read: Tuple[Any, ...], state: Optional[Tuple[int, ...]]
+) -> Target:
+    """`target_of`, kept while the file is as it was: start-up asks for it twice."""
+    return target_of(data, kind, options, ReadOptions(*read))
 
 
 class SignalDataManager(DataManager):
@@ -156,8 +152,8 @@ class SignalDataManager(DataManager):
 
     def _load(self) -> Target:
         target = self.config.load()
-        described = self.config.description.get("signal")
-        if described is not None and json.loads(json.dumps(target.signal.describe())) != described:
+        described = self.config.description["signal"]
+        if json.loads(json.dumps(target.signal.describe())) != described:
             raise SignalError(str(self.config.data), "is not what the run was trained on any more", "put that back")
         return target
 
@@ -190,12 +186,12 @@ class SignalDataManager(DataManager):
 
     def next_eval(self, step: int) -> Tuple[SampleBatch, SampleBatch]:
         """Samples like the training ones; where some are withheld, of those."""
-        target = self.need_target()
-        if isinstance(target, GridTarget) and target.split.heldout_size:
-            coordinates, values = target.at(target.split.heldout_samples(self.config.batch_size or 65536))
-            batch = {"coordinates": coordinates.to(self.device), "values": values.to(self.device)}
-            return batch, batch
-        return self.next_train(step)
+        withheld = self.need_target().heldout_batch(self.config.batch_size or 65536)
+        if withheld is None:
+            return self.next_train(step)
+        coordinates, values = withheld
+        batch = {"coordinates": coordinates.to(self.device), "values": values.to(self.device)}
+        return batch, batch
 
     def next_eval_image(self, step: int) -> Tuple[Cameras, Dict[str, Any]]:
         return self.eval_dataset.cameras, {}
@@ -205,8 +201,7 @@ class SignalDataManager(DataManager):
         target = self.target
         if target is None:
             return self.config.batch_size or 0
-        size = target.split.train_size if isinstance(target, GridTarget) else target.count
-        return min(self.config.batch_size or size, size)
+        return min(self.config.batch_size or target.train_size, target.train_size)
 
     def get_eval_rays_per_batch(self) -> int:
         return self.get_train_rays_per_batch()

@@ -6,30 +6,33 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Tuple, Type
 
 import torch
+import tyro
 from nerfstudio.cameras.camera_optimizers import CameraOptimizerConfig
 from nerfstudio.models.base_model import Model, ModelConfig
 from torch import Tensor
 from torch.nn import Parameter
 
-from winner_ns.fields import mean_squared_error
-from winner_ns.fields.eikonal import eikonal_loss
+from winner_ns.fields.description import Description
 from winner_ns.fields.files import LoadedField
 from winner_ns.fields.initial import initial_field
-from winner_ns.fitting.field_config import AdaptedFieldConfig
+from winner_ns.fitting.plan import FieldPlan
+from winner_ns.fitting.training import training_loss
 from winner_ns.glue.described_model import DescribedModel
-from winner_ns.rays.radiance_model import RadianceModel
+from winner_ns.kinds import KINDS
 from winner_ns.rays.rendering import RenderingConfig
 from winner_ns.viewing.viewed_model import ViewedModel
 
 
 @dataclass
-class SignalModelConfig(AdaptedFieldConfig, ModelConfig):
+class SignalModelConfig(FieldPlan, ModelConfig):
     """The field and the law that its initial noise follows."""
 
     _target: Type = field(default_factory=lambda: SignalModel)
     """The model's class."""
     enable_collider: bool = False
     """Not used: there are no rays."""
+    learning_rate: tyro.conf.Suppress[Optional[float]] = None
+    """Set from --optimizers.field.optimizer.lr."""
     views: RenderingConfig = field(default_factory=RenderingConfig)
     """How posed photographs are rendered."""
     camera_optimizer: CameraOptimizerConfig = field(default_factory=lambda: CameraOptimizerConfig(mode="off"))
@@ -37,8 +40,7 @@ class SignalModelConfig(AdaptedFieldConfig, ModelConfig):
 
     def setup(self, **kwargs: Any) -> Model:
         """The model of what the data is."""
-        views = kwargs["metadata"]["description"]["kind"] == "views"
-        return (RadianceModel if views else SignalModel)(self, **kwargs)
+        return KINDS[kwargs["metadata"]["description"]["kind"]].get("model")(self, **kwargs)
 
 
 class SignalModel(DescribedModel, ViewedModel):
@@ -47,7 +49,7 @@ class SignalModel(DescribedModel, ViewedModel):
     config: SignalModelConfig
 
     def populate_modules(self) -> None:
-        self.description: Dict[str, Any] = self.kwargs["metadata"]["description"]
+        self.description = Description.from_dict(self.kwargs["metadata"]["description"])
         # The torch seed that nerfstudio sets from --machine.seed decides.
         self.field = initial_field(self.description, torch.initial_seed() % 2**63)
 
@@ -61,9 +63,9 @@ class SignalModel(DescribedModel, ViewedModel):
 
     def get_outputs(self, batch: Dict[str, Tensor]) -> Dict[str, Tensor]:  # type: ignore[override]
         """The loss of a batch by its name: computed here and not from outputs, so that it goes through in pieces."""
-        if self.description["target"].get("loss") == "eikonal":
-            return {"eikonal": eikonal_loss(self.field, batch["coordinates"], batch["values"])}
-        return {"mean_squared_error": mean_squared_error(self.field, batch["coordinates"], batch["values"])}
+        pair = batch["coordinates"], batch["values"]
+        name, loss = training_loss(self.field, pair, str(self.description.target.get("loss", "")))
+        return {name: loss}
 
     def get_loss_dict(
         self, outputs: Dict[str, Tensor], batch: Any, metrics_dict: Optional[Dict[str, Tensor]] = None
@@ -75,7 +77,7 @@ class SignalModel(DescribedModel, ViewedModel):
         for the eikonal loss, which knows no values."""
         if "mean_squared_error" not in outputs:
             return {}
-        gain = self.description["target"].get("gain", 1.0)
+        gain = self.description.target.get("gain", 1.0)
         error = outputs["mean_squared_error"].detach()
         return {"psnr": 10.0 * torch.log10(4.0 * gain**2 / error)}
 

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Tuple
 
 from nerfstudio.data.dataparsers.blender_dataparser import BlenderDataParserConfig
-from nerfstudio.data.datasets.base_dataset import InputDataset
 
 from winner_ns.errors import SignalError
-from winner_ns.fitting.description import SINE_FAMILIES
-from winner_ns.fitting.field_config import AdaptedFieldConfig, FieldConfig
-from winner_ns.fitting.settings import SETTINGS
+from winner_ns.fields.description import Description, Order
+from winner_ns.fitting.plan import FieldPlan, SettledNetwork
+from winner_ns.kinds import VIEWS
 from winner_ns.plugin.datamanager import SignalDataManagerConfig
 from winner_ns.plugin.model import SignalModelConfig
 from winner_ns.rays.dataparser import SceneDataParserConfig
 from winner_ns.rays.neus_field import SURFACE_SETTINGS
-from winner_ns.rays.neus_model import WinnerNeuSModelConfig
+from winner_ns.rays.neus_model import SURFACE_TRAINING, WinnerNeuSModelConfig
 from winner_ns.rays.scene_dataparser import BlenderScene, BlenderSceneConfig, check_scene, scene_dataparser
 from winner_ns.rays.scene_description import (
     FEATURES,
@@ -26,11 +25,10 @@ from winner_ns.rays.scene_description import (
     read_views,
     report_lines,
     scene_errors,
-    scene_noise,
+    scene_field,
     shows_cutouts,
 )
 from winner_ns.signals import ReadOptions
-from winner_ns.spectrum.target import NoiseReport
 
 
 def absolute(path: Path) -> Path:
@@ -70,42 +68,31 @@ def settle_dataparser(data: SignalDataManagerConfig) -> List[str]:
     return notes
 
 
-def inspect_views(
-    path: Path,
-    width: Optional[int] = None,
-    depth: Optional[int] = None,
-    omega_0: float = 30.0,
-    first_omega_0: Optional[float] = None,
-    **law: Any,
-) -> Tuple[List[str], Dict[str, Any]]:
+def inspect_views(path: Path, plan: FieldPlan) -> Tuple[List[str], Dict[str, Any]]:
     """What `ns-train winner-siren` would say of posed photographs, without training.
 
     Args:
         path: their folder.
-        width, depth, omega_0, first_omega_0: of the sine network; None is the default.
-        law: law, purpose, s0 and s1 as `choose_noise` takes them.
+        plan: what was chosen of the field.
 
     Returns:
         Lines to read, and the same as plain JSON.
 
     Raises:
-        SignalError: photographs that cannot be used, or flags that contradict each other.
+        SignalError: photographs that cannot be used, or choices that contradict each other.
     """
-    rays = SETTINGS["views"].batch_size
+    rays = VIEWS.training.batch_size
     data = SignalDataManagerConfig(data=path.expanduser().resolve(), batch_size=rays, train_num_rays_per_batch=rays)
     notes = settle_dataparser(data)
-    made_of = FieldConfig(width=width, depth=depth, omega_0=omega_0, first_omega_0=first_omega_0)
-    purpose = law.pop("purpose")
-    model = SignalModelConfig(field=made_of, purpose=None if purpose is None else str(purpose), **law)
-    description, report = describe_radiance(model, data)
-    facts = {"file": str(data.data), "kind": "views", **description["spectrum"], "network": description["network"]}
-    return report_lines(description, report, notes), {**facts, "signal": description["signal"], "warnings": notes}
+    chosen = {each.name: getattr(plan, each.name) for each in fields(FieldPlan)}
+    description, settled = describe_radiance(SignalModelConfig(**chosen), data)
+    plain = description.as_dict()
+    facts = {"file": str(data.data), "kind": description.kind, **(plain["spectrum"] or {}), "network": plain["network"]}
+    return report_lines(description, settled, notes), {**facts, "signal": plain["signal"], "warnings": notes}
 
 
-def describe_radiance(
-    model: SignalModelConfig, data: SignalDataManagerConfig
-) -> Tuple[Dict[str, Any], Optional[NoiseReport]]:
-    """The description of a radiance field, and what the law says of its noise (None for families that take none).
+def describe_radiance(model: SignalModelConfig, data: SignalDataManagerConfig) -> Tuple[Description, SettledNetwork]:
+    """The description of a radiance field, and what its plan has settled into.
 
     Raises:
         SignalError: photographs that cannot be read, settings that contradict each other or that the family refuses.
@@ -113,16 +100,12 @@ def describe_radiance(
     outputs, dataset = read_views(data)
     with scene_errors(data.data):
         scene = describe_scene(outputs, dataset, model.views.extent, model.views.background_color)
-        description, report = _describe(model, data, dataset, scene, 1 + FEATURES)
-    description["views"] = {
-        "camera_optimizer": model.camera_optimizer.mode, "grid_resolution": model.views.grid_resolution
-    }  # fmt: skip
-    return description, report
+        settled = scene_field(model, dataset, scene, data.data, 1 + FEATURES, VIEWS.training)
+    views = {"camera_optimizer": model.camera_optimizer.mode, "grid_resolution": model.views.grid_resolution}
+    return describe_run(data.data, scene, settled, _order(data)).with_further(views=views), settled
 
 
-def describe_surface(
-    model: WinnerNeuSModelConfig, data: SignalDataManagerConfig
-) -> Tuple[Dict[str, Any], Optional[NoiseReport]]:
+def describe_surface(model: WinnerNeuSModelConfig, data: SignalDataManagerConfig) -> Tuple[Description, SettledNetwork]:
     """The description of a surface, likewise."""
     outputs, dataset = read_views(data)
     with scene_errors(data.data):
@@ -140,36 +123,15 @@ def describe_surface(
             f"{scene['background_model']} is added to black, not {scene['background_color']}",
             "give --pipeline.model.background-color black",
         )
+    values = 1 + model.sdf_field.geo_feat_dim
     with scene_errors(data.data):
-        description, report = _describe(model, data, dataset, scene, 1 + model.sdf_field.geo_feat_dim, surface=True)
-    description["views"] = {"camera_optimizer": model.camera_optimizer.mode}
-    description["surface"] = {name: getattr(model.sdf_field, name) for name in SURFACE_SETTINGS}
-    description["surface"]["use_average_appearance_embedding"] = model.use_average_appearance_embedding
-    return description, report
+        settled = scene_field(model, dataset, scene, data.data, values, SURFACE_TRAINING, surface=True)
+    surface = {name: getattr(model.sdf_field, name) for name in SURFACE_SETTINGS}
+    surface["use_average_appearance_embedding"] = model.use_average_appearance_embedding
+    views = {"camera_optimizer": model.camera_optimizer.mode}
+    described = describe_run(data.data, scene, settled, _order(data))
+    return described.with_further(views=views, surface=surface), settled
 
 
-def _describe(
-    model: AdaptedFieldConfig,
-    data: SignalDataManagerConfig,
-    dataset: InputDataset,
-    scene: Dict[str, Any],
-    values: int,
-    surface: bool = False,
-) -> Tuple[Dict[str, Any], Optional[NoiseReport]]:
-    made_of, defaults = model.field, SETTINGS["surface" if surface else "views"]
-    settings: Dict[str, Any] = {"width": made_of.width or defaults.width, "depth": made_of.depth or defaults.depth}
-    report = None
-    if made_of.family in SINE_FAMILIES:
-        settings["omega_0"] = made_of.omega_0
-        settings["first_omega_0"] = made_of.omega_0 if made_of.first_omega_0 is None else made_of.first_omega_0
-        law: Dict[str, Any] = {"law": model.law, "purpose": model.purpose, "s0": model.s0, "s1": model.s1}
-        law = {"law": "explicit"} if made_of.family == "siren" else law
-        report = scene_noise(dataset, scene, settings, data.data, surface, **law)
-    elif made_of.family == "hash-grid":
-        settings = {key: value for key, value in settings.items() if getattr(made_of, key) is not None}
-        settings = {"max_resolution": 1024, "log2_hashmap_size": 17, **settings}
-        if surface:
-            settings["implementation"] = "torch"  # tiny-cuda-nn has no second derivatives, which normals are learnt by.
-    settings.update(made_of.options)
-    order = {"seed": data.seed, "batch_size": data.batch_size}
-    return describe_run(data.data, scene, made_of.family, settings, values, report, order), report
+def _order(data: SignalDataManagerConfig) -> Order:
+    return Order(data.seed, data.batch_size or 0)

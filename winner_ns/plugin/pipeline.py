@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import time
@@ -16,21 +15,20 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
 from winner_ns.errors import one_line_errors
+from winner_ns.export.results import results_table, write_fitted
 from winner_ns.fields.files import LoadedField
-from winner_ns.figures.samples import psnr
+from winner_ns.figures.grids import psnr
 from winner_ns.fitting.collapse import CollapseWatch, collapse_line, collapse_watch
-from winner_ns.fitting.evaluation import evaluate_field, pictures, quick_figures
-from winner_ns.fitting.target import GridTarget, ShapeTarget, Target
-from winner_ns.glue.results import print_written, results_callbacks, write_json
+from winner_ns.fitting.evaluation import evaluate_field, on_plateau, pictures, quick_figures
+from winner_ns.glue.results import print_written, results_callbacks
+from winner_ns.kinds import KINDS
 from winner_ns.plugin.datamanager import SignalDataManager, SignalDataManagerConfig
 from winner_ns.plugin.model import SignalModel, SignalModelConfig
-from winner_ns.rays.views_pipeline import ViewsPipeline
 from winner_ns.viewing.panel import SignalPanel
+from winner_ns.writing import write_json
 
 FIGURES_EVERY = 1.0
 """Seconds between two updates of the figures in the viewer's panel."""
-MOST_EXPORTED = 2**24
-"""Samples up to which the fitted signal is written when training ends; of larger ones the field alone."""
 
 
 @dataclass
@@ -49,7 +47,7 @@ class SignalPipelineConfig(VanillaPipelineConfig):
 
     def setup(self, **kwargs: Any) -> VanillaPipeline:
         """The pipeline of what the data is."""
-        return (ViewsPipeline if self.datamanager.description.get("kind") == "views" else self._target)(self, **kwargs)
+        return KINDS[self.datamanager.description["kind"]].get("pipeline")(self, **kwargs)
 
 
 class SignalPipeline(VanillaPipeline):
@@ -69,7 +67,7 @@ class SignalPipeline(VanillaPipeline):
     @property
     def fields(self) -> Dict[str, LoadedField]:
         """What is trained, as it is now, by name; a field alone is called by its family."""
-        return {self.model.description["network"]["family"]: self.model.loaded_field}
+        return {self.model.description.network.family: self.model.loaded_field}
 
     @property
     def panel(self) -> SignalPanel:
@@ -100,11 +98,12 @@ class SignalPipeline(VanillaPipeline):
 
     def pictures(self) -> Dict[str, Tensor]:
         """Small pictures of the fit for tensorboard."""
-        return pictures(self.model.loaded_field, self.datamanager.target)
+        target = self.datamanager.target
+        return pictures(self.model.loaded_field, target and target.signal)
 
     def export(self, folder: Path) -> List[Path]:
         """Writes the results as files (`write_results`)."""
-        from winner_ns.export.comparison import write_results
+        from winner_ns.export.results import write_results
 
         return write_results(self.model.loaded_field, folder, self.datamanager.need_target().signal)
 
@@ -127,7 +126,8 @@ class SignalPipeline(VanillaPipeline):
         outputs, losses, metrics = super().get_train_loss_dict(step)
         for name in self._watch.see(step, losses) if self._watch else ():
             field = self.fields[name] if name else self.model.loaded_field
-            line = collapse_line(name, field.description["network"]["family"], step + 1)
+            family = field.description.network.family
+            line = collapse_line(name, family, step + 1, "--optimizers.field.optimizer.lr")
             CONSOLE.print(line, style="bold yellow", soft_wrap=True, markup=False, highlight=False)
         return outputs, losses, metrics
 
@@ -144,7 +144,7 @@ class SignalPipeline(VanillaPipeline):
         return callbacks
 
     def _end_drawing(self, step: int) -> None:
-        if isinstance(self.datamanager.target, ShapeTarget):
+        if self.datamanager.target is not None:
             self.datamanager.target.close()
 
     def _show_figures_at_times(self, step: int) -> None:
@@ -162,41 +162,14 @@ class SignalPipeline(VanillaPipeline):
         for name, value in figures.items():
             CONSOLE.print(f"{name:>28}  {value:.4f}")
         if on_plateau(target, figures):
+            alone = f"{psnr(target.mean_error or 0.0):.2f} dB"
             CONSOLE.print(
-                f"[bold yellow]the field has hardly left its plateau[/bold yellow]: the mean alone gives "
-                f"{psnr(target.variance):.2f} dB; train longer, lower --optimizers.field.optimizer.lr, or use the "
-                "family winner with the purpose fit",
+                f"[bold yellow]the field has hardly left its plateau[/bold yellow]: the mean alone gives {alone}; "
+                "train longer, lower --optimizers.field.optimizer.lr, or use the family winner with the purpose fit",
                 soft_wrap=True,
             )
-        paths += write_fitted(field, results, target, run)
+        written, note = write_fitted(field, results, target.signal, run)
+        if note:
+            CONSOLE.print(note, markup=False)
+        paths += written
         print_written(paths)
-
-
-def results_table(field: LoadedField, figures: Dict[str, float], steps: int, seconds: float) -> Dict[str, Any]:
-    """What a figures.json says of one field: plain JSON, figures that are not finite as None."""
-    return {
-        "figures": {name: value if math.isfinite(value) else None for name, value in figures.items()},
-        "steps": steps,
-        "training_seconds": round(seconds, 2),
-        "parameters": sum(p.numel() for p in field.network.parameters()),
-        "description": field.description,
-    }
-
-
-def on_plateau(target: Target, figures: Dict[str, float]) -> bool:
-    """Whether a field is hardly better than the mean of the samples."""
-    return isinstance(target, GridTarget) and not figures["psnr"] >= psnr(target.variance) + 1.0
-
-
-def write_fitted(field: LoadedField, folder: Path, target: Target, run: Path) -> List[Path]:
-    """Writes a field's results; of a signal too large to wait for the field alone, which can be exported from `run`."""
-    from winner_ns.export.comparison import write_results  # Imports matplotlib, which is slow.
-    from winner_ns.export.field import export_field
-
-    if not isinstance(target, GridTarget) or len(target.signal) <= MOST_EXPORTED:
-        return write_results(field, folder, target.signal)
-    path = folder / "field.safetensors"
-    export_field(field, path)
-    command = {"image": "image", "audio": "audio"}.get(field.kind, "volume")
-    CONSOLE.print(f"{len(target.signal)} samples take a while: winner-ns export {command} {run}", markup=False)
-    return [path]

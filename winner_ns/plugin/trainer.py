@@ -7,10 +7,11 @@ import os
 import shutil
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any, Dict, List, Literal, Optional, Tuple, Type
+from pathlib import Path
+from typing import Any, Dict, List, Literal, Optional, Type
 
-import numpy as np
 import torch
+import tyro
 from nerfstudio.configs.base_config import LoggingConfig, MachineConfig
 from nerfstudio.engine.optimizers import AdamOptimizerConfig
 from nerfstudio.engine.schedulers import Scheduler, SchedulerConfig
@@ -19,30 +20,26 @@ from nerfstudio.utils import comms
 from nerfstudio.utils.rich_utils import CONSOLE
 from torch.optim import Optimizer, lr_scheduler
 
-from winner_ns.errors import SignalError, one_line_errors
+from winner_ns.errors import SignalError, one_line_errors, settings_called
 from winner_ns.fields.denormals import flushed_denormals
-from winner_ns.fitting.description import describe_run, field_settings, noise_report, report_lines
+from winner_ns.fields.description import Description
+from winner_ns.fitting.fit import best_device
+from winner_ns.fitting.plan import NetworkPlan
 from winner_ns.fitting.run import find_checkpoint, read_descriptions
-from winner_ns.fitting.settings import COLOR_RATE, SETTINGS, learning_rate
-from winner_ns.fitting.target import Target, target_kind
-from winner_ns.plugin.datamanager import SignalDataManagerConfig
-from winner_ns.plugin.model import SignalModelConfig
+from winner_ns.fitting.shape_target import LEAST_SAMPLES
+from winner_ns.fitting.target import Target
+from winner_ns.fitting.training import rate_factor
+from winner_ns.kinds import VIEWS, TrainingDefaults
 from winner_ns.plugin.photographs import absolute, describe_radiance, describe_surface, settle_dataparser
 from winner_ns.plugin.pipeline import SignalPipelineConfig
 from winner_ns.rays.dataparser import SceneDataParserConfig
-from winner_ns.rays.neus_model import WinnerNeuSModelConfig
+from winner_ns.rays.neus_model import SURFACE_TRAINING, WinnerNeuSModelConfig
+from winner_ns.rays.radiance_field import COLOR_RATE
 from winner_ns.rays.scene_description import report_lines as scene_lines
 from winner_ns.rays.view_figures import need_lpips_weights
-from winner_ns.spectrum.target import NoiseReport
+from winner_ns.signals import ReadOptions
 
 _FIRST_FLAGS = "give the flags and the data of the first run"
-
-
-def best_device() -> Literal["cpu", "cuda", "mps"]:
-    """CUDA if present, else MPS, else CPU."""
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 @dataclass
@@ -78,9 +75,7 @@ class FieldScheduler(Scheduler):
         config = self.config
 
         def factor(step: int) -> float:
-            if config.schedule == "cosine":
-                return 0.5 * (1.0 + float(np.cos(np.pi * min(step / max(config.max_steps or 1, 1), 1.0))))
-            return config.decay ** (step // config.decay_steps) if config.schedule == "step" else 1.0
+            return rate_factor(config.schedule, step, config.max_steps or 1, config.decay, config.decay_steps)
 
         return lr_scheduler.LambdaLR(optimizer, lr_lambda=factor)
 
@@ -120,6 +115,36 @@ class SignalTrainerConfig(TrainerConfig):
     # The profiler's table of nerfstudio's own functions would be the last thing that a user sees.
     logging: LoggingConfig = field(default_factory=lambda: LoggingConfig(profiler="none"))
     """Logging configuration."""
+
+    run_folder: tyro.conf.Suppress[Optional[Path]] = None
+    """Where the run is, if not where its names lead."""
+
+    def __setstate__(self, state: Dict[str, Any]) -> None:
+        """Takes what a config.yml holds; what that leaves open, because it is of an earlier version or `winner-ns fit`
+        wrote it, has its default or follows from the run's description."""
+        self.__dict__.update(type(self)().__dict__)
+        if "description" in state:
+            state = dict(state)
+            self._take_description(state.pop("description"), state.pop("learning_rate"), state.pop("schedule"))
+            state["run_folder"] = Path(state["run_folder"])
+        self.__dict__.update(state)
+
+    def _take_description(self, plain: Dict[str, Any], learning_rate: float, schedule: str) -> None:
+        described, data, model = Description.from_dict(plain), self.pipeline.datamanager, self.pipeline.model
+        data.data = Path(described.data) if described.data else None
+        data.kind, data.holdout, data.description = described.kind, described.holdout, described.as_dict()
+        data.read = ReadOptions(**described.signal.get("read_options", {}))
+        data.shape_loss = described.target.get("loss", data.shape_loss)
+        if described.order is not None:
+            data.batch_size, data.seed = described.order.batch_size, described.order.seed
+            self.machine.seed = data.seed
+        model.field = NetworkPlan(described.network.family, options=dict(described.network.settings))
+        optimizer = self.optimizers["field"]
+        optimizer["optimizer"].lr, optimizer["scheduler"].schedule = learning_rate, schedule
+
+    def get_base_dir(self) -> Path:
+        """The run's folder."""
+        return super().get_base_dir() if self.run_folder is None else self.run_folder
 
     def set_timestamp(self) -> None:
         """Settles what follows from the data: the first thing that ns-train asks of a config.
@@ -166,14 +191,14 @@ class SignalTrainerConfig(TrainerConfig):
 
     def _settle_signal(self) -> List[str]:
         target = self.pipeline.datamanager.load()
-        self._settle_counts(target_kind(target))
+        self._settle_counts(target.row.training)
         if self.experiment_name is None:
             self.experiment_name = target.signal.path.stem
         return self._settle_model(target)
 
-    def _settle_counts(self, kind: str) -> None:
+    def _settle_counts(self, defaults: TrainingDefaults) -> None:
         """Fills in how much is trained."""
-        data, defaults = self.pipeline.datamanager, SETTINGS[kind]
+        data = self.pipeline.datamanager
         if data.batch_size is None:
             data.batch_size = defaults.batch_size
         if self.max_num_iterations is None:
@@ -186,7 +211,6 @@ class SignalTrainerConfig(TrainerConfig):
         notes = settle_dataparser(data)
         if model.lpips if surface else model.views.lpips:
             need_lpips_weights()
-        kind = "surface" if surface else "views"
         rays = data.train_num_rays_per_batch
         if None not in (data.batch_size, rays) and data.batch_size != rays:
             raise SignalError(
@@ -202,23 +226,29 @@ class SignalTrainerConfig(TrainerConfig):
             sampling, prefix, counts = model.views, "views.", ("num_samples", "grid_resolution")
         for name in counts:
             _check_least(f"--pipeline.model.{prefix}{name.replace('_', '-')}", getattr(sampling, name), 1)
-        self._settle_counts(kind)
+        self._settle_counts(SURFACE_TRAINING if surface else VIEWS.training)
         data.train_num_rays_per_batch = data.batch_size
         if self.experiment_name is None:
             self.experiment_name = data.data.name
-        data.description, report = (describe_surface if surface else describe_radiance)(model, data)
-        settle_optimizer(self.optimizers["field"], data.description, report, self.max_num_iterations, kind)
+        model.learning_rate = self.optimizers["field"]["optimizer"].lr
+        with settings_called(model_flag):
+            description, settled = (describe_surface if surface else describe_radiance)(model, data)
+        data.description = description.as_dict()
+        settle_optimizer(self.optimizers["field"], settled.learning_rate, self.max_num_iterations)
         for name in ("color", "camera_opt"):
             if self.optimizers[name]["scheduler"].max_steps is None:
                 self.optimizers[name]["scheduler"].max_steps = self.max_num_iterations
-        return scene_lines(data.description, report, notes)
+        return scene_lines(description, settled, notes)
 
     def _settle_model(self, target: Target) -> List[str]:
         """Fills in what is trained and how; returns what a user is told of it."""
-        data = self.pipeline.datamanager
-        data.description, report = describe_model(self.pipeline.model, target, data)
-        settle_optimizer(self.optimizers["field"], data.description, report, self.max_num_iterations)
-        return report_lines(data.description, report, target.warnings, target.spectrum)
+        data, model = self.pipeline.datamanager, self.pipeline.model
+        model.learning_rate = self.optimizers["field"]["optimizer"].lr
+        with settings_called(model_flag):
+            settled = model.settle(target, data.batch_size)
+        data.description = settled.description.as_dict()
+        settle_optimizer(self.optimizers["field"], settled.learning_rate, self.max_num_iterations)
+        return [*settled.lines(), *(f"note      {warning}" for warning in target.warnings)]
 
     def _settle_resume(self) -> None:
         """Finds the checkpoint to go on from.
@@ -272,19 +302,12 @@ class SignalTrainerConfig(TrainerConfig):
         if self.mixed_precision:
             raise SignalError("--mixed-precision", "half precision is too coarse for coordinates", "leave it out")
         _check_least("--pipeline.datamanager.batch-size", data.batch_size, 0)
-        _check_least("--pipeline.datamanager.shape-samples", data.shape_samples, 1000)
+        _check_least("--pipeline.datamanager.shape-samples", data.shape_samples, LEAST_SAMPLES)
 
     def _check_model(self) -> None:
         """Raises SignalError for a field's flags that are out of range or would be ignored."""
-        model = self.pipeline.model
-        _check_least("--pipeline.model.field.width", model.field.width, 1)
-        _check_least("--pipeline.model.field.depth", model.field.depth, 1)
-        noise = {"law": model.law != "matching", "purpose": model.purpose, "s0": model.s0, "s1": model.s1}
-        given = [name for name, value in noise.items() if value]
-        if given and model.field.family != "winner":
-            raise SignalError(
-                f"--pipeline.model.{given[0]}", f"the family {model.field.family} takes no noise", "leave it out"
-            )
+        with settings_called(model_flag):
+            self.pipeline.model.check()
 
     def print_to_terminal(self) -> None:
         """What matters of the config; all of it is in the run's config.yml."""
@@ -297,45 +320,21 @@ class SignalTrainerConfig(TrainerConfig):
         super().save_config()
 
 
-def describe_model(
-    model: SignalModelConfig, target: Target, data: SignalDataManagerConfig
-) -> Tuple[Dict[str, Any], Optional[NoiseReport]]:
-    """A field's description, and what the law says of its noise (None for families that take none).
-
-    Raises:
-        SignalError: settings that contradict each other or that the family refuses.
-    """
-    made_of = model.field
-    settings = field_settings(
-        target,
-        made_of.family,
-        made_of.width,
-        made_of.depth,
-        omega_0=made_of.omega_0,
-        first_omega_0=made_of.omega_0 if made_of.first_omega_0 is None else made_of.first_omega_0,
-    )
-    settings.update(made_of.options)
-    report = noise_report(
-        target, settings, made_of.family, law=model.law, purpose=model.purpose, s0=model.s0, s1=model.s1
-    )
-    order = {"seed": data.seed, "batch_size": data.batch_size}
-    return describe_run(target, made_of.family, settings, report, data.holdout, order), report
-
-
-def settle_optimizer(
-    group: Dict[str, Any],
-    description: Dict[str, Any],
-    report: Optional[NoiseReport],
-    steps: int,
-    kind: Optional[str] = None,
-) -> None:
-    """Fills in the learning rate and the length of the schedule of a field's parameter group; kind is a key of
-    SETTINGS, the description's where it is left out."""
+def settle_optimizer(group: Dict[str, Any], learning_rate: float, steps: int) -> None:
+    """Fills in the learning rate and the length of the schedule of a field's parameter group."""
     optimizer, scheduler = group["optimizer"], group["scheduler"]
     if optimizer.lr is None:
-        optimizer.lr = learning_rate(kind or description["kind"], description["network"]["family"], report)
+        optimizer.lr = learning_rate
     if scheduler.max_steps is None:
         scheduler.max_steps = steps
+
+
+def model_flag(setting: str) -> str:
+    """The flag of ns-train that stands for a setting of the field."""
+    if setting == "learning_rate":
+        return "--optimizers.field.optimizer.lr"
+    part = "model.field." if setting in NetworkPlan.__dataclass_fields__ else "model."
+    return f"--pipeline.{part}{setting.replace('_', '-')}"
 
 
 def _check_least(flag: str, value: Optional[int], least: int) -> None:

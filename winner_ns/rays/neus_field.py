@@ -20,6 +20,7 @@ from nerfstudio.fields.sdf_field import LearnedVariance, SDFField
 from torch import Tensor, nn
 from torch.nn import Parameter
 
+from winner_ns.fields.description import Description
 from winner_ns.fields.initial import initial_field
 from winner_ns.fields.mean_squared_error import evaluate
 from winner_ns.rays.frame import FieldFrame
@@ -110,10 +111,11 @@ class SirenSDFField(SDFField):
         self.use_average_appearance_embedding = use_average_appearance_embedding
         self.use_grid_feature = False
         self.frame = FieldFrame(SceneBox(aabb=aabb), bounded=True)
-        focus = torch.tensor(config.description["signal"]["focus"])
+        description = Description.from_dict(config.description)
+        focus = torch.tensor(description.signal["focus"])
         self.register_buffer("focus", self.frame(focus).clamp(-1.0, 1.0))
         self.focus: Tensor
-        self.trunk = initial_field(config.description, config.seed)
+        self.trunk = initial_field(description, config.seed)
         self.embedding_appearance = Embedding(max(num_images, 1), config.appearance_embedding_dim)
         self.direction_encoding = SHEncoding(levels=4, implementation="torch")
         # Of whatever size the scene is, the density is as sharp against its box.

@@ -10,15 +10,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from winner_ns.errors import SignalError
+from winner_ns.errors import SignalError, setting_error
 from winner_ns.export.mesh import LARGEST
 from winner_ns.export.mesh_files import SUFFIXES, WITH_COLORS, write_mesh
-from winner_ns.export.output import check_suffix, replacing
+from winner_ns.fields.description import Description
 from winner_ns.fitting.run import read_model
 from winner_ns.meshing.cleaning import is_watertight, largest_components, simplified
 from winner_ns.meshing.extraction import extract_level_set
+from winner_ns.meshing.fitted_surface import mesh_resolution
 from winner_ns.progress import Report, silent
 from winner_ns.rays.neus_field import SURFACE_SETTINGS, SirenSDFField, SirenSDFFieldConfig
+from winner_ns.writing import check_suffix, replacing
 
 if TYPE_CHECKING:
     import trimesh
@@ -44,19 +46,21 @@ def load_surface(path: Path) -> Tuple[SirenSDFField, Dict[str, Any]]:
     return field.to("cuda" if torch.cuda.is_available() else "cpu"), description
 
 
-def rebuild_surface(description: Dict[str, Any], tensors: Mapping[str, Tensor]) -> SirenSDFField:
+def rebuild_surface(description: Description, tensors: Mapping[str, Tensor]) -> SirenSDFField:
     """A surface's field from a checkpoint's description and weights; nothing in either is executed.
 
     Raises:
         ValueError: they do not fit together, or the weights are not finite.
     """
     try:
-        settings = {name: description["surface"][name] for name in SURFACE_SETTINGS}
+        settings = {name: description.further["surface"][name] for name in SURFACE_SETTINGS}
         field = SirenSDFField(
-            SirenSDFFieldConfig(**settings, description=description),
-            aabb=torch.tensor(description["signal"]["box"]),
-            num_images=int(description["signal"]["train_views"]),
-            use_average_appearance_embedding=bool(description["surface"].get("use_average_appearance_embedding")),
+            SirenSDFFieldConfig(**settings, description=description.as_dict()),
+            aabb=torch.tensor(description.signal["box"]),
+            num_images=int(description.signal["train_views"]),
+            use_average_appearance_embedding=bool(
+                description.further["surface"].get("use_average_appearance_embedding")
+            ),
         )
         field.load_state_dict(dict(tensors))
     except (KeyError, TypeError, AttributeError, OverflowError, RuntimeError, MemoryError) as error:
@@ -68,8 +72,8 @@ def rebuild_surface(description: Dict[str, Any], tensors: Mapping[str, Tensor]) 
 
 def scene_mesh(
     field: SirenSDFField,
-    description: Dict[str, Any],
-    resolution: int = 256,
+    description: Description,
+    resolution: Optional[int] = None,
     frame: Frame = "world",
     bounds: Optional[Sequence[float]] = None,
     components: Optional[int] = None,
@@ -81,7 +85,7 @@ def scene_mesh(
     Args:
         field: a surface's field.
         description: of its run.
-        resolution: grid points along the longest axis of the box.
+        resolution: grid points along the longest axis of the box; None: 256.
         frame: world, that of the data's files; scene, nerfstudio's, in which the scene is turned, centred and scaled.
         bounds: corners of a box in that frame, low x, y, z, high x, y, z; None is the scene box. The surface is closed
             at its walls.
@@ -98,9 +102,10 @@ def scene_mesh(
     """
     import trimesh
 
+    resolution = mesh_resolution(resolution)
     if not 3 <= resolution <= LARGEST:
-        raise SignalError("--resolution", f"{resolution} cannot be", f"give from 3 to {LARGEST}")
-    scene = description["signal"]
+        raise setting_error("resolution", f"{resolution} cannot be", f"give from 3 to {LARGEST}")
+    scene = description.signal
     low, high = (corner.double().numpy() for corner in field.aabb.detach().cpu())
     to_frame = world_from_scene(scene) if frame == "world" else np.eye(4)
     if bounds is not None:
@@ -115,7 +120,7 @@ def scene_mesh(
         report,
     )
     if not len(found.faces):
-        raise SignalError(description["name"], "the field has no surface there", "train longer, or give other --bounds")
+        raise SignalError(description.name, "the field has no surface there", "train longer, or give other --bounds")
     facts: Dict[str, Any] = {
         "points_evaluated": found.points_evaluated,
         "fraction_evaluated": found.points_evaluated / found.grid_points,
@@ -138,9 +143,9 @@ def scene_mesh(
 
 def write_scene_mesh(
     field: SirenSDFField,
-    description: Dict[str, Any],
+    description: Description,
     output: Path,
-    resolution: int = 256,
+    resolution: Optional[int] = None,
     frame: Frame = "world",
     report: Report = silent,
     **options: Any,
@@ -159,6 +164,7 @@ def write_scene_mesh(
         SignalError: as `scene_mesh`, an unknown suffix, or the file cannot be written.
     """
     suffix = check_suffix(output, SUFFIXES)
+    resolution = mesh_resolution(resolution)
     mesh, facts = scene_mesh(field, description, resolution, frame, report=report, **options)
     spacing = facts.pop("spacing")
     with replacing(output) as temporary:

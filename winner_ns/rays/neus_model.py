@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Literal, Optional, Tuple, Type
-from unittest.mock import patch
+from typing import Any, Dict, List, Literal, Optional, Tuple, Type
 
 import torch
 import tyro
@@ -19,24 +17,32 @@ from nerfstudio.model_components.renderers import DepthRenderer
 from nerfstudio.models.neus import NeuSModel, NeuSModelConfig
 from nerfstudio.utils.rich_utils import CONSOLE
 from rich.markup import escape
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import Parameter
 
 from winner_ns.errors import SignalError
-from winner_ns.fitting.field_config import AdaptedFieldConfig
+from winner_ns.fields.description import Description
+from winner_ns.fitting.plan import FieldPlan
+from winner_ns.glue.nerfstudio_defects import attribute_set_to, lpips_left_out
+from winner_ns.kinds import TrainingDefaults
 from winner_ns.rays.neus_field import SirenSDFFieldConfig, fit_sphere
 from winner_ns.rays.neus_mesh import write_scene_mesh
 from winner_ns.rays.scene_model import SceneModel
 from winner_ns.rays.view_figures import figures_and_pictures
 from winner_ns.viewing.scene_panel import ScenePanel
 
+SURFACE_TRAINING = TrainingDefaults(width=128, steps=3000, batch_size=512, learning_rate=5e-4)
+"""What is trained where nothing else is asked for."""
+
 
 @dataclass
-class WinnerNeuSModelConfig(AdaptedFieldConfig, NeuSModelConfig):
+class WinnerNeuSModelConfig(FieldPlan, NeuSModelConfig):
     """NeuS, its field's network, and the law that the network's initial noise follows."""
 
     _target: Type = field(default_factory=lambda: WinnerNeuSModel)
     """The model's class."""
+    learning_rate: tyro.conf.Suppress[Optional[float]] = None
+    """Set from --optimizers.field.optimizer.lr."""
     num_samples: int = 32
     """Samples along a ray, evenly spread."""
     num_samples_importance: int = 32
@@ -76,28 +82,22 @@ class WinnerNeuSModelConfig(AdaptedFieldConfig, NeuSModelConfig):
     """The signed-distance field."""
 
 
-@contextmanager
-def lpips_left_out() -> Iterator[None]:
-    """nerfstudio's models build LPIPS, which downloads weights, whether it is asked for or not: here they do not."""
-    with patch("torchmetrics.image.lpip.LearnedPerceptualImagePatchSimilarity", nn.Identity):
-        yield
-
-
 class WinnerNeuSModel(SceneModel, NeuSModel):
     """NeuS for a SirenSDFField."""
 
     config: WinnerNeuSModelConfig
 
     def populate_modules(self) -> None:
-        self.description = self.kwargs["metadata"]["description"]
-        scene = self.description["signal"]
+        self.description = Description.from_dict(self.kwargs["metadata"]["description"])
+        scene = self.description.signal
         self.panel = ScenePanel(self.description)
         self.scene_box = SceneBox(aabb=torch.tensor(scene["box"]))
         self.config.background_color = scene["background_color"]
         self.config.background_model = scene["background_model"]
-        self.config.sdf_field.description = self.description
+        self.config.sdf_field.description = self.description.as_dict()
         # The same in every process; torch's own seed is not.
-        self.config.sdf_field.seed = self.description["order"]["seed"]
+        assert self.description.order is not None
+        self.config.sdf_field.seed = self.description.order.seed
         self.num_train_data = scene["train_views"]
         with lpips_left_out():
             super().populate_modules()
@@ -138,7 +138,7 @@ class WinnerNeuSModel(SceneModel, NeuSModel):
         ray_bundle.metadata.setdefault("directions_norm", torch.ones_like(ray_bundle.origins[..., :1]))
         # What is cropped stands before a colour of its own; nerfstudio's NeuS would begin a background there.
         cropped = renderers.BACKGROUND_COLOR_OVERRIDE is not None
-        with patch.object(self.config, "background_model", "none" if cropped else self.config.background_model):
+        with attribute_set_to(self.config, "background_model", "none" if cropped else self.config.background_model):
             outputs = super().get_outputs(ray_bundle)
         # Along the ray, as exporters and the viewer take depth; nerfstudio's NeuS measures along the camera's axis.
         outputs["depth"] = outputs["depth"] * ray_bundle.metadata["directions_norm"]
@@ -159,7 +159,7 @@ class WinnerNeuSModel(SceneModel, NeuSModel):
         self, outputs: Dict[str, Any], batch: Dict[str, Tensor], metrics_dict: Optional[Dict[str, Tensor]] = None
     ) -> Dict[str, Tensor]:
         image = batch["image"]
-        if self.description["signal"]["has_alpha"]:
+        if self.description.signal["has_alpha"]:
             batch = {**batch, "fg_mask": image[..., 3:]}
         losses = super().get_loss_dict(outputs, batch, metrics_dict)
         if self.training:
@@ -177,7 +177,7 @@ class WinnerNeuSModel(SceneModel, NeuSModel):
 
     def write_results(self, folder: Path) -> List[Path]:
         """The coloured mesh, in the frame of the data's files, if there is a surface yet; in evaluation mode."""
-        path = folder / f"{self.description['name']}-fitted.ply"
+        path = folder / f"{self.description.name}-fitted.ply"
         try:
             write_scene_mesh(self.field, self.description, path)
         except SignalError as error:

@@ -16,6 +16,8 @@ from winner_ns.fields.mean_squared_error import evaluate
 GAIN = 10.0
 """Factor of the trunk's first value before the exponential: a fresh SIREN's values deviate by a few hundredths from 0,
 while the logarithms of a scene's densities span about ten."""
+COLOR_RATE = 5e-3
+"""Adam's rate for the ReLU layers that turn a scene's features into colours (docs/views.md)."""
 START = 0.3
 """Density at the start, per unit of the field's coordinate: a ray that crosses [-1, 1]^3 keeps about half its light."""
 

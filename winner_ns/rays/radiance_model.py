@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import torch
 from jaxtyping import Float
@@ -18,6 +18,7 @@ from nerfstudio.model_components.scene_colliders import AABBBoxCollider, NearFar
 from torch import Tensor
 from torch.nn import Parameter
 
+from winner_ns.fields.description import Description
 from winner_ns.fields.initial import initial_field
 from winner_ns.rays.frame import FieldFrame
 from winner_ns.rays.occupancy_grid import OccupancyGrid
@@ -25,9 +26,6 @@ from winner_ns.rays.radiance_field import RadianceField
 from winner_ns.rays.scene_model import SceneModel
 from winner_ns.rays.view_figures import figures_and_pictures
 from winner_ns.viewing.scene_panel import ScenePanel
-
-if TYPE_CHECKING:
-    from winner_ns.plugin.model import SignalModelConfig
 
 WARM_UP = 64
 """Steps before the grid is looked at for the first time; each ray takes a quarter of its samples until then."""
@@ -46,14 +44,16 @@ POINTS_AT_ONCE = 2**16
 class RadianceModel(SceneModel):
     """Volume rendering of a RadianceField (Mildenhall et al. 2020, NeRF, arXiv 2003.08934), where it is not empty."""
 
-    config: SignalModelConfig
+    config: Any
+    """The plugin's, with what is chosen of rendering; a room that is built on this one."""
 
     def populate_modules(self) -> None:
-        self.description = self.kwargs["metadata"]["description"]
-        scene, rendering = self.description["signal"], self.config.views
+        self.description = Description.from_dict(self.kwargs["metadata"]["description"])
+        assert self.description.order is not None
+        scene, rendering = self.description.signal, self.config.views
         self.panel = ScenePanel(self.description)
         self.scene_box = SceneBox(aabb=torch.tensor(scene["box"]))
-        self.field = RadianceField(initial_field(self.description, self.description["order"]["seed"]))
+        self.field = RadianceField(initial_field(self.description, self.description.order.seed))
         self.frame = FieldFrame(self.scene_box, scene["bounded"])
         longest = 2.0 * 3.0**0.5  # The diagonal of [-1, 1]^3.
         self.grid = OccupancyGrid(rendering.grid_resolution, LEAST_OPACITY * rendering.num_samples / longest)

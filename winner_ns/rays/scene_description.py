@@ -15,16 +15,18 @@ from nerfstudio.data.scene_box import SceneBox
 from torch import Tensor
 
 from winner_ns.errors import SignalError
-from winner_ns.fields import build_field
-from winner_ns.fields.files import describe_field
+from winner_ns.fields.description import Description, Order
+from winner_ns.fields.field import FieldTask
+from winner_ns.fitting.plan import FieldPlan, SettledNetwork
+from winner_ns.kinds import VIEWS, TrainingDefaults
 from winner_ns.rays.frame import FieldFrame
 from winner_ns.rays.scene_spectrum import scene_focus, scene_spectrum
 from winner_ns.rays.visual_hull import visual_hull_box
-from winner_ns.spectrum import SineNetwork
-from winner_ns.spectrum.target import NoiseReport, choose_noise
 
 VIEWS_KAPPA = 0.3
 """kappa of what is learnt from views, radiance and surfaces alike, as measured best (docs/views.md)."""
+FINEST_CELLS = 1024
+"""Cells along an axis of the finest grid of a family that has some."""
 FEATURES = 32
 """Values of a radiance field's network, beside the density, that the colour is made of."""
 
@@ -129,84 +131,69 @@ def shows_cutouts(dataset: InputDataset) -> bool:
     return any(image.shape[-1] == 4 and bool((image[..., 3] < 0.99).any()) for image in images)
 
 
-def scene_noise(
-    dataset: InputDataset, scene: Dict[str, Any], settings: Dict[str, Any], data: Path, surface: bool, **law: Any
-) -> NoiseReport:
-    """Measures the training views and applies a law to what they show.
+def scene_field(
+    plan: FieldPlan,
+    dataset: InputDataset,
+    scene: Dict[str, Any],
+    data: Path,
+    values: int,
+    training: TrainingDefaults,
+    surface: bool = False,
+) -> SettledNetwork:
+    """The network that learns a scene, from what the training views show.
 
     Args:
+        plan: what was chosen of it.
         dataset: the training views.
         scene: `describe_scene`.
-        settings: of the sine network: width, depth, omega_0, first_omega_0.
         data: where the views are, for messages.
+        values: that the network gives at each point.
+        training: the method's defaults.
         surface: whether it is a signed distance that is learnt, not a density.
-        law: law, purpose, s0 and s1 as `choose_noise` takes them.
 
     Raises:
-        SignalError: flags that contradict each other, or views that show nothing.
+        SignalError: choices that contradict each other or that the family refuses, or views that show nothing.
     """
-    network = SineNetwork(3, settings["width"], settings["depth"], settings["omega_0"], settings["first_omega_0"])
     try:
         # A surface's field covers the scene box; what lies behind has a field of its own.
         frame = FieldFrame(SceneBox(aabb=torch.tensor(scene["box"])), scene["bounded"] or surface)
         spectrum = replace(scene_spectrum(dataset, frame), kappa=VIEWS_KAPPA)
     except ValueError as error:
         raise SignalError(data, str(error), "check the photographs and their alpha channel") from error
-    try:
-        return choose_noise(spectrum, network, **law)
-    except ValueError as error:
-        raise SignalError("--pipeline.model.law", str(error), "see ns-train winner-siren --help") from error
+    task = FieldTask(training.width, training.depth, finest=FINEST_CELLS, second_derivatives=surface)
+    return plan.settle_network(spectrum, 3, values, task, training)
 
 
-def describe_run(
-    data: Path,
-    scene: Dict[str, Any],
-    family: str,
-    settings: Dict[str, Any],
-    values: int,
-    report: Optional[NoiseReport],
-    order: Dict[str, int],
-) -> Dict[str, Any]:
+def describe_run(data: Path, scene: Dict[str, Any], settled: SettledNetwork, order: Order) -> Description:
     """Puts the pieces together.
 
     Args:
         data: where the views are.
         scene: `describe_scene`.
-        family, settings: of the network R^3 -> R^values.
-        report: what the law said.
-        order: what decides on the order of rays (seed, batch_size).
-
-    Raises:
-        SignalError: settings that the family refuses.
+        settled: the network.
+        order: what decides on the order of rays.
     """
-    try:
-        network = build_field(family, 3, values, settings)
-    except ValueError as error:
-        raise SignalError("--pipeline.model.field", str(error), "see ns-train winner-siren --help") from error
-    return {
-        "kind": "views",
-        "name": data.name,
-        "data": str(data),
-        "network": describe_field(network, family),
-        "target": {},
-        "signal": scene,
-        "spectrum": report.as_dict() if report else None,
-        "holdout": "none",
-        "order": order,
-    }
+    return Description(
+        kind=VIEWS.name,
+        name=data.name,
+        data=str(data),
+        network=settled.network,
+        target={},
+        signal=scene,
+        spectrum=settled.noise,
+        order=order,
+    )
 
 
-def report_lines(description: Dict[str, Any], report: Optional[NoiseReport], notes: List[str]) -> List[str]:
+def report_lines(description: Description, settled: SettledNetwork, notes: List[str]) -> List[str]:
     """What a user is told when training starts."""
-    scene, network = description["signal"], description["network"]
+    scene = description.signal
     camera = scene["camera"]
     where = "in a box" if scene["bounded"] else "unbounded"
-    lines = [
-        f"views     {description['name']}: {scene['train_views']} of {camera['width']} x {camera['height']} pixels, "
-        f"{where}, background {scene['background_color']}"
+    return [
+        f"views     {description.name}: {scene['train_views']} of {camera['width']} x {camera['height']} pixels, "
+        f"{where}, background {scene['background_color']}",
+        *(settled.noise.lines() if settled.noise is not None else []),
+        settled.lines()[-1],
+        *(f"note      {note}" for note in notes),
     ]
-    if report is not None:
-        lines += report.lines()
-    settings = ", ".join(f"{key} {value}" for key, value in network["settings"].items() if value is not None)
-    lines.append(f"field     {network['family']}: {network['in_dim']} -> {network['out_dim']}, {settings}")
-    return lines + [f"note      {note}" for note in notes]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, Literal, Optional, Union
+from typing import Any, Dict, Literal, Optional, Union
 
 import torch
 from nerfstudio.cameras.cameras import Cameras
@@ -12,10 +12,6 @@ from nerfstudio.data.scene_box import SceneBox
 from torch.utils.data import Dataset
 
 from winner_ns.errors import SignalError, one_line_errors
-
-if TYPE_CHECKING:
-    from winner_ns.plugin.datamanager import SignalDataManagerConfig
-
 
 NEEDS_VIEWS = ("eval_dataloader", "fixed_indices_eval_dataloader", "train_ray_generator")
 """Attributes that there are none of without photographs."""
@@ -58,11 +54,12 @@ class LostViews(Dataset):
 class ViewsDataManager(VanillaDataManager[InputDataset]):
     """VanillaDataManager with the run's description among its dataset's metadata."""
 
-    config: SignalDataManagerConfig  # type: ignore[assignment]
+    config: Any  # type: ignore[assignment]
+    """The plugin's, with the run's description; a room that is built on this one."""
 
     def __init__(
         self,
-        config: SignalDataManagerConfig,
+        config: Any,
         device: Union[torch.device, str] = "cpu",
         test_mode: Literal["test", "val", "inference"] = "val",
         world_size: int = 1,

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from winner_ns.export.output import replacing
 from winner_ns.rays.view_figures import view_metrics
+from winner_ns.writing import replacing
 
 ERROR_GAIN = 4.0
 """How much errors are magnified."""

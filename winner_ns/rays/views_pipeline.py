@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 import torch
@@ -17,13 +17,11 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
 from winner_ns.errors import one_line_errors
-from winner_ns.glue.results import print_written, results_callbacks, write_json
+from winner_ns.glue.results import print_written, results_callbacks
 from winner_ns.rays.views_datamanager import ViewsDataManager
 from winner_ns.rays.views_picture import write_views_comparison
 from winner_ns.viewing.scene_panel import ScenePanel
-
-if TYPE_CHECKING:
-    from winner_ns.plugin.pipeline import SignalPipelineConfig
+from winner_ns.writing import write_json
 
 MOST_PICTURED = 4
 """Views in the picture that compares originals and renderings."""
@@ -35,7 +33,8 @@ PicturedView = Tuple[Float[Tensor, "h w 3"], Float[Tensor, "h w 3"]]
 class ViewsPipeline(VanillaPipeline):
     """VanillaPipeline for posed photographs."""
 
-    config: SignalPipelineConfig
+    config: Any
+    """The plugin's; a room that is built on this one."""
     datamanager: ViewsDataManager
 
     @property
@@ -94,7 +93,7 @@ class ViewsPipeline(VanillaPipeline):
             "steps": step + 1,
             "training_seconds": round(seconds, 2),
             "parameters": sum(p.numel() for p in self.model.field.parameters() if p.requires_grad),
-            "description": description,
+            "description": description.as_dict(),
         }
         paths = [write_json(results / "figures.json", table)]
         paths.append(write_views_comparison(results / "comparison.png", pictured))

@@ -8,8 +8,9 @@
 from __future__ import annotations
 
 from winner_ns.signals.grid import GridSignal
-from winner_ns.signals.load import KINDS, detect_kind, load_signal
+from winner_ns.signals.load import Signal, detect_kind, load_signal
+from winner_ns.signals.objects import signal_of
 from winner_ns.signals.options import ReadOptions
 from winner_ns.signals.shape import ShapeSignal
 
-__all__ = ["KINDS", "GridSignal", "ReadOptions", "ShapeSignal", "detect_kind", "load_signal"]
+__all__ = ["GridSignal", "ReadOptions", "ShapeSignal", "Signal", "detect_kind", "load_signal", "signal_of"]

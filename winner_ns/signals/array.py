@@ -30,21 +30,32 @@ def map_array(path: Path) -> np.ndarray:
             advice = "save an array of numbers, pickles are never loaded"
             raise SignalError(path, "holds pickled Python objects", advice) from error
         raise SignalError(path, "is cut or no .npy file", "save it again with numpy.save") from error
-    if array.dtype.kind not in "buif":
-        raise SignalError(path, f"holds {array.dtype} instead of real numbers", "save integers or floats")
-    if array.size == 0:
-        raise SignalError(path, f"holds no samples (shape {array.shape})", "give an array with samples")
+    check_numbers(path, array)
     return array
 
 
-def open_array(path: Path) -> np.ndarray:
-    """As `map_array`, but row-major and in the machine's byte order, with booleans as 0 and 255.
+def check_numbers(path: Path, array: np.ndarray) -> None:
+    """Raises SignalError for an array without samples, or of something else than real numbers."""
+    if array.dtype.kind not in "buif":
+        raise SignalError(path, f"holds {array.dtype} instead of real numbers", "give integers or floats")
+    if array.size == 0:
+        raise SignalError(path, f"holds no samples (shape {array.shape})", "give an array with samples")
 
-    What already is stays memory-mapped; other arrays are copied, large ones into a temporary file.
+
+def open_array(path: Path) -> np.ndarray:
+    """As `map_array`, in rows (`in_rows`); what already is stays memory-mapped."""
+    return in_rows(map_array(path))
+
+
+def in_rows(array: np.ndarray) -> np.ndarray:
+    """An array row-major and in the machine's byte order, with booleans as 0 and 255 and half precision as single.
+
+    What already is like that is not copied; large copies go into a temporary file.
     """
-    array = map_array(path)
     if array.dtype.kind == "b":
         return np.multiply(array, np.uint8(255), out=scratch_array(array.shape, np.dtype(np.uint8)))
+    if array.dtype == np.float16:
+        return np.multiply(array, np.float32(1), out=scratch_array(array.shape, np.dtype(np.float32)))
     if array.dtype.isnative and array.flags.c_contiguous:
         return array
     # Batches index rows of a flat view, which other layouts only give as a copy of the whole.

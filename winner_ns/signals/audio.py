@@ -44,9 +44,26 @@ def read_audio(path: Path, options: Optional[ReadOptions] = None) -> GridSignal:
     _check_options(path, options)
     with open(path, "rb") as file:
         is_array = file.read(6) == b"\x93NUMPY"
-    source = _ArraySource(path, options) if is_array else _FileSource(path, options)
+    if is_array:
+        return audio_of_array(open_array(path), path, options)
     with quiet_stderr():  # mpg123 prints what it thinks of a file.
-        return _load(path, options, source)
+        return _load(path, options, _FileSource(path, options))
+
+
+def audio_of_array(
+    array: np.ndarray, path: Path, options: Optional[ReadOptions] = None, rate: Optional[int] = None
+) -> GridSignal:
+    """A sound from an array in rows, [samples] or [samples, channels]; raises as `read_audio`.
+
+    Args:
+        array: its samples.
+        path: what messages, and files made of it, call it.
+        options: which part of it is read, and how.
+        rate: in hertz; None is the options' sample rate, else 44100.
+    """
+    options = options or ReadOptions()
+    _check_options(path, options)
+    return _load(path, options, _ArraySource(path, array, rate or options.sample_rate or ARRAY_SAMPLE_RATE))
 
 
 def _load(path: Path, options: ReadOptions, source: "_ArraySource | _FileSource") -> GridSignal:
@@ -185,17 +202,16 @@ class _FileSource:
 
 
 class _ArraySource:
-    """A .npy file, [samples] or [samples, channels]."""
+    """An array, [samples] or [samples, channels]."""
 
-    def __init__(self, path: Path, options: ReadOptions) -> None:
-        array = open_array(path)
+    def __init__(self, path: Path, array: np.ndarray, rate: int) -> None:
         if array.ndim not in (1, 2):
             raise SignalError(
                 path, f"an array of shape {array.shape} is no sound", "give [samples] or [samples, channels]"
             )
         self.array = array.reshape(len(array), -1)
         self.channels = self.array.shape[1]
-        self.rate = options.sample_rate or ARRAY_SAMPLE_RATE
+        self.rate = rate
         self.metadata: Dict[str, Any] = {"subtype": str(array.dtype), "format": "NPY"}
         self.full_scale = np.iinfo(array.dtype).max + 1.0 if array.dtype.kind in "ui" else 1.0
 

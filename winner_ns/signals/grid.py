@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Literal, Tuple
+from typing import Any, Dict, List, Tuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-
-GridKind = Literal["image", "audio", "volume", "video"]
 
 
 @dataclass
@@ -24,7 +22,8 @@ class GridSignal:
     longest one spans [-1, 1] with a sample on either end, shorter ones stay centred.
     """
 
-    kind: GridKind
+    kind: str
+    """A name of `KINDS`."""
     path: Path
     """The file that was read."""
     samples: np.ndarray
@@ -39,6 +38,8 @@ class GridSignal:
     """JSON-able facts about the file that exports need (sample_rate, subtype, color mode, frame_rate, …)."""
     warnings: List[str] = field(default_factory=list)
     """One line each: what the user should know about how the file was read."""
+    in_memory: bool = False
+    """Whether it was no file, so that `path` is a name and nothing else."""
 
     @property
     def shape(self) -> Tuple[int, ...]:
@@ -52,6 +53,10 @@ class GridSignal:
     @property
     def dimensions(self) -> int:
         return len(self.shape)
+
+    def in_words(self) -> str:
+        """How large it is."""
+        return f"{' x '.join(str(n) for n in self.shape)}, {self.channels} channel(s)"
 
     def __len__(self) -> int:
         return int(np.prod(self.shape, dtype=np.int64))

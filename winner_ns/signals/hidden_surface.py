@@ -13,7 +13,7 @@ from typing import Optional, Tuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from winner_ns.signals.mesh_repair import both_sides, mesh_edges
+from winner_ns.signals.mesh_repair import WindingNumbers, both_sides, mesh_edges
 
 SOLID_IN_FRONT = 0.4
 """A face whose winding number in front is above this is hidden. A face between outside and inside has 0 in front, one
@@ -38,19 +38,17 @@ class OuterSurface:
 
 
 def outer_surface(
-    vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"], windings
+    vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"], windings: WindingNumbers
 ) -> Optional[OuterSurface]:
     """The surface that separates a solid from what is around it, or None where no face is hidden.
 
     Args:
         vertices: in the unit cube.
         faces: oriented outward, each with an area.
-        windings: libigl's winding numbers of the mesh.
+        windings: of the mesh.
     """
     if not _hidden(windings, _scattered(vertices, faces)).any():
         return None
-    import igl
-
     pairs, coplanar = _crossing_pairs(vertices, faces)
     crossing = np.unique(pairs)
     whole = np.setdiff1d(np.arange(len(faces)), crossing, assume_unique=True)
@@ -65,13 +63,13 @@ def outer_surface(
     joined = np.concatenate([vertices, pieces.reshape(-1, 3)])
     kept = np.concatenate([faces[whole], np.arange(len(vertices), len(joined)).reshape(-1, 3)])
     used, kept = np.unique(kept, return_inverse=True)
-    _, patch = igl.extract_manifold_patches(faces)
+    patch = _manifold_patches(faces)
     shown = np.zeros(patch.max() + 1, bool)
     shown[patch[whole]] = shown[patch[owner]] = True
     return OuterSurface(joined[used], kept.reshape(-1, 3), faces[shown[patch]])
 
 
-def _hidden(windings, corners: Float[np.ndarray, "n 3 3"]) -> Bool[np.ndarray, " n"]:
+def _hidden(windings: WindingNumbers, corners: Float[np.ndarray, "n 3 3"]) -> Bool[np.ndarray, " n"]:
     front, back = both_sides(windings, corners)
     return (front > SOLID_IN_FRONT) & (back > 0.5)
 
@@ -104,7 +102,7 @@ def _crossing_pairs(
     for apart in range(1, edges.counts.max()):
         same = np.flatnonzero(edge[apart:] == edge[:-apart])
         one, other = edges.halfedges[same], edges.halfedges[same + apart]
-        (side, face), (_, partner) = divmod(one, len(faces)), divmod(other, len(faces))
+        (side, face), (_, partner) = np.divmod(one, len(faces)), np.divmod(other, len(faces))
         start, end = vertices[faces[face, side]], vertices[faces[face, (side + 1) % 3]]
         along = (end - start) / np.linalg.norm(end - start, axis=1, keepdims=True)
         # The directions from the edge, in which the faces lie.
@@ -115,23 +113,28 @@ def _crossing_pairs(
         found.append(np.stack([face, partner], axis=1)[folded])
     folds = np.concatenate([np.empty((0, 2), np.int64), *found])
     return (
-        np.concatenate([pairs.reshape(-1, 2).astype(np.int64), folds]),
-        np.append(coplanar.ravel().astype(bool), np.ones(len(folds), bool)),
+        np.concatenate([np.asarray(pairs, np.int64).reshape(-1, 2), folds]),
+        np.append(np.asarray(coplanar, bool).ravel(), np.ones(len(folds), bool)),
     )
 
 
 def _hidden_patches(
-    vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"], windings
+    vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"], windings: WindingNumbers
 ) -> Bool[np.ndarray, " f"]:
     """Faces that nothing crosses, patch by patch: all of one are hidden or none is, and its largest face tells."""
     if not len(faces):
         return np.zeros(0, bool)
-    import igl
-
-    _, patch = igl.extract_manifold_patches(np.ascontiguousarray(faces))
+    patch = _manifold_patches(faces)
     order = np.lexsort((-_doubled_areas(vertices[faces]), patch))
     largest = order[np.unique(patch[order], return_index=True)[1]]
     return _hidden(windings, vertices[faces[largest]])[patch]
+
+
+def _manifold_patches(faces: Int[np.ndarray, "f 3"]) -> Int[np.ndarray, " f"]:
+    """Numbers the patches of faces that edges of two faces connect."""
+    import igl
+
+    return np.asarray(igl.extract_manifold_patches(np.ascontiguousarray(faces))[1], np.int64)
 
 
 def _cut(

@@ -6,14 +6,18 @@ import os
 import struct
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator, List, Tuple
+from typing import TYPE_CHECKING, Iterator, List, Optional, Tuple
 
 import numpy as np
 
 from winner_ns.errors import SignalError
 from winner_ns.signals.array import open_array, value_range
 from winner_ns.signals.grid import GridSignal, square_half_extent
+from winner_ns.signals.options import ReadOptions
 from winner_ns.signals.quiet import quiet_stderr
+
+if TYPE_CHECKING:
+    import PIL.Image
 
 MAX_PIXELS = 2**31
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
@@ -41,7 +45,7 @@ def read_image(path: Path) -> GridSignal:
         head = file.read(32)
     warnings: List[str] = []
     if head.startswith(b"\x93NUMPY"):
-        samples, file_format = _from_array(path), "NPY"
+        return image_of_array(open_array(path), path)
     elif head.startswith(_PNG) and head[24:25] == b"\x10":
         samples, file_format = _sixteen_bit_png(path, head), "PNG"
     elif head.startswith(b"\x76\x2f\x31\x01"):
@@ -52,7 +56,37 @@ def read_image(path: Path) -> GridSignal:
         samples, file_format = _tiff(path, warnings), "TIFF"
     else:
         samples, file_format = _through_pillow(path, warnings)
+    return _image(path, samples, file_format, warnings)
 
+
+def image_of_array(array: np.ndarray, path: Path, options: Optional[ReadOptions] = None) -> GridSignal:
+    """An image from an array in rows, [height, width] or [height, width, channels <= 4]; raises as `read_image`.
+
+    Args:
+        array: its samples.
+        path: what messages, and files made of it, call it.
+        options: for sounds.
+    """
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[-1] not in MODES):
+        raise SignalError(
+            path,
+            f"an array of shape {array.shape} is no image",
+            "give [height, width] or [height, width, channels] with 1 to 4 channels, or another kind",
+        )
+    return _image(path, array, "NPY", [])
+
+
+def image_of_pillow(image: "PIL.Image.Image", path: Path) -> GridSignal:
+    """An image from one of Pillow's, its orientation undone; raises as `read_image`."""
+    try:
+        image.load()
+        samples = _oriented(_pixels(image), image.getexif().get(_ORIENTATION, 1))
+    except Exception as error:  # Any type, as in `_through_pillow`.
+        raise _broken(path, error) from error
+    return _image(path, samples, image.format or "PNG", [])
+
+
+def _image(path: Path, samples: np.ndarray, file_format: str, warnings: List[str]) -> GridSignal:
     if samples.ndim == 2:
         samples = samples[..., None]
     if samples.shape[-1] not in MODES:
@@ -73,17 +107,6 @@ def read_image(path: Path) -> GridSignal:
         metadata={"mode": MODES[channels], "format": file_format},
         warnings=warnings,
     )
-
-
-def _from_array(path: Path) -> np.ndarray:
-    array = open_array(path)
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[-1] not in MODES):
-        raise SignalError(
-            path,
-            f"an array of shape {array.shape} is no image",
-            "give [height, width] or [height, width, channels] with 1 to 4 channels, or another kind",
-        )
-    return array
 
 
 def _through_pillow(path: Path, warnings: List[str]) -> Tuple[np.ndarray, str]:
@@ -125,6 +148,7 @@ def _pixels(image) -> np.ndarray:
         if pixels is None:
             pixels = np.empty((image.height, *part.shape[1:]), part.dtype)
         pixels[top : top + strip] = part
+    assert pixels is not None  # A picture has rows.
     return pixels
 
 
@@ -235,3 +259,16 @@ def _check_size(path: Path, height: int, width: int) -> None:
 def _broken(path: Path, error: object = None) -> SignalError:
     reason = f" ({error})" if error is not None and "\n" not in str(error) and str(error) else ""
     return SignalError(path, f"is a cut or damaged image{reason}", "get a whole copy of the file")
+
+
+def is_still_gif(path: Path, head: bytes) -> bool:
+    """Whether a file is a GIF of a single picture, or a damaged one: the image reader says what is wrong with it."""
+    from PIL import Image
+
+    if not head.startswith(b"GIF8"):
+        return False
+    try:
+        with Image.open(path) as image:
+            return getattr(image, "n_frames", 1) == 1
+    except Exception:  # Any type: whatever Pillow's parsers stumble on in a damaged file.
+        return True

@@ -216,11 +216,11 @@ def _turned_relative_to_surroundings(
         for i in np.flatnonzero(encloses)
     }
     # What else encloses the asked faces; the part itself makes one half on average over a face's two sides.
-    everything = winding_numbers(vertices, outward[encloses[part]])
+    everything = WindingNumbers(vertices, outward[encloses[part]])
     around = both_sides(everything, vertices[outward[np.concatenate(list(asked.values()))]]).mean(axis=0) - 0.5
     pieces = np.split(around, np.cumsum([len(a) for a in asked.values()])[:-1])
     depth = {i: round(float(piece.min())) for i, piece in zip(asked, pieces)}
-    nested = np.array(sorted((i for i in asked if depth[i] >= 1), key=depth.get), dtype=np.int64)
+    nested = np.array(sorted((i for i in asked if depth[i] >= 1), key=lambda i: depth[i]), dtype=np.int64)
     turned = inward.copy()
     if not len(nested):
         return turned
@@ -232,7 +232,7 @@ def _turned_relative_to_surroundings(
     for j in asked:
         within = nested[((low[nested] >= low[j]) & (high[nested] <= high[j])).all(axis=1) & (nested != j)].tolist()
         if within:
-            alone = winding_numbers(vertices, outward[order[ends[j] : ends[j + 1]]])
+            alone = WindingNumbers(vertices, outward[order[ends[j] : ends[j + 1]]])
             for i in within:
                 if alone.winding_number(vertices[faces[asked[i]]].mean(axis=1)).min() > 0.5:
                     holders[i].append(j)
@@ -245,18 +245,28 @@ def _turned_relative_to_surroundings(
     return turned
 
 
-def winding_numbers(vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]):
-    """libigl's tree that answers winding_number(points) (Barill et al. 2018); right to 0.005, in single precision."""
-    import igl
+class WindingNumbers:
+    """The generalised winding numbers of a mesh, by libigl's tree (Barill et al. 2018).
 
-    tree = igl.FastWindingNumberBVH()
-    tree.init(np.ascontiguousarray(vertices), np.ascontiguousarray(faces))
-    return tree
+    Args:
+        vertices: in the unit cube.
+        faces: of any number, open or closed.
+    """
+
+    def __init__(self, vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]) -> None:
+        import igl
+
+        self._tree = igl.FastWindingNumberBVH()
+        self._tree.init(np.ascontiguousarray(vertices), np.ascontiguousarray(faces))
+
+    def winding_number(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
+        """How often the mesh winds around each point; right to 0.005, in single precision."""
+        return np.asarray(self._tree.winding_number(points))
 
 
-def both_sides(tree, corners: Float[np.ndarray, "n 3 3"]) -> Float[np.ndarray, "2 n"]:
+def both_sides(windings: WindingNumbers, corners: Float[np.ndarray, "n 3 3"]) -> Float[np.ndarray, "2 n"]:
     """The winding numbers in front of and behind the middles of triangles."""
     middle = corners.mean(axis=1)
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     normal *= _ASIDE / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), np.finfo(float).tiny)
-    return tree.winding_number(np.concatenate([middle + normal, middle - normal])).reshape(2, -1)
+    return windings.winding_number(np.concatenate([middle + normal, middle - normal])).reshape(2, -1)

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 
 from winner_ns.errors import SignalError
 from winner_ns.progress import Report, progress_bar, silent
-from winner_ns.signals.mesh_repair import winding_numbers
+from winner_ns.signals.mesh_repair import WindingNumbers
 from winner_ns.signals.surfels import surfel_areas, surfel_windings
 
 ShapeSource = Literal["mesh", "distances", "oriented-points", "points"]
@@ -70,6 +70,22 @@ class ShapeSignal:
     metadata: Dict[str, Any] = field(default_factory=dict)
     warnings: List[str] = field(default_factory=list)
     kind: Literal["shape"] = "shape"
+    in_memory: bool = False
+    """Whether it was no file, so that `path` is a name and nothing else."""
+
+    @property
+    def dimensions(self) -> int:
+        return 3
+
+    @property
+    def channels(self) -> int:
+        """Values at a point: the distance."""
+        return 1
+
+    def in_words(self) -> str:
+        """How much is known of it."""
+        what = "points" if self.faces is None else "faces"
+        return f"{self.source}, {self.metadata.get(what, 0)} {what}"
 
     def signed_distance(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
         """Signed distance (float64) to the surface at any points of the unit cube (not for source "distances").
@@ -94,7 +110,7 @@ class ShapeSignal:
             chosen = order[start : start + _BATCH]
             batch = queries[chosen]
             if self.source == "mesh":
-                away = np.sqrt(self._mesh_tree.squared_distance(self.vertices, self.faces, batch)[0])
+                away = np.sqrt(self._mesh_tree.squared_distance(*self._mesh, batch)[0])
             else:
                 away = self._tangent_plane_distance(batch)
             distance[chosen] = np.where(self._windings.winding_number(batch) > 0.5, -away, away)
@@ -106,8 +122,8 @@ class ShapeSignal:
         "distances"). Of a mesh: of the nearest face; of points: of the nearest one."""
         if self.source == "mesh":
             queries = np.ascontiguousarray(points, dtype=np.float64)
-            _, face, _ = self._mesh_tree.squared_distance(self.vertices, self.faces, queries)
-            return self._face_normals(face.astype(np.int64))
+            face = self._mesh_tree.squared_distance(*self._mesh, queries)[1]
+            return self._face_normals(np.asarray(face, np.int64))
         if self.normals is not None:
             return self.normals[self._point_tree.query(points, workers=-1)[1]]
         raise ValueError("a shape given by signed distances is known at its own points only")
@@ -120,9 +136,10 @@ class ShapeSignal:
         """
         generator = np.random.default_rng(seed)
         if self.source == "distances":
-            rounds = -(-count // len(self.points)) if len(self.points) else 0
-            chosen = np.concatenate([generator.permutation(len(self.points)) for _ in range(rounds)])[:count]
-            return self.points[chosen].astype(np.float32), self.distances[chosen].astype(np.float32)
+            points, distances = self._measured
+            rounds = -(-count // len(points)) if len(points) else 0
+            chosen = np.concatenate([generator.permutation(len(points)) for _ in range(rounds)])[:count]
+            return points[chosen].astype(np.float32), distances[chosen].astype(np.float32)
         sigma = np.repeat([sigma for _, sigma in NEAR_SURFACE], [round(share * count) for share, _ in NEAR_SURFACE])
         surface, _ = self._surface_points(len(sigma), generator)
         near = surface + sigma[:, None] * generator.standard_normal(surface.shape)
@@ -156,12 +173,14 @@ class ShapeSignal:
         disc that reaches its fourth neighbour. Not for source "distances".
         """
         if self.source == "mesh":
+            vertices, faces = self._mesh
             volume = 0.0
-            for start in range(0, len(self.faces), _BATCH):
-                a, b, c = np.moveaxis(self.vertices[self.faces[start : start + _BATCH]], 1, 0)
+            for start in range(0, len(faces), _BATCH):
+                a, b, c = np.moveaxis(vertices[faces[start : start + _BATCH]], 1, 0)
                 volume += float(np.einsum("fi,fi->", a, np.cross(b, c))) / 6
             return volume
-        return float(np.einsum("p,pi,pi->", surfel_areas(self._spacing), self.points, self.normals)) / 3
+        points, normals = self._oriented
+        return float(np.einsum("p,pi,pi->", surfel_areas(self._spacing), points, normals)) / 3
 
     def describe(self) -> Dict[str, Any]:
         """What evaluating and exporting need once the shape is gone, as plain JSON."""
@@ -178,38 +197,59 @@ class ShapeSignal:
         # Search trees cannot be pickled, and are rebuilt in a moment.
         return {name: value for name, value in vars(self).items() if not name.startswith("_")}
 
+    @property
+    def _mesh(self) -> Tuple[Float[np.ndarray, "v 3"], Int[np.ndarray, "f 3"]]:
+        """What a shape of source "mesh" has."""
+        assert self.vertices is not None and self.faces is not None
+        return self.vertices, self.faces
+
+    @property
+    def _oriented(self) -> Tuple[Float[np.ndarray, "p 3"], Float[np.ndarray, "p 3"]]:
+        """What a shape of source "oriented-points" or "points" has: points and their normals."""
+        assert self.points is not None and self.normals is not None
+        return self.points, self.normals
+
+    @property
+    def _measured(self) -> Tuple[Float[np.ndarray, "p 3"], Float[np.ndarray, " p"]]:
+        """What a shape of source "distances" has: points and their distances."""
+        assert self.points is not None and self.distances is not None
+        return self.points, self.distances
+
     @cached_property
     def _mesh_tree(self):
         import igl
 
         tree = igl.AABB()
-        tree.init(self.vertices, self.faces)
+        tree.init(*self._mesh)
         return tree
 
     @cached_property
-    def _windings(self):
-        if self.source == "mesh":
-            shells = self.shells or self
-            return winding_numbers(shells.vertices, shells.faces)
-        return surfel_windings(self.points, self.normals, self._spacing)
+    def _windings(self) -> WindingNumbers:
+        if self.source != "mesh":
+            return surfel_windings(*self._oriented, self._spacing)
+        if self.shells is not None:
+            return WindingNumbers(self.shells.vertices, self.shells.faces)
+        return WindingNumbers(*self._mesh)
 
     @cached_property
     def _area_sums(self) -> Float[np.ndarray, " f"]:
         """Of a mesh: the running sum of the faces' (doubled) areas."""
-        areas = np.empty(len(self.faces))
+        vertices, faces = self._mesh
+        areas = np.empty(len(faces))
         for start in range(0, len(areas), _BATCH):
-            a, b, c = np.moveaxis(self.vertices[self.faces[start : start + _BATCH]], 1, 0)
+            a, b, c = np.moveaxis(vertices[faces[start : start + _BATCH]], 1, 0)
             areas[start : start + _BATCH] = np.linalg.norm(np.cross(b - a, c - a), axis=1)
         return np.cumsum(areas)
 
-    def _face_normals(self, faces: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n 3"]:
-        a, b, c = np.moveaxis(self.vertices[self.faces[faces]], 1, 0)
+    def _face_normals(self, chosen: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n 3"]:
+        vertices, faces = self._mesh
+        a, b, c = np.moveaxis(vertices[faces[chosen]], 1, 0)
         across = np.cross(b - a, c - a)
         return across / np.linalg.norm(across, axis=1, keepdims=True)
 
     @cached_property
     def _point_tree(self):
-        from scipy.spatial import cKDTree
+        from scipy.spatial import cKDTree  # pyright: ignore[reportAttributeAccessIssue] (compiled, without types)
 
         return cKDTree(self.points)
 
@@ -221,7 +261,7 @@ class ShapeSignal:
     @cached_property
     def _zero_crossings(self) -> Tuple[np.ndarray, np.ndarray]:
         """Surface points and normals that signed distance samples imply."""
-        close = np.flatnonzero(np.abs(self.distances) <= SURFACE_DISTANCE)
+        close = np.flatnonzero(np.abs(self._measured[1]) <= SURFACE_DISTANCE)
         parts = [self._projected(close[i : i + _BATCH]) for i in range(0, len(close), _BATCH)]
         points, normals = (np.concatenate(part) for part in zip(*parts, strict=True)) if parts else (close, close)
         if len(points) < 16:
@@ -234,10 +274,11 @@ class ShapeSignal:
 
     def _projected(self, chosen: Int[np.ndarray, " n"]) -> Tuple[np.ndarray, np.ndarray]:
         """The feet on the surface of these samples, and the normals there, from the distance's local gradient."""
-        points, distances = self.points[chosen], self.distances[chosen]
-        neighbours = self._point_tree.query(points, k=min(13, len(self.points)), workers=-1)[1]
-        offsets = self.points[neighbours] - points[:, None]
-        changes = self.distances[neighbours] - distances[:, None]
+        all_points, all_distances = self._measured
+        points, distances = all_points[chosen], all_distances[chosen]
+        neighbours = self._point_tree.query(points, k=min(13, len(all_points)), workers=-1)[1]
+        offsets = all_points[neighbours] - points[:, None]
+        changes = all_distances[neighbours] - distances[:, None]
         # Least squares per point; the ridge decides where the neighbours lie in a plane.
         moments = np.einsum("nki,nkj->nij", offsets, offsets)
         moments += (1e-9 * np.trace(moments, axis1=1, axis2=2) + 1e-30)[:, None, None] * np.eye(3)
@@ -255,15 +296,17 @@ class ShapeSignal:
             face = np.minimum(np.searchsorted(areas, generator.random(count) * areas[-1], "right"), len(areas) - 1)
             # Uniform barycentric coordinates (Osada et al. 2002, eq. 1).
             root, along = np.sqrt(generator.random((count, 1))), generator.random((count, 1))
-            a, b, c = np.moveaxis(self.vertices[self.faces[face]], 1, 0)
+            vertices, faces = self._mesh
+            a, b, c = np.moveaxis(vertices[faces[face]], 1, 0)
             return (1 - root) * a + root * (1 - along) * b + root * along * c, self._face_normals(face)
-        points, normals = self._zero_crossings if self.source == "distances" else (self.points, self.normals)
+        points, normals = self._zero_crossings if self.source == "distances" else self._oriented
         chosen = generator.choice(len(points), count, replace=count > len(points))
         return points[chosen], normals[chosen]
 
     def _tangent_plane_distance(self, queries: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
         distance, nearest = self._point_tree.query(queries, workers=-1)
-        height = np.einsum("nd,nd->n", queries - self.points[nearest], self.normals[nearest])
+        points, normals = self._oriented
+        height = np.einsum("nd,nd->n", queries - points[nearest], normals[nearest])
         beside = np.sqrt(np.maximum(distance**2 - height**2, 0.0))
         return np.where(beside <= 2 * self._spacing[nearest], np.abs(height), distance)
 

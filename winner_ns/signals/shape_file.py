@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
-from typing import Dict, List, Tuple
+from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -14,9 +14,13 @@ from winner_ns.progress import Report, progress_bar
 from winner_ns.signals.array import open_array
 from winner_ns.signals.hidden_surface import outer_surface
 from winner_ns.signals.mesh_file import mesh_type, read_mesh_file
-from winner_ns.signals.mesh_repair import oriented_outward, winding_numbers, without_repeated_faces
+from winner_ns.signals.mesh_repair import WindingNumbers, oriented_outward, without_repeated_faces
+from winner_ns.signals.options import ReadOptions
 from winner_ns.signals.shape import ShapeSignal, Shells
 from winner_ns.signals.unsigned_points import oriented_points
+
+if TYPE_CHECKING:
+    import trimesh
 
 SURFACE_EXTENT = 0.9
 """The surface's largest coordinate in the unit cube."""
@@ -51,7 +55,7 @@ def read_shape(path: Path) -> ShapeSignal:
         head = file.read(16)
     suffix = path.suffix.lower()
     if head.startswith(b"\x93NUMPY"):
-        return _from_columns(path, open_array(path))
+        return shape_of_array(open_array(path), path)
     if head.startswith(b"PK\x03\x04"):
         return _from_archive(path)
     file_type = mesh_type(path)
@@ -62,6 +66,26 @@ def read_shape(path: Path) -> ShapeSignal:
     if suffix in TEXT_SUFFIXES:
         return _from_columns(path, _read_text(path))
     raise SignalError(path, "is no shape", "give an OBJ, PLY, STL, OFF, GLB or glTF mesh, or point samples")
+
+
+def shape_of_array(array: np.ndarray, path: Path, options: Optional[ReadOptions] = None) -> ShapeSignal:
+    """A shape from point samples, an array of columns as `read_shape` takes them; raises as that.
+
+    Args:
+        array: its samples.
+        path: what messages, and files made of it, call it.
+        options: for sounds.
+    """
+    return _from_columns(path, array)
+
+
+def shape_of_mesh(mesh: "trimesh.Trimesh", path: Path) -> ShapeSignal:
+    """A shape from one of trimesh's meshes; raises as `read_shape`."""
+    vertices, faces = np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int64)
+    if not len(faces):
+        raise SignalError(path, "has no faces", "give a mesh with faces, or an array of points")
+    with progress_bar(long=len(faces) > 2**20) as report:
+        return _from_mesh(path, "mesh", vertices, faces, report)
 
 
 def _from_mesh_file(path: Path, file_type: str) -> ShapeSignal:
@@ -111,7 +135,7 @@ def _from_mesh(
     if not len(faces):
         raise SignalError(path, "has no face with an area", "export the mesh again")
     report(f"measuring winding numbers of {path.name}", 3, 5)
-    windings = winding_numbers(vertices, faces)
+    windings = WindingNumbers(vertices, faces)
     report(f"looking for hidden faces of {path.name}", 4, 5)
     shells = None
     outer = outer_surface(vertices, faces, windings)
@@ -119,7 +143,7 @@ def _from_mesh(
         warnings.append(f"{path}: parts of the surface lie inside the solid; they are left out")
         shells = Shells(vertices, outer.shells)
         vertices, faces = outer.vertices, outer.faces
-        windings = winding_numbers(shells.vertices, shells.faces)
+        windings = WindingNumbers(shells.vertices, shells.faces)
     if not watertight:
         warnings.append(
             f"{path}: is not watertight; inside is where the generalised winding number is above 1/2 "

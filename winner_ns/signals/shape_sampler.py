@@ -76,7 +76,7 @@ class ShapeSampler:
         """
         if self._last is not None and self._last[0] == number:
             return self._last[1]
-        block = self._worker.take(number) if self.in_background else None
+        block = self._worker.take(number) if self._worker is not None and self._worker.alive else None
         if block is None:
             block = draw_block(self.shape, self.block_size, self.seed, number)
         self._last = (number, block)
@@ -105,6 +105,8 @@ class _Worker:
 
     def __init__(self, process: subprocess.Popen, task: tuple) -> None:
         self._process, self._owner = process, os.getpid()
+        assert process.stdin is not None and process.stdout is not None  # It was started with pipes.
+        self._to_process, self._from_process = process.stdin, process.stdout
         self._ended = False
         self._wanted: List[int] = []
         self._ready: Dict[int, Any] = {}
@@ -154,7 +156,7 @@ class _Worker:
 
     def _write(self) -> None:
         try:
-            with self._process.stdin as pipe:
+            with self._to_process as pipe:
                 while (message := self._messages.get()) is not None:
                     pickle.dump(message, pipe, protocol=5)
                     pipe.flush()
@@ -163,7 +165,7 @@ class _Worker:
 
     def _read(self) -> None:
         try:
-            with self._process.stdout as pipe:
+            with self._from_process as pipe:
                 while True:
                     number, block = pickle.load(pipe)
                     with self._news:

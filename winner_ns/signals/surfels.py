@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from winner_ns.signals.mesh_repair import winding_numbers
+from winner_ns.signals.mesh_repair import WindingNumbers
 
 
 def surfel_areas(spacing: Float[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
@@ -15,8 +15,8 @@ def surfel_areas(spacing: Float[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
 
 def surfel_windings(
     points: Float[np.ndarray, "p 3"], normals: Float[np.ndarray, "p 3"], spacing: Float[np.ndarray, " p"]
-):
-    """libigl's winding numbers of equilateral triangles around the points, in their tangent planes.
+) -> WindingNumbers:
+    """The winding numbers of equilateral triangles around the points, in their tangent planes.
 
     Barill et al. (2018) take points as dipoles. Triangles are not singular, and their tree is several times as fast.
     """
@@ -28,4 +28,4 @@ def surfel_windings(
         points + radius * (np.cos(turn) * across + np.sin(turn) * along) for turn in 2 * np.pi / 3 * np.arange(3)
     ]
     faces = np.arange(3 * len(points), dtype=np.int64).reshape(-1, 3)
-    return winding_numbers(np.stack(corners, axis=1).reshape(-1, 3), faces)
+    return WindingNumbers(np.stack(corners, axis=1).reshape(-1, 3), faces)

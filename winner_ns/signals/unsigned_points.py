@@ -45,7 +45,7 @@ def oriented_points(points: Float[np.ndarray, "p 3"]) -> Optional[OrientedPoints
     Points that scatter around a surface are moved onto it first: onto the quadric that fits their neighbours best
     (Cazals and Pouget 2005).
     """
-    from scipy.spatial import cKDTree
+    from scipy.spatial import cKDTree  # pyright: ignore[reportAttributeAccessIssue] (compiled, without types)
 
     tree = cKDTree(points)
     spacing = _spacing(tree)
@@ -151,7 +151,8 @@ def _outward_votes(
     size = int(np.ceil(2.0 / cell))
     cell = 2.0 / size
     distance = _distance_to_discs(tree, normals, spacing, typical, size)
-    votes, thickness, enough = np.zeros(tree.n), 0.9 * cell, None
+    votes, thickness = np.zeros(tree.n), 0.9 * cell
+    enough, walls = None, None
     # The thinnest walls that shut anything off come first; where they leak, somewhat thicker ones may not.
     while thickness < (0.5 if enough is None else 2.0 * enough):
         side = _sides(tree.data, normals, distance, thickness, cell)
@@ -161,7 +162,7 @@ def _outward_votes(
             if enough is None and (votes != 0).mean() >= 0.5:
                 enough, walls = thickness, side
         thickness *= 1.25
-    if enough is None:
+    if enough is None or walls is None:
         return None
     # In thin parts nothing is left inside the walls: there outside is nearer ahead than behind.
     unknown = np.flatnonzero(votes == 0)
@@ -179,7 +180,7 @@ def _distance_to_discs(
     cell = 2.0 / size
     empty = np.ones((size,) * 3, bool)
     empty[_cell(tree.data, size)] = False
-    steps = distance_transform_cdt(empty, metric="chessboard")
+    steps = np.asarray(distance_transform_cdt(empty, metric="chessboard"))
     distance = steps.astype(np.float32) * np.float32(cell)
     near = np.argwhere(steps <= _REACH * typical / cell + 1)
     for start in range(0, len(near), _BATCH):
@@ -204,10 +205,8 @@ def _sides(
     cell: float,
 ) -> Int8[np.ndarray, "s s s"]:
     """1 for cells outside, -1 inside, 0 within the walls and where so little is shut off that it is a gap in them."""
-    from scipy.ndimage import label
-
     # All around the cube is outside.
-    free, count = label(np.pad(distance > thickness, 1, constant_values=True))
+    free, count = _numbered(np.pad(distance > thickness, 1, constant_values=True))
     outside = free[0, 0, 0]
     free = free[1:-1, 1:-1, 1:-1]
     deep = np.zeros(count + 1, bool)
@@ -222,6 +221,13 @@ def _sides(
     side = np.zeros(count + 1, np.int8)
     side[deep] = (1 - 2 * (_walls_from_outside(points, normals, region[free], regions, thickness) % 2))[region[deep]]
     return side[free]
+
+
+def _numbered(cells: Bool[np.ndarray, "s s s"]) -> Tuple[Int[np.ndarray, "s s s"], int]:
+    """The number of each cell's connected region, from 1 on, 0 elsewhere; and how many there are."""
+    from scipy.ndimage import label
+
+    return label(cells)  # pyright: ignore[reportReturnType] (scipy's types leave open what `output` decides)
 
 
 def _walls_from_outside(

@@ -13,6 +13,7 @@ import numpy as np
 from winner_ns.errors import SignalError
 from winner_ns.signals.array import MEMORY_LIMIT, open_array, value_range
 from winner_ns.signals.grid import GridSignal, square_half_extent
+from winner_ns.signals.options import ReadOptions
 from winner_ns.signals.quiet import quiet_stderr
 
 ARRAY_FRAME_RATE = 24.0
@@ -31,7 +32,17 @@ def read_volume(path: Path) -> GridSignal:
     with open(path, "rb") as file:
         if file.read(6) != b"\x93NUMPY":
             raise SignalError(path, "is no volume", "give a .npy of [depth, height, width] or with channels behind")
-    array = open_array(path)
+    return volume_of_array(open_array(path), path)
+
+
+def volume_of_array(array: np.ndarray, path: Path, options: Optional[ReadOptions] = None) -> GridSignal:
+    """A volume from an array in rows, shaped as for `read_volume`; raises as that.
+
+    Args:
+        array: its samples.
+        path: what messages, and files made of it, call it.
+        options: for sounds.
+    """
     if array.ndim == 3:
         array = array[..., None]
     if array.ndim != 4 or array.shape[-1] > 4:
@@ -66,14 +77,27 @@ def read_video(path: Path) -> GridSignal:
     """
     with open(path, "rb") as file:
         is_array = file.read(6) == b"\x93NUMPY"
-    warnings: List[str] = []
     if is_array:
-        frames = open_array(path)
-        frames = frames[..., None] if frames.ndim == 3 else frames
-        metadata = {"frame_rate": ARRAY_FRAME_RATE, "format": "NPY"}
-        warnings.append(f"{path}: a .npy names no frame rate; {ARRAY_FRAME_RATE:g} frames per second are assumed")
-    else:
-        frames, metadata = _decode(path, warnings)
+        return video_of_array(open_array(path), path)
+    warnings: List[str] = []
+    frames, metadata = _decode(path, warnings)
+    return _video(path, frames, metadata, warnings)
+
+
+def video_of_array(array: np.ndarray, path: Path, options: Optional[ReadOptions] = None) -> GridSignal:
+    """A video from an array in rows, shaped as for `read_video`; raises as that.
+
+    Args:
+        array: its samples.
+        path: what messages, and files made of it, call it.
+        options: for sounds.
+    """
+    assumed = f"{path}: an array names no frame rate; {ARRAY_FRAME_RATE:g} frames per second are assumed"
+    frames = array[..., None] if array.ndim == 3 else array
+    return _video(path, frames, {"frame_rate": ARRAY_FRAME_RATE, "format": "NPY"}, [assumed])
+
+
+def _video(path: Path, frames: np.ndarray, metadata: Dict[str, Any], warnings: List[str]) -> GridSignal:
     if frames.ndim != 4 or frames.shape[-1] > 4:
         raise SignalError(
             path,
@@ -119,7 +143,7 @@ def _decode(path: Path, warnings: List[str]) -> Tuple[np.ndarray, Dict[str, Any]
                     if isinstance(store, io.BytesIO) and store.tell() + pixels.nbytes > MEMORY_LIMIT:
                         memory, store = store, tempfile.TemporaryFile(prefix="winner_ns_")
                         store.write(memory.getbuffer())
-                    store.write(np.ascontiguousarray(pixels))
+                    store.write(np.ascontiguousarray(pixels).data)
                     count += 1
         except SignalError:
             raise

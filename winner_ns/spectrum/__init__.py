@@ -6,18 +6,21 @@ from winner_ns.spectrum.laws import (
     LAWS,
     PURPOSES,
     ExplicitLaw,
+    Law,
     MatchingLaw,
     NoiseScales,
     PaperLaw,
     ReferenceCodeLaw,
     TargetSpectrum,
     kappa_of,
+    register_law,
 )
 
 __all__ = [
     "LAWS",
     "PURPOSES",
     "ExplicitLaw",
+    "Law",
     "MatchingLaw",
     "NoiseScales",
     "PaperLaw",
@@ -28,6 +31,7 @@ __all__ = [
     "centroid_of_function",
     "initial_band",
     "kappa_of",
+    "register_law",
     "scattered_interpolant",
     "spectral_centroid",
 ]

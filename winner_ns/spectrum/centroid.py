@@ -11,7 +11,7 @@ from typing import Callable, Iterator, Optional, Tuple
 import numpy as np
 import scipy.fft
 from jaxtyping import Float, Shaped
-from scipy.spatial import cKDTree
+from scipy.spatial import cKDTree  # pyright: ignore[reportAttributeAccessIssue] (compiled, without types)
 
 LONGEST_TRANSFORM = 2**22
 """Samples of the longest single transform; a longer line is cut into pieces of this length."""
@@ -82,7 +82,8 @@ def _centroid_along(samples: np.ndarray, axis: int, zero: np.ndarray) -> float:
             if piece.shape[-1] < min(n, LONGEST_TRANSFORM):
                 break  # A shorter rest would count with other frequencies; the pieces before it speak for it.
             peak = max(peak, abs(float(piece.max())), abs(float(piece.min())))
-            spectrum = np.abs(scipy.fft.rfft((piece - zero[:, None]).astype(np.float32), workers=-1))
+            transform = np.asarray(scipy.fft.rfft((piece - zero[:, None]).astype(np.float32), workers=-1))
+            spectrum = np.abs(transform)
             weighted += spectrum @ scipy.fft.rfftfreq(piece.shape[-1]) * 2.0
             magnitude += spectrum.sum(axis=-1, dtype=np.float64)
         # What rounding leaves of a line that equals the mean is not a spectrum.

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Tuple
 
 import numpy as np
 from jaxtyping import Float
 
-from winner_ns.errors import SignalError
+from winner_ns.errors import setting_error
 from winner_ns.spectrum.band import SineNetwork
-from winner_ns.spectrum.centroid import LONGEST_TRANSFORM, channel_means, scattered_interpolant
-from winner_ns.spectrum.laws import TargetSpectrum
-from winner_ns.spectrum.target import DISTANCE_SCALE, NoiseReport, choose_noise, grid_spectrum, shape_spectrum
+from winner_ns.spectrum.centroid import LONGEST_TRANSFORM, channel_means
+from winner_ns.spectrum.measure import measure_of, target_spectrum
+from winner_ns.spectrum.target import NoiseReport, choose_noise
 from winner_ns.spectrum.verdict import band_verdict, bottleneck_warning
 
 if TYPE_CHECKING:
-    from winner_ns.signals import GridSignal, ShapeSignal
-
-SHAPE_RESOLUTION = 64
-"""Samples per axis of the grid that a shape's spectrum is measured on."""
+    from winner_ns.signals import Signal
 
 MOST_LINES_SAMPLES = 2**24
 """Samples that an averaged magnitude spectrum is made of, at most."""
@@ -29,7 +26,7 @@ MOST_LINES_SAMPLES = 2**24
 class Inspection:
     """A signal, its spectrum, and what a law makes of it."""
 
-    signal: Union[GridSignal, ShapeSignal]
+    signal: Signal
     network: SineNetwork
     nyquist: Tuple[float, ...]
     """Per axis, radians per unit of coordinate; of a shape, of the grid it was measured on."""
@@ -40,8 +37,8 @@ class Inspection:
         return {
             "file": str(self.signal.path),
             "kind": self.signal.kind,
-            "shape": None if self.signal.kind == "shape" else list(self.signal.shape),
-            "channels": 1 if self.signal.kind == "shape" else self.signal.channels,
+            "shape": self.signal.describe().get("shape"),
+            "channels": self.signal.channels,
             "nyquist": [float(n) for n in self.nyquist],
             **self.report.as_dict(),
             "bottleneck": self.report.bottleneck,
@@ -74,16 +71,9 @@ class Inspection:
     def lines(self) -> List[str]:
         """What a user reads."""
         report, network = self.report, self.network
-        if self.signal.kind == "shape":
-            signal = self.signal.describe()
-            size = f"{signal['source']}, {signal.get('faces', signal.get('points'))}"
-            size += " faces" if "faces" in signal else " points"
-            where = f" (of a grid of {SHAPE_RESOLUTION}^3 over tanh(distance / {DISTANCE_SCALE:g}))"
-        else:
-            size = f"{' x '.join(str(n) for n in self.signal.shape)}, {self.signal.channels} channel(s)"
-            where = ""
+        where = measure_of(self.signal).where
         return [
-            f"{self.signal.kind:9} {self.signal.path}: {size}",
+            f"{self.signal.kind:9} {self.signal.path}: {self.signal.in_words()}",
             f"network   {network.dimensions} -> {network.depth} x {network.width}, omega_0 {network.omega_0:g}"
             f" (first layer {network.first_omega_0:g})",
             f"Nyquist   {' / '.join(f'{n:.5g}' for n in dict.fromkeys(self.nyquist))} rad/unit{where}",
@@ -94,7 +84,7 @@ class Inspection:
 
 
 def inspect_signal(
-    signal: Union[GridSignal, ShapeSignal],
+    signal: Signal,
     width: int = 256,
     depth: int = 4,
     omega_0: float = 30.0,
@@ -111,62 +101,28 @@ def inspect_signal(
     Raises:
         SignalError: flags that contradict each other, or a law that does not know this kind.
     """
-    nyquist = _nyquist(signal)
+    nyquist = measure_of(signal).nyquist(signal)
     dimensions = len(nyquist)
     network = SineNetwork(dimensions, width, depth, omega_0, omega_0 if first_omega_0 is None else first_omega_0)
     spectrum = target_spectrum(signal)
     try:
         report = choose_noise(spectrum, network, **law)
     except ValueError as error:
-        raise SignalError(signal.path, str(error), "see `winner-ns inspect --help`") from error
+        raise setting_error("law", str(error), "see `winner-ns inspect --help`") from error
     return Inspection(signal, network, nyquist, report)
 
 
-def _nyquist(signal: Union[GridSignal, ShapeSignal]) -> Tuple[float, ...]:
-    return (np.pi * (SHAPE_RESOLUTION - 1) / 2,) * 3 if signal.kind == "shape" else signal.nyquist
-
-
-def target_spectrum(signal: Union[GridSignal, ShapeSignal], loss: str = "distance") -> TargetSpectrum:
-    """The spectrum of what a field would be trained on, from all samples of a signal.
-
-    Args:
-        signal: any.
-        loss: of shapes, distance, occupancy or eikonal. The last one trains the distance itself, not its tanh.
-    """
-    if signal.kind == "shape":
-        return shape_spectrum(shape_target(signal, squashed=loss != "eikonal"), SHAPE_RESOLUTION, loss)
-    return grid_spectrum(signal.kind, signal.samples, signal.nyquist, signal.value_offset)
-
-
-def shape_target(
-    signal: ShapeSignal, squashed: bool = True
-) -> Callable[[Float[np.ndarray, "n 3"]], Float[np.ndarray, " n"]]:
-    """tanh(signed distance / DISTANCE_SCALE), or the distance itself, as a function on the unit cube; between given
-    distances, interpolated."""
-    if signal.points is not None and signal.distances is not None:
-        distance = scattered_interpolant(signal.points, signal.distances)
-    else:
-        distance = signal.signed_distance
-    return lambda points: np.tanh(distance(points) / DISTANCE_SCALE) if squashed else distance(points)
-
-
-def magnitude_spectrum(
-    signal: Union[GridSignal, ShapeSignal], bins: int = 200
-) -> Tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+def magnitude_spectrum(signal: Signal, bins: int = 200) -> Tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
     """The magnitude spectrum of the mean-removed target, averaged over lines, axes and logarithmic bins.
 
     Returns:
         Angular frequencies in radians per unit of coordinate and mean magnitudes per sample, where there are any.
     """
-    if signal.kind == "shape":
-        line = np.linspace(-1.0, 1.0, SHAPE_RESOLUTION)
-        points = np.stack(np.meshgrid(line, line, line, indexing="ij"), axis=-1).reshape(-1, 3)
-        samples = shape_target(signal)(points).reshape(*(SHAPE_RESOLUTION,) * 3, 1)
-    else:
-        samples = signal.samples
+    measure = measure_of(signal)
+    samples = measure.samples(signal)
     mean = channel_means(samples)
     frequencies, magnitudes = [], []
-    for axis, highest in enumerate(_nyquist(signal)):
+    for axis, highest in enumerate(measure.nyquist(signal)):
         if samples.shape[axis] > 1:
             n = min(samples.shape[axis], LONGEST_TRANSFORM)
             frequencies.append(2.0 * highest * np.fft.rfftfreq(n)[1:])

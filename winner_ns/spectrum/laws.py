@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Dict, Optional, Type, Union
+from typing import Any, ClassVar, Dict, Optional, Tuple, Type, Union
 
+from winner_ns.kinds import KINDS
+from winner_ns.registry import Registry
 from winner_ns.spectrum.band import SineNetwork, band_gain, initial_band
 
 PURPOSES: Dict[str, float] = {"interpolate": 0.5, "fit": 1.0, "memorise": 2.0}
@@ -14,17 +17,16 @@ PURPOSES: Dict[str, float] = {"interpolate": 0.5, "fit": 1.0, "memorise": 2.0}
 MOST = 1e9
 """Of s0, s1 and kappa: many orders beyond what is of use, and within single precision."""
 
-MOST_S0_OF_SHAPES = 12.0
-"""Cap on s0 for shapes, which more noise was measured to destroy."""
+BRIGHT: Dict[int, float] = {1: 0.5, 2: 0.33}
+"""psi, by the number of coordinates (0.33 from three on), above which the samples do not tell what lies between them:
+at withheld samples a plain SIREN, whose band is low, was measured to be ahead of every noise."""
 
 
 def layer_two_variance(kind: str, dimensions: int) -> float:
-    """V, the variance of the second layer's pre-activation that matching takes (plain SIREN: 1).
-
-    16 for one coordinate and 3 for more; shapes, whose target is smooth almost everywhere, take 1.4, and scenes, which
-    are seen through volume rendering, 1.2. (3 in place of 1.2 was 0.6 dB ahead at withheld samples of a volume.)
-    """
-    return {"shape": 1.4, "views": 1.2}.get(kind, 16.0 if dimensions == 1 else 3.0)
+    """V, the variance of the second layer's pre-activation that matching takes (plain SIREN: 1): the kind's, else 16
+    for one coordinate and 3 for more."""
+    own = KINDS[kind].layer_two_variance
+    return (16.0 if dimensions == 1 else 3.0) if own is None else own
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,11 @@ class TargetSpectrum:
     nyquist: float = math.inf
     """The highest of the axes', radians per unit of coordinate; infinite where there is no grid, as of photographs."""
 
+    @property
+    def bright(self) -> bool:
+        """Whether so much of it lies near Nyquist that what is between the samples cannot be told (`BRIGHT`)."""
+        return KINDS[self.kind].has_gaps and self.psi > BRIGHT.get(self.dimensions, 0.33)
+
 
 @dataclass(frozen=True)
 class NoiseScales:
@@ -58,8 +65,40 @@ class NoiseScales:
     """What s0 is divided by, where that is not the first layer's omega_0."""
 
 
+class Law(ABC):
+    """From a target's spectrum and a sine network to noise scales; a law is a subclass, made of what the user chose."""
+
+    source: ClassVar[str] = ""
+    """Where it is from."""
+    takes: ClassVar[Tuple[str, ...]] = ()
+    """Which of purpose, s0 and s1 a user may choose; `chosen` is given them."""
+    kappa: Optional[float] = None
+    """The initial band over the target's centroid frequency, where the law is made of that."""
+
+    @classmethod
+    def chosen(cls, target: TargetSpectrum, **given: Any) -> Law:
+        """The law with what the user chose of `takes`; what was not chosen is None.
+
+        Raises:
+            ValueError: a choice that cannot be.
+        """
+        return cls(**given)
+
+    @abstractmethod
+    def __call__(self, target: TargetSpectrum, network: SineNetwork) -> NoiseScales:
+        """The noise scales.
+
+        Raises:
+            ValueError: the law does not know this kind of target, or what was chosen is out of range.
+        """
+
+    def psi_seen(self, target: TargetSpectrum) -> float:
+        """The centroid that the law looks at."""
+        return target.psi
+
+
 @dataclass(frozen=True)
-class PaperLaw:
+class PaperLaw(Law):
     """s0 = s_max (1 - exp(-a psi/C)), s1 = b psi/C with the paper's constants [s_max, a, b]."""
 
     source: ClassVar[str] = "arXiv 2509.12980 (SIREN²): [3500, 5, 3] for audio, [50, 5, 0.4] for images"
@@ -73,7 +112,7 @@ class PaperLaw:
 
 
 @dataclass(frozen=True)
-class ReferenceCodeLaw:
+class ReferenceCodeLaw(Law):
     """The paper's law as its authors' code runs it.
 
     a = 7 for audio; images are looked at as a flattened raster; the number of channels divides twice (once inside the
@@ -85,29 +124,36 @@ class ReferenceCodeLaw:
 
     def __call__(self, target: TargetSpectrum, network: SineNetwork) -> NoiseScales:
         s_max, a, b = _constants(self, target)
-        psi = target.psi if target.psi_raster is None else target.psi_raster
-        divided_twice = psi / target.channels / target.channels
+        divided_twice = self.psi_seen(target) / target.channels / target.channels
         return NoiseScales(
             s_max * (1.0 - math.exp(-a * divided_twice)), b * divided_twice, first_layer_divisor=network.omega_0
         )
+
+    def psi_seen(self, target: TargetSpectrum) -> float:
+        return target.psi if target.psi_raster is None else target.psi_raster
 
 
 def _constants(law: Union[PaperLaw, ReferenceCodeLaw], target: TargetSpectrum) -> tuple:
     if target.kind not in law.constants:
         raise ValueError(
             f"the paper gives no noise scales for {target.kind} targets, only for audio and images; "
-            "use --pipeline.model.law matching"
+            "use the law matching"
         )
     return law.constants[target.kind]
 
 
 @dataclass(frozen=True)
-class ExplicitLaw:
+class ExplicitLaw(Law):
     """s0 and s1 as given."""
 
     s0: float = 0.0
     s1: float = 0.0
     source: ClassVar[str] = "given by the user"
+    takes: ClassVar[Tuple[str, ...]] = ("s0", "s1")
+
+    @classmethod
+    def chosen(cls, target: TargetSpectrum, **given: Any) -> ExplicitLaw:
+        return cls(given.get("s0") or 0.0, given.get("s1") or 0.0)
 
     def __call__(self, target: TargetSpectrum, network: SineNetwork) -> NoiseScales:
         if not (0 <= self.s0 <= MOST and 0 <= self.s1 <= MOST):
@@ -116,7 +162,7 @@ class ExplicitLaw:
 
 
 @dataclass(frozen=True)
-class MatchingLaw:
+class MatchingLaw(Law):
     """Spectral matching: the fresh field's band is kappa times the target's centroid frequency, whatever the kind.
 
     The layer-2 variance V = 1 + H s1²/2 is fixed (`layer_two_variance`), so s1 = sqrt(2 (V - 1)/H), and
@@ -128,6 +174,17 @@ class MatchingLaw:
     variance: Optional[float] = None
     """V; None is `layer_two_variance`."""
     source: ClassVar[str] = "winner_ns: initial band = kappa x centroid frequency (docs/spectrum.md)"
+    takes: ClassVar[Tuple[str, ...]] = ("purpose",)
+
+    @classmethod
+    def chosen(cls, target: TargetSpectrum, **given: Any) -> MatchingLaw:
+        """kappa by the purpose's name or number; None is the target's own. "interpolate", asked for by name, means no
+        noise where the spectrum is too bright to interpolate (`TargetSpectrum.bright`): that is best at withheld
+        samples, and useless at the fitted ones."""
+        purpose = given.get("purpose")
+        if purpose is None:
+            return cls(target.kappa)
+        return cls(0.0 if target.bright and purpose == "interpolate" else kappa_of(purpose))
 
     def __call__(self, target: TargetSpectrum, network: SineNetwork) -> NoiseScales:
         if not 0 <= self.kappa <= MOST:
@@ -142,7 +199,7 @@ class MatchingLaw:
         squared = (wanted / band_gain(network, s1)) ** 2 - own
         if squared > 0:
             s0 = math.sqrt(squared)
-            return NoiseScales(min(s0, MOST_S0_OF_SHAPES) if target.kind == "shape" else s0, s1)
+            return NoiseScales(min(s0, KINDS[target.kind].most_s0 or math.inf), s1)
         if initial_band(network) >= wanted:
             return NoiseScales(0.0, 0.0)
         low, high = 0.0, s1
@@ -152,13 +209,28 @@ class MatchingLaw:
         return NoiseScales(0.0, high)
 
 
-LAWS: Dict[str, Type] = {
-    "matching": MatchingLaw,
-    "paper": PaperLaw,
-    "reference-code": ReferenceCodeLaw,
-    "explicit": ExplicitLaw,
-}
-"""Every law by the name that the command line takes; `LAWS[name].source` says where it comes from."""
+LAWS: Registry[Type[Law]] = Registry(
+    "law",
+    "winner_ns.laws",
+    {"matching": MatchingLaw, "paper": PaperLaw, "reference-code": ReferenceCodeLaw, "explicit": ExplicitLaw},
+)
+"""Every law by the name that flags and files take; `LAWS[name].source` says where it comes from."""
+
+
+def register_law(name: str, law: Union[Type[Law], str]) -> None:
+    """Adds a law, which flags, comparisons and benchmarks then know by its name.
+
+    Args:
+        name: letters, digits, - and _.
+        law: a subclass of `winner_ns.Law`, or "module:name" of one.
+
+    Raises:
+        ValueError: another law has the name, or it is no name.
+        TypeError: not a subclass of Law.
+    """
+    if not isinstance(law, str) and not (isinstance(law, type) and issubclass(law, Law)):
+        raise TypeError(f"a law is a subclass of winner_ns.Law, got {law!r}")
+    LAWS.add(name, law)
 
 
 def kappa_of(purpose: Union[str, float]) -> float:
@@ -168,7 +240,7 @@ def kappa_of(purpose: Union[str, float]) -> float:
         ValueError: neither.
     """
     if purpose in PURPOSES:
-        return PURPOSES[purpose]  # type: ignore[index]
+        return PURPOSES[purpose]
     try:
         kappa = float(purpose)
     except ValueError:

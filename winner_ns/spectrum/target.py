@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Callable, Dict, List, Optional, Sequence, Union
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Union
 
 import numpy as np
 from jaxtyping import Float, Shaped
 
 from winner_ns.spectrum.band import SineNetwork, initial_band
 from winner_ns.spectrum.centroid import centroid_of_function, spectral_centroid
-from winner_ns.spectrum.laws import (
-    LAWS,
-    ExplicitLaw,
-    MatchingLaw,
-    NoiseScales,
-    TargetSpectrum,
-    kappa_of,
-)
+from winner_ns.spectrum.laws import LAWS, TargetSpectrum
 
 DISTANCE_SCALE = 0.02
 """delta: a shape's training target is tanh(distance / delta), distances in units of the unit cube."""
@@ -27,9 +20,8 @@ SHAPE_KAPPA: Dict[str, float] = {"distance": 4.0, "occupancy": 1.4, "eikonal": 4
 interpolate between, and a squashed distance is constant almost everywhere, so that its centroid says less than its edge
 needs (docs/shapes.md). Signs alone leave specks where the band is wide."""
 
-BRIGHT: Dict[int, float] = {1: 0.5, 2: 0.33}
-"""psi, by the number of coordinates (0.33 from three on), above which the samples do not tell what lies between them:
-at withheld samples a plain SIREN, whose band is low, was measured to be ahead of every noise."""
+MOST_RADIANS = 1e12
+"""Of all frequencies and scales of a report."""
 
 BOTTLENECK_RATIO = 400.0
 """Centroid frequency over plain SIREN's initial band above which plain SIREN was measured to stay on its plateau."""
@@ -51,7 +43,8 @@ def grid_spectrum(
     psi = float(np.mean([spectral_centroid(samples, axis, offset=value_offset) for axis in axes]))
     omega = float(np.mean([spectral_centroid(samples, axis, remove_mean=True) * nyquist[axis] for axis in axes]))
     # Row after row only where the array lies in memory that way; a copy of a large one would be no small matter.
-    raster = spectral_centroid(samples.reshape(-1, channels), offset=value_offset) if kind == "image" else psi
+    flat = samples.ndim == 3
+    raster = spectral_centroid(samples.reshape(-1, channels), offset=value_offset) if flat else psi
     return TargetSpectrum(kind, samples.ndim - 1, channels, psi, omega, raster, nyquist=max(nyquist))
 
 
@@ -84,7 +77,7 @@ class NoiseReport:
     """The same for a plain SIREN."""
 
     bright: bool
-    """Whether the spectrum is so bright that what lies between the samples cannot be told (`BRIGHT`)."""
+    """Whether the spectrum is so bright that what lies between the samples cannot be told (`TargetSpectrum.bright`)."""
 
     @property
     def bottleneck(self) -> bool:
@@ -101,7 +94,23 @@ class NoiseReport:
         ]
 
     def as_dict(self) -> Dict[str, Any]:
+        """Plain JSON."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> NoiseReport:
+        """The report that `as_dict` gave, which is not trusted; what is new to this version is left aside.
+
+        Raises:
+            ValueError: something is missing, no number, or out of range.
+        """
+        values: Dict[str, Any] = {each.name: plain.get(each.name) for each in fields(cls)}
+        for name, value in values.items():
+            number = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= MOST_RADIANS
+            allowed = {"law": isinstance(value, str), "bright": isinstance(value, bool)}.get(name, number)
+            if not allowed and not (value is None and name in ("kappa", "first_layer_divisor")):
+                raise ValueError(f"the description's {name} is {value!r}")
+        return cls(**values)
 
 
 def choose_noise(
@@ -118,43 +127,32 @@ def choose_noise(
         target: what was measured.
         network: the sine network that is to be initialised.
         law: a name of LAWS.
-        purpose: kappa of the matching law by name or number; None is the target's own. "interpolate", asked
-            for by name, means no noise where the spectrum is too bright to interpolate (`BRIGHT`): that is best at
-            withheld samples, and useless at the fitted ones.
-        s0, s1: for the explicit law; given with another law they are an error.
+        purpose: for the law matching, kappa by name or number (`MatchingLaw.chosen`).
+        s0, s1: for the law explicit.
 
     Raises:
         ValueError: unknown names, contradicting flags, or a law that does not know this kind of target.
     """
     if law not in LAWS:
         raise ValueError(f"unknown law {law!r}; there are {', '.join(LAWS)}")
-    if law != "explicit" and (s0 is not None or s1 is not None):
-        raise ValueError(f"s0 and s1 are computed by the law {law!r}; use the law explicit to give them")
-    if law != "matching" and purpose is not None:
-        raise ValueError(f"the law {law!r} knows no purpose; only matching does")
-    bright = target.kind not in ("shape", "views") and target.psi > BRIGHT.get(target.dimensions, 0.33)
-    kappa: Optional[float] = None
-    if law == "explicit":
-        scales: NoiseScales = ExplicitLaw(s0 or 0.0, s1 or 0.0)(target, network)
-    elif law == "matching":
-        if purpose is None:
-            kappa = target.kappa
-        else:
-            kappa = 0.0 if bright and purpose == "interpolate" else kappa_of(purpose)
-        scales = MatchingLaw(kappa)(target, network)
-    else:
-        scales = LAWS[law]()(target, network)
+    asked = {"purpose": purpose, "s0": s0, "s1": s1}
+    for name, value in asked.items():
+        if value is not None and name not in LAWS[law].takes:
+            others = " or ".join(other for other in LAWS if name in LAWS[other].takes)
+            raise ValueError(f"the law {law!r} takes no {name}; {others} does")
+    chosen = LAWS[law].chosen(target, **{name: asked[name] for name in LAWS[law].takes})
+    scales = chosen(target, network)
     if scales.s1 > 0 and network.depth < 2:
         raise ValueError("s1 > 0 needs a network of at least two sine layers")
     return NoiseReport(
-        psi=target.psi_raster if law == "reference-code" and target.psi_raster is not None else target.psi,
+        psi=chosen.psi_seen(target),
         omega=target.omega,
         law=law,
-        kappa=kappa,
+        kappa=chosen.kappa,
         s0=scales.s0,
         s1=scales.s1,
         first_layer_divisor=scales.first_layer_divisor,
         band=initial_band(network, scales.s0, scales.s1),
         plain_band=initial_band(network),
-        bright=bright,
+        bright=target.bright,
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache, cached_property
-from typing import Callable, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 import torch
 from jaxtyping import Float, Int
@@ -12,6 +13,8 @@ from torch import Tensor
 from winner_ns.fields.files import LoadedField
 from winner_ns.signals import GridSignal
 from winner_ns.viewing.axes import HALF_VIEW, Axes, Label
+from winner_ns.viewing.controls import Control, Slider
+from winner_ns.viewing.player import player
 from winner_ns.viewing.signal_view import AS_OPENED, Draw, Framing, SignalView, ViewSettings
 from winner_ns.viewing.spectrogram import draw_spectrogram, frequency_labels
 from winner_ns.viewing.view import View
@@ -38,17 +41,39 @@ class AudioView(SignalView[GridSignal]):
     from -100 dB to 0 dB relative to a sine of amplitude 1.
     """
 
+    def __init__(self, fields: Mapping[str, LoadedField], original: Optional[GridSignal] = None) -> None:
+        super().__init__(fields, original)
+        self.heard = ("field",) if original is None else ("field", "original", "error")
+
     def framing(self, settings: ViewSettings = AS_OPENED) -> Framing:
         return Framing((0.0, 0.0, 1.0), 1.12, HALF_VIEW + 0.03)
 
+    def is_quick(self, beside_training: bool) -> bool:
+        return True
+
+    def controls(self) -> Dict[str, Control]:
+        samples, seconds = self.signal["shape"][0], (self.signal["shape"][0] - 1) / self.signal["sample_rate"]
+        most = round(max(1.0, math.log2(samples / 16)), 2)
+        return {
+            "time_zoom": Slider("Time zoom (log2)", 0.0, most, 0.05, 0.0),
+            "time": Slider("Time (s)", 0.0, seconds, seconds / 2000, seconds / 2),
+        }
+
+    def settings(self, values: Mapping[str, Any]) -> Dict[str, Any]:
+        last = max(self.signal["shape"][0] - 1, 1) / self.signal["sample_rate"]
+        time = min(max(2.0 * values["time"] / last - 1.0, -1.0), 1.0)
+        return {"time_center": time, "time_zoom": 2.0 ** values["time_zoom"]}
+
+    def player(self, field: LoadedField, heard: str, settings: ViewSettings) -> str:
+        return player(field, self.original, heard, settings)
+
     def draws(self, view: View, settings: ViewSettings) -> Dict[str, Draw]:
-        signal = next(iter(self.fields.values())).signal
-        samples, rate = int(signal["shape"][0]), float(signal["sample_rate"])
+        samples, rate = int(self.signal["shape"][0]), float(self.signal["sample_rate"])
         device, gain = view.origins.device, settings.error_gain
 
         @cache
         def axes() -> Axes:
-            return Axes(view, settings, samples, rate, int(signal["channels"]))
+            return Axes(view, settings, samples, rate, int(self.signal["channels"]))
 
         @cache
         def cells() -> Cells:

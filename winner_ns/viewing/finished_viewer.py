@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 from threading import Lock
-from typing import Any, Dict, Mapping, Optional, Union
+from typing import Any, Dict, Mapping, Optional
 
 from nerfstudio.configs.base_config import LocalWriterConfig, LoggingConfig, ViewerConfig
 from nerfstudio.models.base_model import ModelConfig
@@ -14,8 +14,8 @@ from nerfstudio.utils import writer
 from nerfstudio.viewer.viewer import Viewer
 
 from winner_ns.fields.files import LoadedField
-from winner_ns.plugin.datamanager import SignalDataset
-from winner_ns.signals import GridSignal, ShapeSignal
+from winner_ns.signals import Signal
+from winner_ns.viewing.dataset import SignalDataset
 from winner_ns.viewing.panel import SignalPanel
 from winner_ns.viewing.viewed_model import ViewedModel
 
@@ -47,7 +47,7 @@ class FinishedData:
 
 def start_viewer(
     fields: Mapping[str, LoadedField],
-    original: Optional[Union[GridSignal, ShapeSignal]],
+    original: Optional[Signal],
     tables: Mapping[str, Mapping[str, Any]],
     folder: Path,
     host: str = "0.0.0.0",

@@ -1,9 +1,9 @@
-"""Images, and slices of volumes and videos, as pictures in the plane z = 0."""
+"""Images, and slices of volumes, frames of videos, as pictures in the plane z = 0."""
 
 from __future__ import annotations
 
 from functools import cache
-from typing import Callable, Dict, List, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
 
 import torch
 from jaxtyping import Float, Int
@@ -13,6 +13,7 @@ from winner_ns.fields.files import LoadedField
 from winner_ns.signals import GridSignal
 from winner_ns.viewing.background import background_depth
 from winner_ns.viewing.colours import sample_colours, signed_colours
+from winner_ns.viewing.controls import Control, Dropdown, Slider
 from winner_ns.viewing.pieces import in_pieces
 from winner_ns.viewing.plane import plane_points
 from winner_ns.viewing.signal_view import AS_OPENED, Draw, Framing, SignalView, ViewSettings
@@ -25,7 +26,7 @@ frequency that its samples can hold (0.6 % too small there), long enough for sin
 
 class ImageView(SignalView[GridSignal]):
     """An image lies upright in the plane z = 0, x to the right along its columns and y up against its rows, white
-    beside it.
+    beside it; so does a slice of what has three axes, across any of them, and of what has a frame rate a frame.
 
     Outputs of each field: field; error (field minus original at the samples, times error_gain; white or gray where
     there is none); gradient (its magnitude, change of value per sample spacing, values in [-1, 1]); laplacian (signed,
@@ -36,6 +37,24 @@ class ImageView(SignalView[GridSignal]):
     def framing(self, settings: ViewSettings = AS_OPENED) -> Framing:
         rows, columns = self._plane(settings)[1]
         return Framing((0.0, 0.0, 1.0), columns, rows)
+
+    def controls(self) -> Dict[str, Control]:
+        if len(self.signal["shape"]) < 3:
+            return {}
+        if "frame_rate" in self.signal:
+            last = self.signal["shape"][0] - 1
+            return {"frame": Slider("Frame", 0, max(last, 1), 1, last // 2)}
+        return {
+            "slice_axis": Dropdown("Slice across", ("0", "1", "2"), "0"),
+            "slice_position": Slider("Slice position", -1.0, 1.0, 0.01, 0.0),
+        }
+
+    def settings(self, values: Mapping[str, Any]) -> Dict[str, Any]:
+        if "frame" in values:
+            return {"slice_position": 2.0 * values["frame"] / max(self.signal["shape"][0] - 1, 1) - 1.0}
+        if "slice_axis" in values:
+            return {"slice_axis": int(values["slice_axis"]), "slice_position": float(values["slice_position"])}
+        return {}
 
     def draws(self, view: View, settings: ViewSettings) -> Dict[str, Draw]:
         axes, extent, position = self._plane(settings)
@@ -119,8 +138,7 @@ class ImageView(SignalView[GridSignal]):
 
     def _plane(self, settings: ViewSettings) -> Tuple[Tuple[int, int], Tuple[float, float], Dict[int, float]]:
         """The axes that run down and to the right, their half extents, and the coordinates along all others."""
-        signal = next(iter(self.fields.values())).signal
-        extent: List[float] = signal["half_extent"]
+        extent: List[float] = self.signal["half_extent"]
         across = settings.slice_axis if len(extent) > 2 else None
         down, right = [axis for axis in range(len(extent)) if axis != across]
         fixed = {} if across is None else {across: settings.slice_position * extent[across]}

@@ -6,7 +6,7 @@ import numpy as np
 import viser
 from nerfstudio.viewer.viewer import VISER_NERFSTUDIO_SCALE_RATIO
 
-from winner_ns.viewing.signal_view import SignalView
+from winner_ns.signals import ShapeSignal
 
 NAME = "/original"
 COLOUR = (90, 170, 110)
@@ -15,10 +15,10 @@ POINTS = 100_000
 """Of larger meshes, and where there is no mesh, so many points are drawn."""
 
 
-def add_original_surface(server: viser.ViserServer, view: SignalView) -> viser.SceneNodeHandle:
-    """Adds the original's mesh (wireframe) or points to the viewer's scene."""
-    original, scale = view.original, VISER_NERFSTUDIO_SCALE_RATIO
-    if original.faces is not None and len(original.faces) <= MOST_FACES:
+def add_original_surface(server: viser.ViserServer, original: ShapeSignal) -> viser.SceneNodeHandle:
+    """Adds a shape's mesh (wireframe) or points to the viewer's scene."""
+    scale = VISER_NERFSTUDIO_SCALE_RATIO
+    if original.vertices is not None and original.faces is not None and len(original.faces) <= MOST_FACES:
         return server.scene.add_mesh_simple(
             NAME,
             vertices=(original.vertices * scale).astype(np.float32),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional
 
@@ -18,13 +17,12 @@ from nerfstudio.viewer.viewer_elements import (
 )
 
 from winner_ns.errors import SignalError
-from winner_ns.export.by_kind import export_fitted
 from winner_ns.export.field import export_field
-from winner_ns.export.output import fitted_path
+from winner_ns.export.output import export_fitted, fitted_path
+from winner_ns.fields.description import Description
 from winner_ns.fields.files import LoadedField
+from winner_ns.viewing.controls import Control, Dropdown
 from winner_ns.viewing.framing import frame_client, keep_framed
-from winner_ns.viewing.original_surface import add_original_surface
-from winner_ns.viewing.player import player
 from winner_ns.viewing.signal_view import SignalView, ViewSettings
 
 if TYPE_CHECKING:
@@ -58,37 +56,23 @@ class SignalPanel(ViewerElement[Any], ViewerControl):
         """Further columns of the table of several fields, by field and title."""
         self.elements: Dict[str, Any] = {}
         self._original: Optional[viser.SceneNodeHandle] = None
-        kind, names = view.kind, list(view.fields)
-        signal = next(iter(view.fields.values())).signal
+        names = list(view.fields)
         if len(names) > 1:
             self._add("difference", ViewerDropdown("Difference of", names[0], names))
             self._add("minus", ViewerDropdown("and", names[1], names))
         self._add("error_gain", ViewerDropdown("Error gain", "10", GAINS, hint="How much errors are enlarged"))
-        if kind == "audio":
-            most = max(1.0, math.log2(signal["shape"][0] / 16))
-            seconds = (signal["shape"][0] - 1) / signal["sample_rate"]
-            self._add("time_zoom", ViewerSlider("Time zoom (log2)", 0.0, 0.0, round(most, 2), 0.05))
-            self._add("time", ViewerSlider("Time (s)", seconds / 2, 0.0, seconds, seconds / 2000))
-        elif kind in ("volume", "shape"):
-            axes = ["x", "y", "z"] if kind == "shape" else [str(axis) for axis in range(3)]
-            self._add("slice_axis", ViewerDropdown("Slice across", axes[-1 if kind == "shape" else 0], axes))
-            self._add("slice_position", ViewerSlider("Slice position", 0.0, -1.0, 1.0, 0.01))
-        elif kind == "video":
-            last = signal["shape"][0] - 1
-            self._add("frame", ViewerSlider("Frame", last // 2, 0, max(last, 1), 1))
-        if kind == "shape":
-            self._add("iso_level", ViewerSlider("Iso level", 0.0, -0.1, 0.1, 0.001))
-            if view.original is not None:
-                self._add("original", ViewerCheckbox("Original over it", False))
+        self._controls = view.controls()
+        for name, control in self._controls.items():
+            self._add(name, _element(control))
+        if view.has_overlay:
+            self._add("original", ViewerCheckbox("Original over it", False))
         self._add("frame_signal", ViewerButton("Frame the signal", lambda _: self._frame_all()))
-        if kind == "audio":
-            heard = ["field", "original", "error"] if view.original is not None else ["field"]
-            self._add("heard", ViewerDropdown("Sound of the", heard[0], heard))
+        if view.heard:
+            self._add("heard", ViewerDropdown("Sound of the", view.heard[0], list(view.heard)))
             self._add("play", ViewerButton("Play", lambda _: None))
         if len(names) > 1:
             self._add("chosen", ViewerDropdown("Field", names[0], names, hint="Which field is exported and played"))
-        what = {"image": "image", "audio": "sound", "shape": "mesh"}.get(kind, kind)
-        self._add("export", ViewerButton(f"Export {what}", lambda _: None))
+        self._add("export", ViewerButton(f"Export {view.exported}", lambda _: None))
         self._add("export_field", ViewerButton("Export field", lambda _: None))
 
     def _add(self, name: str, element: ViewerElement) -> None:
@@ -101,26 +85,11 @@ class SignalPanel(ViewerElement[Any], ViewerControl):
 
     def settings(self) -> ViewSettings:
         """What the panel is set to."""
-        signal = next(iter(self.view.fields.values())).signal
-        position = self._value("slice_position", 0.0)
-        axis = {"x": 0, "y": 1, "z": 2}.get(self._value("slice_axis", "0"))
-        if axis is None:
-            axis = int(self._value("slice_axis", "0"))
-        if "frame" in self.elements:
-            position = 2.0 * self._value("frame", 0) / max(signal["shape"][0] - 1, 1) - 1.0
-        time = 0.0
-        if "time" in self.elements:
-            last = max(signal["shape"][0] - 1, 1) / signal["sample_rate"]
-            time = min(max(2.0 * self._value("time", 0.0) / last - 1.0, -1.0), 1.0)
         difference = (self._value("difference", ""), self._value("minus", ""))
         return ViewSettings(
             error_gain=float(self._value("error_gain", "10")),
-            time_center=time,
-            time_zoom=2.0 ** self._value("time_zoom", 0.0),
-            slice_axis=axis,
-            slice_position=float(position),
-            iso_level=float(self._value("iso_level", 0.0)),
             difference=difference if "difference" in self.elements else None,
+            **self.view.settings({name: self.elements[name].value for name in self._controls}),
         )
 
     def shown(self, names: Iterable[str]) -> List[str]:
@@ -161,8 +130,8 @@ class SignalPanel(ViewerElement[Any], ViewerControl):
         super()._setup(viewer)
         viewer.hide_images.visible = False  # There are no photographs.
         hide_training(viewer)
-        if self.view.kind == "audio" or (viewer.trainer is None and self.view.kind != "shape"):
-            viewer.control_panel._max_res.value = SHARP  # These pictures are quick, and lines and letters want it.
+        if self.view.is_quick(beside_training=viewer.trainer is not None):
+            viewer.control_panel._max_res.value = SHARP  # Lines and letters want it.
         if len(self.view.fields) > 1:
             viewer.control_panel._split.value = True
         viewer.viser_server.scene.set_up_direction("+y")
@@ -172,7 +141,7 @@ class SignalPanel(ViewerElement[Any], ViewerControl):
         assert self.viewer is not None
         if self._original is not None:
             self._original.remove()
-        self._original = add_original_surface(self.viewer.viser_server, self.view) if visible else None
+        self._original = self.view.add_overlay(self.viewer.viser_server) if visible else None
 
     def _frame_all(self) -> None:
         assert self.viewer is not None
@@ -248,19 +217,25 @@ class SignalPanel(ViewerElement[Any], ViewerControl):
         return export_fitted(field, folder)
 
     def _play(self) -> None:
-        heard = self._value("heard", "field")
-        self.result.content = player(self._current(), self.view.original, heard, self.settings())
+        heard = self._value("heard", self.view.heard[0])
+        self.result.content = self.view.player(self._current(), heard, self.settings())
 
 
-def described_field(name: str, description: Mapping[str, Any]) -> str:
+def _element(control: Control) -> ViewerElement:
+    """A control as an element of nerfstudio's panel."""
+    if isinstance(control, Dropdown):
+        return ViewerDropdown(control.label, control.at_first, list(control.options))
+    return ViewerSlider(control.label, control.at_first, control.least, control.most, control.step)
+
+
+def described_field(name: str, description: Description) -> str:
     """A field and its noise, in a line of Markdown."""
-    made_of, noise = description["network"], description["spectrum"]
-    settings = made_of["settings"]
-    words = f"**{_plain(name)}** {settings.get('depth', '')} x {settings.get('width', '')}"
+    made_of, noise = description.network, description.spectrum
+    words = f"**{_plain(name)}** {made_of.settings.get('depth', '')} x {made_of.settings.get('width', '')}"
     if noise is not None:
-        words += f", psi {noise['psi']:.4g}"
-        if made_of["family"] == "winner":
-            words += f", s0 {noise['s0']:.4g}, s1 {noise['s1']:.4g} ({noise['law']})"
+        words += f", psi {noise.psi:.4g}"
+        if made_of.family_class.takes_noise:
+            words += f", s0 {noise.s0:.4g}, s1 {noise.s1:.4g} ({noise.law})"
     return words
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import viser
 from nerfstudio.viewer.viewer_elements import ViewerButton, ViewerControl, ViewerElement
 
+from winner_ns.fields.description import Description
 from winner_ns.viewing.framing import frame_client, keep_framed
 from winner_ns.viewing.panel import described_field, folder_at_the_top, hide_training
 from winner_ns.viewing.signal_view import Framing
@@ -57,14 +58,14 @@ class ScenePanel(ViewerElement[Any], ViewerControl):
         description: of a run on posed photographs.
     """
 
-    def __init__(self, description: Mapping[str, Any]) -> None:
+    def __init__(self, description: Description) -> None:
         super().__init__("Scene")
         self.description = description
-        self.framing = scene_framing(description["signal"])
+        self.framing = scene_framing(description.signal)
         self.frame_scene = ViewerButton("Frame the scene", lambda _: self._frame_all())
 
     def _create_gui_handle(self, viser_server: viser.ViserServer) -> None:
-        self.gui_handle = viser_server.gui.add_markdown(described_field(self.description["name"], self.description))
+        self.gui_handle = viser_server.gui.add_markdown(described_field(self.description.name, self.description))
 
     def install(self, viser_server: viser.ViserServer) -> None:
         """Puts the elements into a folder at the top of nerfstudio's control tab."""

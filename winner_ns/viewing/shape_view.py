@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from typing import Callable, Dict, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Tuple
 
 import numpy as np
 import torch
@@ -15,16 +15,21 @@ from winner_ns.fields.files import LoadedField
 from winner_ns.signals import ShapeSignal
 from winner_ns.viewing.background import background_depth
 from winner_ns.viewing.colours import signed_colours
+from winner_ns.viewing.controls import Control, Dropdown, Slider
 from winner_ns.viewing.pieces import in_pieces
 from winner_ns.viewing.signal_view import AS_OPENED, Draw, Framing, SignalView, ViewSettings
 from winner_ns.viewing.sphere_tracing import Distance, EmptySpace, cube_interval, shade, trace
 from winner_ns.viewing.view import View
+
+if TYPE_CHECKING:
+    import viser
 
 WHOLE_ERROR = 0.05
 """Distance between two surfaces that has the strongest colour at error_gain 1, in units of the unit cube."""
 ISO_SPACING, LAST_LINE = 0.01, 0.05
 """Distance between two iso-lines of a slice, and how far from the surface they go, as a fitted distance levels off and
 says nothing there; in units of the unit cube."""
+AXES = ("x", "y", "z")
 INSIDE, OUTSIDE, LINE = (0.42, 0.62, 0.87), (0.98, 0.82, 0.55), (0.12, 0.12, 0.14)
 FACING = (math.sin(0.6) * math.cos(0.3), math.sin(0.3), math.cos(0.6) * math.cos(0.3))
 """From the shape to the camera at first: from the front, the right and a little above, y up."""
@@ -41,6 +46,7 @@ class ShapeView(SignalView[ShapeSignal]):
 
     def __init__(self, fields: Mapping[str, LoadedField], original: Optional[ShapeSignal] = None) -> None:
         super().__init__(fields, original)
+        self.has_overlay = original is not None
         self._spaces: Dict[str, Tuple[object, EmptySpace]] = {}
 
     def framing(self, settings: ViewSettings = AS_OPENED) -> Framing:
@@ -49,6 +55,33 @@ class ShapeView(SignalView[ShapeSignal]):
             surface = self.original.vertices if self.original.vertices is not None else self.original.points
             radius = min(float(np.linalg.norm(surface, axis=1).max()), math.sqrt(3.0))
         return Framing(FACING, 0.0, 0.0, radius)
+
+    @property
+    def exported(self) -> str:
+        return "mesh"
+
+    def is_quick(self, beside_training: bool) -> bool:
+        return False
+
+    def controls(self) -> Dict[str, Control]:
+        return {
+            "slice_axis": Dropdown("Slice across", AXES, "z"),
+            "slice_position": Slider("Slice position", -1.0, 1.0, 0.01, 0.0),
+            "iso_level": Slider("Iso level", -0.1, 0.1, 0.001, 0.0),
+        }
+
+    def settings(self, values: Mapping[str, Any]) -> Dict[str, Any]:
+        return {
+            "slice_axis": AXES.index(values["slice_axis"]),
+            "slice_position": float(values["slice_position"]),
+            "iso_level": float(values["iso_level"]),
+        }
+
+    def add_overlay(self, server: viser.ViserServer) -> viser.SceneNodeHandle:
+        from winner_ns.viewing.original_surface import add_original_surface  # Imports nerfstudio's viewer.
+
+        assert self.original is not None
+        return add_original_surface(server, self.original)
 
     def draws(self, view: View, settings: ViewSettings) -> Dict[str, Draw]:
         surfaces = {name: self._surface_of_field(name, view, settings) for name in self.fields}

@@ -5,15 +5,32 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import MutableMapping
 from dataclasses import dataclass
-from typing import Callable, Dict, Generic, Iterator, List, Mapping, Optional, Sequence, Tuple, TypeVar, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Generic,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+    TypeVar,
+)
 
 from torch import Tensor
 
 from winner_ns.fields.files import LoadedField
-from winner_ns.signals import GridSignal, ShapeSignal
+from winner_ns.signals import Signal
+from winner_ns.viewing.controls import Control
 from winner_ns.viewing.view import View
 
-Signal = TypeVar("Signal", bound=Union[GridSignal, ShapeSignal])
+if TYPE_CHECKING:
+    import viser
+
+Original = TypeVar("Original", bound=Signal)
 Draw = Callable[[], Tensor]
 """Draws a picture: [n, 3] colours in 0 … 1, or [n, 1] numbers that the viewer colours, a row for each ray."""
 
@@ -29,7 +46,7 @@ class ViewSettings:
     time_zoom: float = 1.0
     """Sounds: the frame shows one part in so many of the sound, at least 1."""
     slice_axis: int = 0
-    """Volumes, videos, shapes: the axis across the slice."""
+    """Of three axes, the one across the slice."""
     slice_position: float = 0.0
     """Where along it, -1 its first and 1 its last sample; shapes: coordinate in the unit cube."""
     iso_level: float = 0.0
@@ -97,22 +114,61 @@ class Pictures(MutableMapping):
         return len(self._draws)
 
 
-class SignalView(ABC, Generic[Signal]):
-    """Draws one or more fields of the same signal, and the signal itself where it is at hand.
+class SignalView(ABC, Generic[Original]):
+    """Draws one or more fields of the same signal, and the signal itself where it is at hand, and says what of it a
+    user can set. A kind's row names the subclass.
 
     Args:
         fields: by name; with more than one, each output carries its field's name ("winner/error").
         original: what they were fitted to; None where the data is not there.
     """
 
-    def __init__(self, fields: Mapping[str, LoadedField], original: Optional[Signal] = None) -> None:
+    heard: Tuple[str, ...] = ()
+    """What of it can be played, the first one unless another is chosen: field, original, error."""
+    has_overlay: bool = False
+    """Whether the browser can draw the original over the pictures (`add_overlay`)."""
+
+    def __init__(self, fields: Mapping[str, LoadedField], original: Optional[Original] = None) -> None:
         self.fields = dict(fields)
         self.original = original
 
     @property
-    def kind(self) -> str:
-        """image, audio, shape, volume or video."""
-        return next(iter(self.fields.values())).kind
+    def signal(self) -> Dict[str, Any]:
+        """What is known of the original, whether it is at hand or not."""
+        return next(iter(self.fields.values())).signal
+
+    @property
+    def exported(self) -> str:
+        """What an export of a field is, in a word."""
+        words = next(iter(self.fields.values())).description.row.words
+        return words.partition(" ")[2] or words
+
+    def is_quick(self, beside_training: bool) -> bool:
+        """Whether pictures of twice the usual resolution are drawn while a user waits, beside a training or without."""
+        return not beside_training
+
+    def controls(self) -> Dict[str, Control]:
+        """What a user can set of what is drawn, by name, beside what all views have: the error's gain, the difference
+        of two fields."""
+        return {}
+
+    def settings(self, values: Mapping[str, Any]) -> Dict[str, Any]:
+        """What values of the controls, by name, mean: the parts of ViewSettings that they set."""
+        return {}
+
+    def player(self, field: LoadedField, heard: str, settings: ViewSettings) -> str:
+        """Markdown that plays a field or what it is compared with.
+
+        Args:
+            field: one of the view's, as it is now.
+            heard: one of `heard`.
+            settings: what part of it is drawn.
+        """
+        raise NotImplementedError
+
+    def add_overlay(self, server: viser.ViserServer) -> viser.SceneNodeHandle:
+        """Draws the original into the viewer's scene, over the pictures."""
+        raise NotImplementedError
 
     @abstractmethod
     def draws(self, view: View, settings: ViewSettings) -> Dict[str, Draw]:
@@ -143,3 +199,8 @@ class SignalView(ABC, Generic[Signal]):
             name = self.named(list(self.fields)[-1], output)
             draws[name] = draws.pop(name)
         return draws
+
+
+def signal_view(fields: Mapping[str, LoadedField], original: Optional[Signal] = None) -> SignalView:
+    """The view of fields of one kind, by name, and of what they were fitted to where it is at hand."""
+    return next(iter(fields.values())).description.row.get("view")(fields, original)

@@ -9,9 +9,9 @@ from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.models.base_model import Model
 
 from winner_ns.fields.files import LoadedField
-from winner_ns.viewing.kinds import signal_view
+from winner_ns.signals import Signal
 from winner_ns.viewing.panel import SignalPanel
-from winner_ns.viewing.signal_view import Pictures, Signal, SignalView
+from winner_ns.viewing.signal_view import Pictures, SignalView, signal_view
 from winner_ns.viewing.view import View
 
 

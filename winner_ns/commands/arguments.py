@@ -1,0 +1,101 @@
+"""Arguments that several commands share, and the types that argparse checks them by."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from typing import Any, Dict, Sequence
+
+from winner_ns.errors import flag_of
+
+READING = ("start", "duration", "duration_samples", "sample_rate", "mono")
+NETWORK = ("family", "width", "depth", "omega_0", "first_omega_0")
+LAW = ("law", "purpose", "s0", "s1")
+
+
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """Which part of a sound is read, and how."""
+    sound = parser.add_argument_group("sounds")
+    sound.add_argument("--start", type=float, help="seconds to skip")
+    sound.add_argument("--duration", type=float, help="seconds to read")
+    sound.add_argument("--duration-samples", type=int, help="samples to read, instead of --duration")
+    sound.add_argument("--sample-rate", type=int, help="hertz to resample to")
+    sound.add_argument("--mono", action="store_true", default=None, help="average the channels")
+
+
+def add_plan(parser: Any, family: bool = True) -> None:
+    """What a field is made of (`FieldPlan`); what is left out follows from the signal."""
+    if family:
+        parser.add_argument("--family", help="winner (default), siren, finer, wire, gauss, relu-pe, rff, hash-grid, …")
+    parser.add_argument("--width", type=count, help="neurons of every hidden layer (default: the kind's, 256)")
+    parser.add_argument("--depth", type=count, help="number of hidden layers (default: the kind's, 4)")
+    parser.add_argument("--omega-0", type=positive, help="frequency factor (default: the family's, 30 for sines)")
+    parser.add_argument("--first-omega-0", type=positive, help="of the first layer (default: omega-0)")
+    parser.add_argument("--law", help="of the initial noise: matching (default), paper, reference-code or explicit")
+    parser.add_argument(
+        "--purpose",
+        help="of the law matching: interpolate, fit, memorise, or kappa (default 0.5, shapes 4, scenes 0.3)",
+    )
+    parser.add_argument("--s0", type=float, help="noise scale of layer 1, means the law explicit")
+    parser.add_argument("--s1", type=float, help="noise scale of layer 2, means the law explicit")
+
+
+def plan_of(options: argparse.Namespace) -> Any:
+    """The FieldPlan that the arguments of `add_plan` stand for."""
+    from winner_ns.fitting.plan import FieldPlan
+
+    return FieldPlan.of(**given(options, (*NETWORK, *LAW)))
+
+
+def read_options_of(options: argparse.Namespace) -> Any:
+    """The ReadOptions that the arguments of `add_reading` stand for."""
+    from winner_ns.signals import ReadOptions
+
+    return ReadOptions(**given(options, READING))
+
+
+def reading_flag_of(options: argparse.Namespace, setting: str) -> str:
+    """The flag that a user gave for a setting: of "read", the first one."""
+    if setting == "read":
+        setting = next(iter(given(options, READING)), setting)
+    return flag_of(setting)
+
+
+def given(options: argparse.Namespace, names: Sequence[str]) -> Dict[str, Any]:
+    """Those of these arguments that were given."""
+    return {name: getattr(options, name) for name in names if getattr(options, name, None) is not None}
+
+
+def setting_of_text(text: str) -> "tuple[str, Any]":
+    """KEY=VALUE, the value a number, true, false or text."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.isidentifier():
+        raise argparse.ArgumentTypeError(f"{text!r} is no KEY=VALUE")
+    try:
+        return key, json.loads(value, parse_constant=lambda name: name)
+    except ValueError:
+        return key, value
+
+
+def count(text: str) -> int:
+    """A whole number above 0."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+    return int(text)
+
+
+def positive(text: str) -> float:
+    """A number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+    return value
+
+
+def print_json(result: Dict[str, Any]) -> None:
+    """Prints one JSON object."""
+    print(json.dumps(result, allow_nan=False))

@@ -1,0 +1,59 @@
+"""`winner-ns compare`: finished runs of one signal side by side."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from winner_ns.commands.arguments import count, print_json
+from winner_ns.errors import SignalError
+
+HELP = "look at finished runs of one signal side by side"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "runs", type=Path, nargs="+", metavar="RUN", help="run folders, checkpoints, field files or comparisons"
+    )
+    parser.add_argument("--save", type=Path, metavar="PNG", help="write a picture instead of opening the viewer")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of opening the viewer")
+    parser.add_argument("--host", default="0.0.0.0", help="address that the viewer listens on (default all)")
+    parser.add_argument("--port", type=count, help="port of the viewer (default 7007 or the next that is free)")
+
+
+def run(options: argparse.Namespace) -> None:
+    from winner_ns.fitting.finished_fields import load_finished
+
+    if options.save:
+        from winner_ns.writing import check_suffix
+
+        check_suffix(options.save, (".png",))
+    finished = load_finished(options.runs)
+    for warning in finished.warnings:
+        print(f"winner-ns: warning: {warning}", file=sys.stderr)
+    if options.save:
+        from winner_ns.export.fields_comparison import write_fields_comparison
+
+        if finished.original is None:
+            raise SignalError(options.save, "cannot be drawn without the original", "put that back, or open the viewer")
+        write_fields_comparison(options.save, finished.fields, finished.original)
+    if options.json:
+        saved = {"path": str(options.save)} if options.save else {}
+        print_json({**saved, "fields": finished.tables})
+        return
+    from rich.console import Console
+
+    from winner_ns.figures.table import figures_table
+
+    Console().print(figures_table(finished.tables))
+    if options.save:
+        print(f"wrote {options.save}")
+        return
+    from winner_ns.registry import resolve
+
+    folder = options.runs[0] if options.runs[0].is_dir() else options.runs[0].parent
+    viewer = "winner_ns.viewing.finished_viewer"
+    start, serve = resolve(f"{viewer}:start_viewer"), resolve(f"{viewer}:serve_forever")
+    start(finished.fields, finished.original, finished.tables, folder, options.host, options.port)
+    serve()

@@ -1,0 +1,46 @@
+"""`winner-ns export WHAT`: what a run has fitted, as a file that other programs read."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from winner_ns.commands.arguments import print_json
+from winner_ns.commands.exports import audio, field, image, mesh, volume
+from winner_ns.errors import flag_of, settings_called
+
+HELP = "write what a run has fitted to a file that other programs read"
+
+EXPORTS = {"image": image, "audio": audio, "mesh": mesh, "volume": volume, "field": field}
+"""Modules with HELP (one line), `add_arguments(parser)` and `export(run, options)`, which gives plain JSON with the
+path."""
+_UNTOLD = ("path", "kind", "warnings")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    exports = parser.add_subparsers(required=True, metavar="WHAT")
+    for name, module in EXPORTS.items():
+        of_export = exports.add_parser(name, help=module.HELP, description=module.HELP)
+        of_export.add_argument(
+            "source", type=Path, metavar="RUN", help="a run's folder, its config.yml, a checkpoint, a field file"
+        )
+        of_export.add_argument("-o", "--output", type=Path, help="the file to write; its suffix says the format")
+        of_export.add_argument("--json", action="store_true", help="print one JSON object")
+        of_export.set_defaults(export=module.export)
+        module.add_arguments(of_export)
+
+
+def run(options: argparse.Namespace) -> None:
+    started = time.monotonic()
+    with settings_called(flag_of):
+        result = options.export(options.source, options)
+    result["seconds"] = round(time.monotonic() - started, 3)
+    if options.json:
+        print_json(result)
+        return
+    facts = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in result.items() if key not in _UNTOLD)
+    print(f"{result['path']}: {facts}")
+    for warning in result.get("warnings", ()):
+        print(f"winner-ns: warning: {warning}", file=sys.stderr)

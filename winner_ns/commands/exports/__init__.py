@@ -1,0 +1,1 @@
+"""What `winner-ns export` writes, a file each."""

@@ -1,0 +1,23 @@
+"""`winner-ns export audio`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any, Dict
+
+HELP = "a sound: WAV, FLAC, OGG, MP3, AIFF or .npy"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--sample-rate", type=int, help="hertz (default: the original's)")
+    parser.add_argument("--subtype", help="number format: PCM_16, PCM_24, FLOAT, … (default: the original's)")
+
+
+def export(source: Path, options: argparse.Namespace) -> Dict[str, Any]:
+    from winner_ns.export.audio import export_audio
+    from winner_ns.export.output import fitted_path
+    from winner_ns.fitting.run import load_run
+
+    run = load_run(source)
+    return export_audio(run, options.output or fitted_path(run, ".wav"), options.sample_rate, options.subtype)

@@ -1,0 +1,22 @@
+"""`winner-ns export field`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any, Dict
+
+HELP = "the field itself, one .safetensors file for winner_ns.load_field"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """A field file has no choices."""
+
+
+def export(source: Path, options: argparse.Namespace) -> Dict[str, Any]:
+    from winner_ns.export.field import export_field
+    from winner_ns.export.output import fitted_path
+    from winner_ns.fitting.run import load_run
+
+    run = load_run(source)
+    return export_field(run, options.output or fitted_path(run, ".safetensors"))

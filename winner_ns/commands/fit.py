@@ -1,0 +1,171 @@
+"""`winner-ns fit`: fits a field to a signal and writes a run with its results."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, Optional
+
+from winner_ns.commands.arguments import (
+    add_reading,
+    count,
+    given,
+    read_options_of,
+    reading_flag_of,
+    setting_of_text,
+)
+from winner_ns.errors import SignalError, settings_called
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from winner_ns.fitting.fit import FittedField
+    from winner_ns.fitting.training import Training
+
+HELP = "fit a field to a signal: winner-ns fit photo.jpg"
+_RESUMED = ("resume", "thing", "output", "steps", "device", "quiet", "run")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "thing", nargs="?", metavar="THING", help="an image, a sound, a mesh, points, a volume, a video"
+    )
+    parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="default outputs/NAME/winner-siren/TIME")
+    parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with a run, to its end or to --steps")
+    parser.add_argument("--kind", help="image, audio, shape, volume or video (default: told by the file)")
+    parser.add_argument("--family", help="winner (default), siren, finer, wire, gauss, relu-pe, rff, hash-grid, …")
+    parser.add_argument("--purpose", help="interpolate, fit, memorise, or kappa (default 0.5, shapes 4)")
+    parser.add_argument("--law", help="of the initial noise: matching (default), paper, reference-code, explicit")
+    parser.add_argument("--steps", type=count, help="training steps (default: the kind's)")
+    parser.add_argument("--width", type=count, help="neurons of every hidden layer (default 256)")
+    parser.add_argument("--depth", type=count, help="number of hidden layers (default 4)")
+    parser.add_argument("--seed", type=int, help="of weights, order and split (default 42)")
+    parser.add_argument("--holdout", help="withhold a fraction of the samples, or every-second, and judge by them")
+    parser.add_argument(
+        "--set",
+        type=setting_of_text,
+        action="append",
+        metavar="KEY=VALUE",
+        dest="settings",
+        help="batch_size, learning_rate, schedule, omega_0, first_omega_0, s0, s1, shape_loss, or one of the family",
+    )
+    parser.add_argument("--device", help="cpu, cuda, … (default: CUDA if present, else MPS, else CPU)")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but where the results are")
+    add_reading(parser)
+
+
+def run(options: argparse.Namespace) -> Optional[int]:
+    with settings_called(lambda setting: _flag_of(options, setting)):
+        return _run(options)
+
+
+def _run(options: argparse.Namespace) -> Optional[int]:
+    if (options.thing is None) == (options.resume is None):
+        raise SignalError("winner-ns fit", "wants one thing to fit", "give a file, or a run to go on with by --resume")
+    from winner_ns.fitting.fit import checked_device, fit_settled
+    from winner_ns.fitting.run_folder import RunFolder, open_run
+    from winner_ns.fitting.training import LossCurve
+
+    if options.resume is not None:
+        others = [name for name, value in vars(options).items() if value is not None and name not in _RESUMED]
+        if others:
+            raise SignalError(f"--{others[0].replace('_', '-')}", "is the run's own", "leave it out with --resume")
+        unfinished = open_run(options.resume, options.steps)
+        settled, steps, schedule, state = unfinished.settled, unfinished.steps, unfinished.schedule, unfinished.state
+        folder = unfinished.folder
+    else:
+        settled, steps, schedule = _settle(options)
+        checked_device(options.device)  # Before a folder is made.
+        state, folder = None, _new_folder(options.output, settled.target.signal.path)
+    if not options.quiet:
+        print("\n".join([*settled.lines(), *(f"note      {line}" for line in settled.target.warnings)]))
+        where = f"{settled.description.order.batch_size or 'all'} samples, Adam at {settled.learning_rate:g}"
+        print(f"training  {steps} steps of {where}", flush=True)
+    kept = RunFolder(folder, settled, steps, schedule)
+    kept.write_config()
+    curve = LossCurve(steps)
+
+    def after_step(training: Training, loss: Tensor, field: FittedField) -> bool:
+        curve.see(training.step, loss)
+        kept.keep(training)
+        return False
+
+    field, training = fit_settled(
+        settled, steps, schedule, options.device, not options.quiet, after_step=after_step, state=state
+    )
+    if training.step:
+        kept.write_checkpoint(training)
+    if training.interrupted:
+        print(f"interrupted after {training.step} of {steps} steps; go on with", file=sys.stderr)
+        print(f"  winner-ns fit --resume {folder}", file=sys.stderr)
+        return 130
+    _write_results(field, folder, curve.as_dict(field.description.target.get("gain")))
+    return None
+
+
+def _settle(options: argparse.Namespace) -> "tuple[Any, int, str]":
+    """What is fitted, how long, and by which schedule."""
+    from winner_ns.errors import setting_error
+    from winner_ns.fitting.fit import refuse_scene
+    from winner_ns.fitting.plan import FieldPlan, check_seed
+    from winner_ns.fitting.target import TargetOptions, target_of
+
+    refuse_scene(options.thing)
+    further = dict(options.settings or ())
+    named = {
+        name: further.pop(name) for name in ("omega_0", "first_omega_0", "s0", "s1", "learning_rate") if name in further
+    }
+    batch_size, schedule = further.pop("batch_size", None), further.pop("schedule", "cosine")
+    shape_loss = further.pop("shape_loss", TargetOptions.shape_loss)
+    for name, value in {**named, "batch_size": batch_size}.items():
+        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
+            raise setting_error(name, f"{value!r} is no number", "give one")
+    plan = FieldPlan.of(**given(options, ("family", "law", "purpose", "width", "depth")), **named, options=further)
+    plan.check()
+    seed = 42 if options.seed is None else options.seed
+    check_seed(seed)
+    chosen = TargetOptions(options.holdout or "none", shape_loss=str(shape_loss), seed=seed)
+    target = target_of(options.thing, options.kind, chosen, read_options_of(options))
+    return plan.settle(target, batch_size), options.steps or target.row.training.steps, str(schedule)
+
+
+def _new_folder(output: Optional[Path], signal: Path) -> Path:
+    """The run's folder, which nothing else has."""
+    if output is not None:
+        if output.exists() and (not output.is_dir() or any(output.iterdir())):
+            raise SignalError(output, "is there already", "name a folder that is empty or not there yet")
+        return output
+    base = Path("outputs") / signal.stem / "winner-siren"
+    begun, number = time.strftime("%Y-%m-%d_%H%M%S"), 1
+    folder = base / begun
+    while True:
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            number += 1
+            folder = base / f"{begun}-{number}"
+
+
+def _write_results(field: FittedField, folder: Path, curve: Dict[str, Any]) -> None:
+    from winner_ns.export.results import results_table, write_fitted
+    from winner_ns.writing import write_json
+
+    figures, results = field.figures, folder / "results"
+    table = {**results_table(field, figures, field.steps, field.training_seconds), "curve": curve}
+    paths = [write_json(results / "figures.json", table)]
+    print("figures   " + ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in figures.items()))
+    written, note = write_fitted(field, results, field.original, folder)
+    for path in [*paths, *written]:
+        print(f"wrote     {path}")
+    if note:
+        print(f"note      {note}")
+
+
+def _flag_of(options: argparse.Namespace, setting: str) -> str:
+    """What a user wrote, or could have, for a setting."""
+    if setting in dict(options.settings or ()):
+        return f"--set {setting}"
+    return reading_flag_of(options, setting)

@@ -1,0 +1,69 @@
+"""`winner-ns`: fit signals, inspect them, analyse fields, export and compare finished runs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import Optional, Sequence
+
+from winner_ns import __version__
+from winner_ns.commands import analyze, bench, compare, eval_mesh, export, fit, inspect
+from winner_ns.errors import SignalError
+
+COMMANDS = {
+    "fit": fit,
+    "inspect": inspect,
+    "export": export,
+    "compare": compare,
+    "analyze": analyze,
+    "eval-mesh": eval_mesh,
+    "bench": bench,
+}
+"""Modules with HELP (one line), `add_arguments(parser)` and `run(options)`, which may return an exit status."""
+
+
+def main(arguments: Optional[Sequence[str]] = None) -> int:
+    """Runs `winner-ns`; returns the exit status: 0, 1 for bad input, 130 for Ctrl-C (argparse exits with 2)."""
+    options = _parser().parse_args(arguments)
+    status: Optional[int] = 0
+    try:
+        status = options.run(options)
+        sys.stdout.flush()
+    except SignalError as error:
+        return _fail(str(error))
+    except MemoryError as error:
+        return _fail(f"not enough memory ({error}); ask for a smaller size or resolution")
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; Python would complain when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        return _fail(str(error))
+    return status or 0
+
+
+def _fail(line: str) -> int:
+    print(f"winner-ns: error: {line}", file=sys.stderr)
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="winner-ns",
+        description="Fit any signal - an image, a sound, a shape, a volume, a film - with a small sine network.",
+        epilog="winner-ns fit photo.jpg is where to begin.",
+    )
+    parser.add_argument("--version", action="version", version=f"winner-ns {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        of_command = commands.add_parser(name, help=command.HELP, description=command.HELP)
+        command.add_arguments(of_command)
+        of_command.set_defaults(run=of_command.get_default("run") or command.run)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

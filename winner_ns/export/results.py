@@ -1,0 +1,76 @@
+"""What a finished training leaves: the field, what was fitted in its own format, a picture, a table of figures."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+
+from winner_ns.errors import SignalError
+from winner_ns.export.comparison import write_comparison
+from winner_ns.export.field import export_field
+from winner_ns.export.output import export_fitted
+from winner_ns.fields.files import LoadedField
+from winner_ns.signals import Signal
+
+MOST_EXPORTED = 2**24
+"""Samples up to which the fitted signal is written when training ends; of larger ones the field alone."""
+
+
+def results_table(field: LoadedField, figures: Mapping[str, float], steps: int, seconds: float) -> Dict[str, Any]:
+    """What a figures.json says of one field: plain JSON, figures that are not finite as None."""
+    return {
+        "figures": {name: value if math.isfinite(value) else None for name, value in figures.items()},
+        "steps": steps,
+        "training_seconds": round(seconds, 2),
+        "parameters": sum(p.numel() for p in field.network.parameters()),
+        "description": field.description.as_dict(),
+    }
+
+
+def write_results(loaded: LoadedField, folder: Path, signal: Optional[Signal] = None) -> List[Path]:
+    """Writes what a finished run is worth into a folder: field.safetensors, comparison.png (where the signal is at
+    hand), and the fitted image, sound, mesh or array, named <name>-fitted (`export_fitted`).
+
+    Raises:
+        SignalError: a file cannot be written, or a shape's field has no surface; all others are written before.
+    """
+    folder = Path(folder)
+    field_file, picture = folder / "field.safetensors", folder / "comparison.png"
+    writes: List[Callable[[], Any]] = [
+        lambda: export_field(loaded, field_file) and field_file,
+        lambda: export_fitted(loaded, folder),
+    ]
+    if signal is not None:
+        writes.append(lambda: write_comparison(picture, loaded, signal) or picture)
+    paths: List[Path] = []
+    problem: Optional[SignalError] = None
+    for write in writes:
+        try:
+            paths.append(write())
+        except SignalError as error:
+            problem = problem or error
+    if problem:
+        raise problem
+    return paths
+
+
+def write_fitted(field: LoadedField, folder: Path, signal: Signal, run: Path) -> Tuple[List[Path], str]:
+    """`write_results`, but of a signal that is too large to wait for the field alone.
+
+    Args:
+        field: what was fitted.
+        folder: where to.
+        signal: what it was fitted to.
+        run: what the rest can be exported from.
+
+    Returns:
+        The files, and what a user should know.
+    """
+    shape = field.signal.get("shape", ())
+    if math.prod(shape) <= MOST_EXPORTED:
+        return write_results(field, folder, signal), ""
+    path = folder / "field.safetensors"
+    export_field(field, path)
+    command = f"winner-ns export {field.description.row.export_command} {run}"
+    return [path], f"{math.prod(shape)} samples take a while: {command}"

@@ -1,0 +1,117 @@
+"""What all families of fields have in common, and what a family says of itself."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Callable, ClassVar, Dict, Iterable, Optional, Tuple
+
+from torch import nn
+
+from winner_ns.spectrum.band import SineNetwork
+
+
+@dataclass(frozen=True)
+class FieldTask:
+    """What a field is for, as far as its default sizes depend on that."""
+
+    width: int = 256
+    """Neurons of every hidden layer that suit the kind."""
+    depth: int = 4
+    """Hidden layers that suit the kind."""
+    samples: Optional[Tuple[int, ...]] = None
+    """Samples along each axis; None where they lie on no grid."""
+    finest: int = 512
+    """Without a grid: cells along an axis that show the finest detail."""
+    second_derivatives: bool = False
+    """Whether the loss differentiates the field's own gradient."""
+
+
+class Field(nn.Module):
+    """A coordinate network R^d -> R^c of some family; coordinates in [-1, 1]^d.
+
+    A family is a subclass whose constructor takes (in_dim, out_dim, *, settings …, generator=None): it hands the
+    settings to this one, which checks them, draws its weights from the generator alone, and defines `forward` from
+    [*batch, d] to [*batch, c]. What is special about the family it declares by the class variables below.
+
+    Args:
+        in_dim: number of coordinates d.
+        out_dim: number of values c.
+        settings: all keyword arguments that rebuild the field, as plain JSON; those named by `sizes` are at least 1.
+        positive: further names of settings that must be above 0.
+        not_negative: further names of settings that must be 0 or more.
+
+    Raises:
+        ValueError: a dimension or size below 1, or another number out of its range or not finite.
+    """
+
+    learning_rate: ClassVar[float] = 1e-3
+    """Adam's, as published."""
+    source: ClassVar[str] = ""
+    """Where the family is from: authors, year, paper."""
+    takes_noise: ClassVar[bool] = False
+    """Whether a law's noise is added to the weights of its first two layers (`winner_init`)."""
+    encoded: ClassVar[bool] = False
+    """Whether the coordinates are encoded before the first layer."""
+    sizes: ClassVar[Tuple[str, ...]] = ("width", "depth")
+    """Settings that are whole numbers from 1 on and decide how many weights there are."""
+    learns_encoding: ClassVar[bool] = False
+    """Whether the encoding is learnt as well, so that the tangent kernel at the start says little of later steps."""
+    band_setting: ClassVar[Optional[str]] = None
+    """The setting that widens or narrows the band that a fresh field has."""
+    whole_batch: ClassVar[bool] = False
+    """Whether a batch is cheaper in one piece than in pieces that stay in the processor's cache."""
+
+    noise_scales: Optional[Tuple[float, float]] = None
+    """s0 and s1 of the noise that `winner_init` has added."""
+
+    def __init__(
+        self,
+        in_dim: int,
+        out_dim: int,
+        settings: Dict[str, Any],
+        positive: Iterable[str] = (),
+        not_negative: Iterable[str] = (),
+    ) -> None:
+        super().__init__()
+        self.in_dim, self.out_dim, self.settings = in_dim, out_dim, settings
+        sizes = {"in_dim": in_dim, "out_dim": out_dim, **{name: settings[name] for name in self.sizes}}
+        for name, size in sizes.items():
+            if isinstance(size, bool) or not isinstance(size, int):
+                raise ValueError(f"{name} must be a whole number, got {size!r}")
+            if size < 1:
+                raise ValueError(f"{name} must be at least 1, got {size}")
+        for name in positive:
+            if not 0 < settings[name] < math.inf:
+                raise ValueError(f"{name} must be positive, got {settings[name]}")
+        for name in not_negative:
+            if not 0 <= settings[name] < math.inf:
+                raise ValueError(f"{name} must not be negative, got {settings[name]}")
+
+    @classmethod
+    def default_settings(cls, task: FieldTask) -> Dict[str, Any]:
+        """Settings that suit what the field is for, where a user gives none."""
+        return {"width": task.width, "depth": task.depth}
+
+    @classmethod
+    def most_weights(cls, in_dim: int, out_dim: int, settings: Dict[str, Any]) -> int:
+        """A number that a field with these settings has no more weights than; roughly, and never too few.
+
+        Raises:
+            ValueError: a size is no whole number.
+        """
+        sizes = [settings.get(name, 256) for name in cls.sizes]
+        if not all(type(size) is int for size in sizes):
+            raise ValueError(f"{', '.join(cls.sizes)} must be whole numbers, got {sizes}")
+        return 2 * (abs(settings.get("depth", 4)) + 2) * (in_dim + out_dim + max(map(abs, sizes), default=0) + 1) ** 2
+
+    @classmethod
+    def sine_network(cls, in_dim: int, settings: Dict[str, Any]) -> Optional[SineNetwork]:
+        """The sine network that a field with these settings is, whose band before training is known in closed form;
+        None for families of other kinds."""
+        return None
+
+    def summed_gradient(self) -> Optional[Callable[..., Any]]:
+        """A faster way to the gradient of the summed squared error than autograd (`SummedGradient`), where there is
+        one."""
+        return None

@@ -1,0 +1,54 @@
+"""What sine networks are made of."""
+
+from __future__ import annotations
+
+import math
+from typing import Optional
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class SineLayer(nn.Module):
+    """h = sin(omega_0 (W x + b)).
+
+    Args:
+        in_features, out_features: widths.
+        omega_0: frequency factor, > 0.
+        bound: weights are drawn from U(-bound, bound); biases from torch's default U(±1/sqrt(in_features)).
+        generator: source of all randomness; None is torch's global one.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        omega_0: float,
+        bound: float,
+        generator: Optional[torch.Generator] = None,
+    ) -> None:
+        super().__init__()
+        self.omega_0 = float(omega_0)
+        weight, bias = torch.empty(out_features, in_features), torch.empty(out_features)
+        self.weight = nn.Parameter(weight.uniform_(-bound, bound, generator=generator))
+        bias_bound = 1.0 / math.sqrt(in_features)
+        self.bias = nn.Parameter(bias.uniform_(-bias_bound, bias_bound, generator=generator))
+
+    def pre_activation(self, x: Float[Tensor, "n i"]) -> Float[Tensor, "n o"]:
+        """z = omega_0 (W x + b), what the sine is applied to, in radians."""
+        # omega_0 goes into the matrix product, never into the parameters: with Adam that would scale the learning rate.
+        return torch.addmm(self.bias, x, self.weight.t(), beta=self.omega_0, alpha=self.omega_0)
+
+    def forward(self, x: Float[Tensor, "n i"]) -> Float[Tensor, "n o"]:
+        z = self.pre_activation(x)
+        return torch.sin(z) if z.requires_grad else z.sin_()
+
+
+def undrawn_linear(in_features: int, out_features: int) -> nn.Linear:
+    """nn.Linear without its own initialisation, which would draw from the global generator."""
+    # On the device that torch makes new tensors on, which says "meta" where nothing but shapes is wanted.
+    layer = nn.utils.skip_init(nn.Linear, in_features, out_features, device=torch.get_default_device())
+    assert isinstance(layer, nn.Linear)
+    return layer

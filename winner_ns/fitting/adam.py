@@ -1,0 +1,94 @@
+"""Adam by torch's own function: torch.optim's class imports torch's compiler, which takes a second of a short fit."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Iterable, List
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+from torch.optim.adam import adam
+
+BETAS, EPSILON = (0.9, 0.999), 1e-8
+
+
+class Adam:
+    """Adam (Kingma and Ba 2015, arXiv 1412.6980) with torch's defaults, the same bit for bit as torch.optim.Adam.
+
+    Args:
+        parameters: what is trained; in `step`, those without a gradient stay as they are.
+    """
+
+    def __init__(self, parameters: Iterable[Parameter]) -> None:
+        self.parameters: List[Parameter] = list(parameters)
+        self._averages = [torch.zeros_like(p, memory_format=torch.preserve_format) for p in self.parameters]
+        self._squares = [torch.zeros_like(p, memory_format=torch.preserve_format) for p in self.parameters]
+        self._steps = [torch.tensor(0.0) for _ in self.parameters]
+
+    def zero_grad(self) -> None:
+        """Drops the gradients."""
+        for parameter in self.parameters:
+            parameter.grad = None
+
+    @torch.no_grad()
+    def step(self, learning_rate: float) -> None:
+        """Moves the parameters along their gradients."""
+        trained = [i for i, parameter in enumerate(self.parameters) if parameter.grad is not None]
+
+        def of(values: List[Any]) -> List[Any]:
+            return [values[i] for i in trained]
+
+        gradients: List[Tensor] = [parameter.grad for parameter in of(self.parameters)]
+        adam(
+            of(self.parameters),
+            gradients,
+            of(self._averages),
+            of(self._squares),
+            [],
+            of(self._steps),
+            grad_scale=None,
+            found_inf=None,
+            has_complex=False,
+            amsgrad=False,
+            beta1=BETAS[0],
+            beta2=BETAS[1],
+            lr=learning_rate,
+            weight_decay=0.0,
+            eps=EPSILON,
+            maximize=False,
+        )
+
+    def state_dict(self, learning_rate: float, first_rate: float) -> Dict[str, Any]:
+        """The state as torch.optim.Adam has it, for checkpoints that nerfstudio goes on from.
+
+        Args:
+            learning_rate: of the next step.
+            first_rate: of the first one.
+        """
+        rows = zip(self._steps, self._averages, self._squares, strict=True)
+        state = {i: {"step": n, "exp_avg": m, "exp_avg_sq": v} for i, (n, m, v) in enumerate(rows) if n > 0}
+        names = ("maximize", "capturable", "differentiable", "amsgrad", "decoupled_weight_decay")
+        group: Dict[str, Any] = {
+            "lr": learning_rate,
+            "initial_lr": first_rate,
+            "betas": BETAS,
+            "eps": EPSILON,
+            "weight_decay": 0,
+            "foreach": None,
+            "fused": None,
+            **dict.fromkeys(names, False),
+            "params": list(range(len(self.parameters))),
+        }
+        return {"state": state, "param_groups": [group]}
+
+    @torch.no_grad()
+    def load_state_dict(self, state: Dict[str, Any]) -> None:
+        """Takes the state of another one, or of torch.optim.Adam, for the same parameters.
+
+        Raises:
+            KeyError, RuntimeError: it is not of these parameters.
+        """
+        for i, of_parameter in state["state"].items():
+            self._steps[i].copy_(of_parameter["step"])
+            self._averages[i].copy_(of_parameter["exp_avg"])
+            self._squares[i].copy_(of_parameter["exp_avg_sq"])

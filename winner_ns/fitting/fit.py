@@ -1,0 +1,308 @@
+"""`winner_ns.fit`: from a signal to a fitted field in one call, without nerfstudio."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, ContextManager, Dict, Literal, Mapping, Optional, Union
+
+import torch
+from torch import Tensor
+
+from winner_ns.errors import SignalError, setting_error
+from winner_ns.fields.denormals import flushed_denormals
+from winner_ns.fields.description import Description
+from winner_ns.fields.field import Field
+from winner_ns.fields.files import LoadedField, save_field
+from winner_ns.fitting.collapse import collapse_line, collapse_watch
+from winner_ns.fitting.fit_progress import FitProgress, shown_progress
+from winner_ns.fitting.plan import FieldPlan, SettledPlan, check_seed
+from winner_ns.fitting.target import Target, TargetOptions, target_of
+from winner_ns.fitting.training import SCHEDULES, Training
+from winner_ns.scenes.folder import is_scene
+from winner_ns.signals import ReadOptions, Signal
+
+
+@dataclass(frozen=True)
+class FitStep:
+    """What a callback learns of a training after each step."""
+
+    step: int
+    """Steps made so far, from 1 on."""
+    steps: int
+    """Of the whole run."""
+    loss: Tensor
+    """Of the step's batch, before the step; on the field's device (float(loss) waits for a GPU)."""
+    field: FittedField
+    """As it is now; shares its weights with what is trained."""
+
+
+Callback = Callable[[FitStep], Optional[bool]]
+"""Called after each step; True ends the training."""
+
+
+class FittedField(LoadedField):
+    """A field with what it was fitted to: call it at coordinates, `grid` it, `save` it, read its `figures`.
+
+    Attributes:
+        network: the torch module, coordinates in [-1, 1]^d to what it was trained on.
+        description: its kind, name, network, scale, original and noise.
+        target: what it was trained on, with the signal.
+        steps: training steps that it has seen.
+        training_seconds: that they took.
+    """
+
+    def __init__(
+        self, network: Field, description: Description, target: Target, steps: int = 0, training_seconds: float = 0.0
+    ) -> None:
+        super().__init__(network, description)
+        self.target, self.steps, self.training_seconds = target, steps, training_seconds
+        self._figures: Optional[Dict[str, float]] = None
+
+    @property
+    def original(self) -> Signal:
+        """The signal that it was fitted to."""
+        return self.target.signal
+
+    @property
+    def figures(self) -> Dict[str, float]:
+        """Figures of the fit (`evaluate_field`): psnr in dB with the range 2 of values in [-1, 1], ssim, snr, iou, …
+        Computed when they are first asked for."""
+        if self._figures is None:
+            self._figures = self.target.figures(self)
+        return self._figures
+
+    def save(self, path: Union[str, os.PathLike]) -> Path:
+        """Writes the field to a file; its suffix says what.
+
+        Args:
+            path: .safetensors for the field itself, which `winner_ns.load_field` reads; else what the kind is written
+                as: .png, .tiff, … for an image, .wav, .flac, … for a sound, .ply, .obj, … for a shape, .npy for a
+                volume, .npy or .mp4 for a video.
+
+        Raises:
+            SignalError: a suffix that the kind is not written as, or the file cannot be written.
+        """
+        path = Path(path)
+        if path.suffix.lower() == ".safetensors":
+            return save_field(path, self.network, self.description)
+        self.description.row.get("save")(self, path)
+        return path
+
+    def __repr__(self) -> str:
+        made_of = self.description.network
+        parameters = sum(p.numel() for p in self.network.parameters())
+        return (
+            f"<FittedField of {self.description.row.words} {self.description.name!r}: {made_of.family}, "
+            f"{parameters:,} parameters, {self.steps} steps>"
+        )
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the fitted signal and its figures."""
+        from html import escape
+
+        notebook = self.description.row.notebook
+        shown = self.description.row.get("notebook")(self, self.original) if notebook else ""
+        cells = "".join(
+            f"<tr><td>{escape(name.replace('_', ' '))}</td><td style='text-align:right'>{value:.4g}</td></tr>"
+            for name, value in self.figures.items()
+        )
+        return f"<div>{shown}<table>{cells}</table><small>{escape(repr(self))}</small></div>"
+
+
+def fit(
+    data: Any,
+    *,
+    kind: Optional[str] = None,
+    family: str = "winner",
+    purpose: Optional[Union[str, float]] = None,
+    law: Optional[str] = None,
+    s0: Optional[float] = None,
+    s1: Optional[float] = None,
+    steps: Optional[int] = None,
+    batch_size: Optional[int] = None,
+    learning_rate: Optional[float] = None,
+    schedule: Literal["cosine", "step", "constant"] = "cosine",
+    width: Optional[int] = None,
+    depth: Optional[int] = None,
+    omega_0: Optional[float] = None,
+    first_omega_0: Optional[float] = None,
+    settings: Optional[Mapping[str, Any]] = None,
+    seed: int = 42,
+    device: Optional[Union[str, torch.device]] = None,
+    holdout: Optional[Union[str, float]] = None,
+    shape_loss: str = "distance",
+    read: Optional[Union[ReadOptions, Mapping[str, Any]]] = None,
+    progress: bool = True,
+    callback: Optional[Callback] = None,
+) -> FittedField:
+    """Fits a field to a signal.
+
+        field = winner_ns.fit("photo.jpg")
+        field.grid((1024, 1024)); field.figures; field.save("photo.safetensors")
+
+    On a CPU with the same number of threads it gives what `ns-train winner-siren` gives, bit for bit.
+
+    Args:
+        data: a file's path, an array or tensor, a PIL image, (samples, rate), a trimesh mesh, or a signal
+            (`winner_ns.signals.signal_of` has the layouts).
+        kind: image, audio, shape, volume, video, or another name of `KINDS`; None: told by the data.
+        family: winner (a SIREN adapted to the signal), siren, finer, wire, gauss, relu-pe, rff, hash-grid, or a
+            registered one.
+        purpose: kappa of the law matching, the initial band over the signal's centroid frequency: interpolate (0.5),
+            fit (1), memorise (2) or a number; None: the kind's.
+        law: how the initial noise follows from the spectrum: matching (default), paper, reference-code, explicit.
+        s0, s1: noise scales of layers 1 and 2; they mean the law explicit.
+        steps: training steps; None: the kind's.
+        batch_size: samples a step, 0 being all; None: the kind's.
+        learning_rate: Adam's at the start; None: by kind, family and initial band.
+        schedule: of the learning rate: cosine (to zero at the end), step, or constant.
+        width, depth: neurons of each hidden layer, and their number; None: the kind's.
+        omega_0, first_omega_0: frequency factors of sine layers; None: the family's.
+        settings: further ones of the family, by name.
+        seed: of weights, order and split, from 0 to 2^32 - 1.
+        device: "cpu", "cuda", …; None: CUDA if present, else MPS, else CPU.
+        holdout: withholds samples from training, to be judged by them: "every-second" or a fraction such as 0.1.
+        shape_loss: what shapes are fitted by: distance, occupancy or eikonal.
+        read: which part of a sound is read, and how: start and duration in seconds, sample_rate in hertz, mono.
+        progress: whether progress is shown.
+        callback: called after each step (`FitStep`); returning True ends the training.
+
+    Returns:
+        The field in evaluation mode; after Ctrl-C, as it is then.
+
+    Raises:
+        SignalError: data or a choice that cannot be used, in one line. (A ValueError.)
+    """
+    refuse_scene(data)
+    check_seed(seed)
+    plan = FieldPlan.of(
+        family, law, purpose, s0, s1, learning_rate, width=width, depth=depth, omega_0=omega_0,
+        first_omega_0=first_omega_0, options=dict(settings or {}),
+    )  # fmt: skip
+    plan.check()
+    options = TargetOptions(holdout="none" if holdout is None else str(holdout), shape_loss=shape_loss, seed=seed)
+    target = target_of(data, kind, options, read_options(read))
+    if batch_size is not None and batch_size < 0:
+        raise setting_error("batch_size", f"{batch_size} is too small", "give 0 for all samples, or more")
+    settled = plan.settle(target, batch_size)
+    if callback is None:
+        return fit_settled(settled, steps, schedule, device, progress)[0]
+
+    def tell(training: Training, loss: Tensor, field: FittedField) -> bool:
+        return bool(callback(FitStep(training.step, training.steps, loss, field)))
+
+    return fit_settled(settled, steps, schedule, device, progress, tell)[0]
+
+
+def fit_settled(
+    settled: SettledPlan,
+    steps: Optional[int] = None,
+    schedule: str = "cosine",
+    device: Optional[Union[str, torch.device]] = None,
+    progress: bool = True,
+    after_step: Optional[Callable[[Training, Tensor, FittedField], bool]] = None,
+    state: Optional[Dict[str, Any]] = None,
+) -> "tuple[FittedField, Training]":
+    """Trains a field whose every setting is decided.
+
+    Args:
+        settled: the field and its target.
+        steps: of the whole run; None: the kind's.
+        schedule: as for `fit`.
+        device: as for `fit`.
+        progress: whether progress is shown.
+        after_step: told after each step; True ends the training. So does Ctrl-C, at the next step.
+        state: of `Training.state_dict`, to go on from.
+
+    Returns:
+        The field, and the training with its state.
+
+    Raises:
+        SignalError: a number of steps, a schedule or a device that cannot be.
+    """
+    target, description = settled.target, settled.description
+    steps = target.row.training.steps if steps is None else steps
+    if steps < 1:
+        raise setting_error("steps", f"{steps} is too small", "give at least 1")
+    if schedule not in SCHEDULES:
+        raise setting_error("schedule", f"{schedule!r} is none", f"there are {', '.join(SCHEDULES)}")
+    assert description.order is not None
+    batch_size = description.order.batch_size
+    network = settled.initial_field().to(checked_device(device))
+    loss_name = str(description.target.get("loss", ""))
+    training = Training(
+        network, lambda step: target.batch(step, batch_size), steps, settled.learning_rate, schedule, loss_name
+    )
+    if state is not None:
+        training.load_state_dict(state)
+    field = FittedField(network, description, target, training.step)
+    watch = collapse_watch(target, steps)
+    shown: ContextManager[FitProgress] = shown_progress(target, field) if progress else nullcontext(FitProgress())
+    started = time.monotonic()
+    try:
+        with flushed_denormals(), shown as bar:
+            network.train()
+            while training.step < steps:
+                loss = training.advance()
+                field.steps = training.step
+                field.training_seconds = time.monotonic() - started
+                bar.update(training.step, steps, loss)
+                for _ in watch.see(training.step - 1, {"mean_squared_error": loss}) if watch else ():
+                    bar.say(collapse_line("", description.network.family, training.step))
+                if after_step is not None and after_step(training, loss, field):
+                    break
+    except KeyboardInterrupt:
+        training.interrupted = True
+    finally:
+        network.eval().requires_grad_(False)
+        target.close()
+    return field, training
+
+
+def refuse_scene(data: Any) -> None:
+    """Raises SignalError for a folder of posed photographs, which nerfstudio's rays are needed for."""
+    if isinstance(data, (str, os.PathLike)) and is_scene(Path(data)):
+        raise SignalError(
+            data, "is a scene in posed photographs", f"train it with `ns-train winner-siren --data {os.fspath(data)}`"
+        )
+
+
+def read_options(read: Optional[Union[ReadOptions, Mapping[str, Any]]]) -> ReadOptions:
+    """Options from a mapping by name.
+
+    Raises:
+        SignalError: an unknown name.
+    """
+    if read is None or isinstance(read, ReadOptions):
+        return read or ReadOptions()
+    try:
+        return ReadOptions(**read)
+    except TypeError as error:
+        known = ", ".join(ReadOptions.__dataclass_fields__)
+        raise setting_error("read", f"{dict(read)} is no choice of a part", f"there are {known}") from error
+
+
+def best_device() -> Literal["cpu", "cuda", "mps"]:
+    """CUDA if present, else MPS, else CPU."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def checked_device(device: Optional[Union[str, torch.device]]) -> torch.device:
+    """A device that is there; None: the best one.
+
+    Raises:
+        SignalError: it is not there.
+    """
+    try:
+        chosen = torch.device(best_device() if device is None else device)
+        torch.empty(1, device=chosen)
+    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
+        problem = str(error).strip().splitlines()[0]
+        raise setting_error("device", f"{device} is not here ({problem})", "leave it out, or give cpu") from error
+    return chosen

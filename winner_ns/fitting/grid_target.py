@@ -1,0 +1,148 @@
+"""Samples on a grid as training sees them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar, Dict, List, Optional, Tuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from winner_ns.errors import SignalError
+from winner_ns.fields.field import FieldTask
+from winner_ns.fields.files import LoadedField
+from winner_ns.fitting.evaluation import grid_figures, quick_grid_figures
+from winner_ns.fitting.interpolation import interpolation_error
+from winner_ns.fitting.sample_split import SampleSplit, parse_holdout
+from winner_ns.fitting.target import Target, TargetOptions
+from winner_ns.signals import GridSignal
+from winner_ns.spectrum import TargetSpectrum
+from winner_ns.spectrum.target import grid_spectrum
+
+QUIET_BELOW = 0.05
+"""Standard deviation of the normalised training samples below which they are scaled up for training."""
+QUIET_TO = 0.2
+BLOCK = 2**20
+
+
+@dataclass
+class GridTarget(Target):
+    """Samples on a grid as training sees them: (normalised value - offset) * gain."""
+
+    takes: ClassVar[Tuple[str, ...]] = ("holdout",)
+
+    signal: GridSignal
+    split: SampleSplit
+    spectrum: TargetSpectrum
+    gain: float
+    offset: List[float]
+    variance: float
+    """Of the normalised training samples: the squared error of a field that knows nothing but their mean."""
+    options: TargetOptions = field(default_factory=TargetOptions)
+    warnings: List[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, signal: GridSignal, options: TargetOptions) -> GridTarget:
+        split = SampleSplit(signal.shape, parse_holdout(options.holdout), options.seed)
+        mean, deviation = _mean_and_deviation(signal, split)
+        quiet = deviation < QUIET_BELOW
+        gain = QUIET_TO / deviation if quiet else 1.0
+        target = cls(
+            signal=signal,
+            split=split,
+            spectrum=_training_spectrum(signal, split),
+            gain=gain,
+            offset=[float(m) for m in mean] if quiet else [0.0] * signal.channels,
+            variance=deviation**2,
+            options=options,
+            warnings=list(signal.warnings),
+        )
+        if quiet:
+            target.warnings.append(
+                f"the samples' standard deviation is {deviation:.2g} of a range of [-1, 1]: trained {gain:.3g} times "
+                "larger"
+            )
+        return target
+
+    @property
+    def train_size(self) -> int:
+        return self.split.train_size
+
+    @property
+    def mean_error(self) -> float:
+        return self.variance
+
+    @property
+    def mean_loss(self) -> float:
+        return self.variance * self.gain**2
+
+    def batch(self, step: int, batch_size: int, rank: int = 0, world_size: int = 1) -> Tuple[Tensor, Tensor]:
+        return self.at(self.split.batch(step, batch_size, rank, world_size))
+
+    def heldout_batch(self, most: int) -> Optional[Tuple[Tensor, Tensor]]:
+        return self.at(self.split.heldout_samples(most)) if self.split.heldout_size else None
+
+    def at(self, samples: np.ndarray) -> Tuple[Tensor, Tensor]:
+        """Coordinates and target values of the samples with these flat indices."""
+        indices = torch.from_numpy(samples)
+        values = (self.signal.values(indices) - torch.tensor(self.offset)) * self.gain
+        return self.signal.coordinates(indices), values
+
+    def task(self) -> FieldTask:
+        training = self.row.training
+        return FieldTask(training.width, training.depth, samples=self.signal.shape)
+
+    @cached_property
+    def interpolation(self) -> Optional[Tuple[str, float]]:
+        """Name and mean squared error of the best classical interpolation at the withheld samples, if there are any."""
+        return interpolation_error(self.signal, self.split)
+
+    def figures(self, field: LoadedField, mesh_resolution: Optional[int] = None) -> Dict[str, float]:
+        return grid_figures(field, self)
+
+    def quick_figures(self, field: LoadedField, samples: int = 8192) -> Dict[str, float]:
+        return quick_grid_figures(field, self, samples)
+
+    def describe(self) -> Dict[str, Any]:
+        return {"gain": self.gain, "offset": self.offset}
+
+
+def _mean_and_deviation(signal: GridSignal, split: SampleSplit) -> Tuple[np.ndarray, float]:
+    """Each channel's mean and the overall standard deviation of the (normalised) training samples."""
+    total, squares = np.zeros(signal.channels), np.zeros(signal.channels)
+    for start in range(0, split.train_size, BLOCK):
+        numbers = np.arange(start, min(start + BLOCK, split.train_size))
+        values = signal.values(torch.from_numpy(split.train_samples(numbers))).numpy().astype(np.float64)
+        total += values.sum(axis=0)
+        squares += (values**2).sum(axis=0)
+    mean = total / split.train_size
+    variance = float(np.maximum(squares / split.train_size - mean**2, 0.0).mean())
+    if variance == 0.0:
+        raise SignalError(signal.path, "all samples that are trained on have the same value", "there is nothing to fit")
+    return mean, math.sqrt(variance)
+
+
+def _training_spectrum(signal: GridSignal, split: SampleSplit) -> TargetSpectrum:
+    """The spectrum of the training samples alone: what is withheld must not leak into the initialisation."""
+    samples, nyquist = signal.samples, signal.nyquist
+    if split.holdout == "every-second":
+        samples = samples[(slice(None, None, 2),) * signal.dimensions]
+        nyquist = tuple(n / 2 for n in nyquist)
+    elif split.holdout is not None:
+        samples = _gaps_filled(samples, split.is_heldout())
+    return grid_spectrum(signal.kind, samples, nyquist, signal.value_offset)
+
+
+def _gaps_filled(samples: np.ndarray, heldout: np.ndarray) -> np.ndarray:
+    """A copy in which withheld samples are interpolated linearly along the last axis (in raster order)."""
+    flat = samples.reshape(-1, samples.shape[-1]).astype(np.float32)
+    gaps = heldout.reshape(-1)
+    for start in range(0, len(flat), BLOCK):
+        part, gap = flat[start : start + BLOCK], gaps[start : start + BLOCK]
+        known = np.flatnonzero(~gap)
+        for channel in range(flat.shape[1]):
+            part[gap, channel] = np.interp(np.flatnonzero(gap), known, part[known, channel])
+    return flat.reshape(samples.shape)

@@ -1,0 +1,262 @@
+"""What a field shall be: the choices that are a user's, and how they settle into a description and initial weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Dict, List, Optional, Union
+
+from winner_ns.errors import setting_error
+from winner_ns.fields.description import Description, NetworkDescription, Order
+from winner_ns.fields.families import FAMILIES, outline, settings_of
+from winner_ns.fields.field import Field, FieldTask
+from winner_ns.fields.initial import initial_field
+from winner_ns.fitting import choices
+from winner_ns.fitting.target import Target
+from winner_ns.kinds import TrainingDefaults
+from winner_ns.spectrum import LAWS, SineNetwork, TargetSpectrum
+from winner_ns.spectrum.target import NoiseReport, choose_noise
+from winner_ns.spectrum.verdict import bottleneck_warning, start_warning
+
+RATE_WITHOUT_INTERPOLATION = 5e-4
+"""For fields that give up on fitting because the spectrum is too bright to interpolate."""
+MOST_WEIGHTS = 2**31
+"""Of a field: 8 GiB, and training takes several times as much."""
+MOST_LAYERS = 1024
+
+
+@dataclass
+class NetworkPlan:
+    """The coordinate network."""
+
+    family: choices.FamilyName = "winner"
+    """winner: SIREN with noise adapted to the target; siren: plain; the others with their published defaults."""
+    width: Optional[int] = None
+    """Neurons of every hidden layer; None: the kind's default (256)."""
+    depth: Optional[int] = None
+    """Number of hidden layers, the first one included; None: the kind's default (4)."""
+    omega_0: Optional[float] = None
+    """Frequency factor of sine and wavelet layers; None: the family's own (30 for sines)."""
+    first_omega_0: Optional[float] = None
+    """Frequency factor of the first such layer; None: omega_0."""
+    options: Dict[str, Union[int, float, str]] = field(default_factory=dict)
+    """Further settings of the family's class by name, e.g. "features 64" for rff."""
+
+    def given(self) -> Dict[str, Any]:
+        """The settings that were chosen."""
+        named = {name: getattr(self, name) for name in ("width", "depth", "omega_0", "first_omega_0")}
+        return {**{name: value for name, value in named.items() if value is not None}, **self.options}
+
+
+@dataclass
+class FieldPlan:
+    """A network, the law that its initial noise follows, and how fast it learns."""
+
+    field: NetworkPlan = field(default_factory=NetworkPlan)
+    """The coordinate network."""
+    law: choices.LawName = "matching"
+    """How s0 and s1 follow from the target's spectrum: matching (initial band = kappa times the centroid frequency),
+    paper (arXiv 2509.12980), reference-code (its authors' code), explicit (s0 and s1 as given)."""
+    purpose: Optional[str] = None
+    """kappa of the law matching: interpolate (0.5, best between the samples; plain SIREN where the spectrum is too
+    bright for that), fit (1, best at the samples), memorise (2, for small signals) or a number. None: 0.5; shapes 4,
+    fields learnt from photographs 0.3."""
+    s0: Optional[float] = None
+    """Noise scale of layer 1, for the law explicit."""
+    s1: Optional[float] = None
+    """Noise scale of layer 2, for the law explicit."""
+    learning_rate: Optional[float] = None
+    """Adam's at the start; None: by kind, family and initial band."""
+
+    @classmethod
+    def of(
+        cls,
+        family: str = "winner",
+        law: Optional[str] = None,
+        purpose: Optional[Union[str, float]] = None,
+        s0: Optional[float] = None,
+        s1: Optional[float] = None,
+        learning_rate: Optional[float] = None,
+        **network: Any,
+    ) -> FieldPlan:
+        """A plan from choices side by side; s0 or s1 alone mean the law explicit."""
+        explicit = law is None and (s0 is not None or s1 is not None)
+        return cls(
+            NetworkPlan(family, **network),
+            law or ("explicit" if explicit else "matching"),
+            None if purpose is None else str(purpose),
+            s0,
+            s1,
+            learning_rate,
+        )
+
+    def check(self) -> None:
+        """Looks whether the choices can be, as far as that can be told without a signal.
+
+        Raises:
+            SignalError: an unknown family or law, a setting that the family does not know, or a number out of range.
+        """
+        made_of = self.field
+        if made_of.family not in FAMILIES:
+            raise setting_error("family", f"{made_of.family!r} is none", f"there are {', '.join(FAMILIES)}")
+        if self.law not in LAWS:
+            raise setting_error("law", f"{self.law!r} is none", f"there are {', '.join(LAWS)}")
+        known = settings_of(made_of.family)
+        for name in ("width", "depth", "omega_0", "first_omega_0"):
+            value = getattr(made_of, name)
+            if value is not None and name not in known:
+                raise setting_error(name, f"is not for the family {made_of.family}", "leave it out")
+            if value is not None and name in ("width", "depth") and value < 1:
+                raise setting_error(name, f"{value} is too small", "give at least 1")
+        if made_of.depth is not None and made_of.depth > MOST_LAYERS:
+            raise setting_error("depth", f"{made_of.depth} is too large", f"give at most {MOST_LAYERS}")
+        asked = {"s0": self.s0, "s1": self.s1, "purpose": self.purpose, "law": self.law != "matching"}
+        given = [name for name, value in asked.items() if value not in (None, False)]
+        if given and not FAMILIES[made_of.family].takes_noise:
+            raise setting_error(
+                given[0], f"is not for the family {made_of.family}, which takes no noise", "leave it out"
+            )
+        if self.learning_rate is not None and not 0 < self.learning_rate < float("inf"):
+            raise setting_error("learning_rate", f"{self.learning_rate} is not above 0", "give a positive one")
+
+    def settle_network(
+        self, spectrum: TargetSpectrum, in_dim: int, out_dim: int, task: FieldTask, training: TrainingDefaults
+    ) -> SettledNetwork:
+        """The network, its noise and its learning rate, from a spectrum alone.
+
+        Args:
+            spectrum: what the field shall learn.
+            in_dim, out_dim: numbers of coordinates and values.
+            task: what the field is for.
+            training: the kind's defaults.
+
+        Raises:
+            SignalError: choices that contradict each other, that the family or the law refuses.
+        """
+        self.check()
+        family = FAMILIES[self.field.family]
+        # Grids that bring their own sizes follow the signal, others the kind.
+        settings = {**family.default_settings(task), **self.field.given()}
+        noise = None
+        sine = family.sine_network(in_dim, settings)
+        if sine is not None:
+            try:
+                noise = self._noise(spectrum, sine, family.takes_noise)
+            except ValueError as error:
+                raise setting_error("law", str(error), "choose another") from error
+        try:
+            # Built once to know every setting that it ends up with, and how large it is.
+            network = outline(self.field.family, in_dim, out_dim, settings)
+        except ValueError as error:
+            raise setting_error("field", str(error), "correct that setting") from error
+        weights = sum(parameter.numel() for parameter in network.parameters())
+        if weights > MOST_WEIGHTS:
+            raise setting_error("field", f"a field of {weights:,} weights", f"give at most {MOST_WEIGHTS:,}")
+        described = NetworkDescription.of(network, self.field.family)
+        rate = self.learning_rate or _default_rate(family, noise, training)
+        return SettledNetwork(described, noise, rate, spectrum)
+
+    def settle(self, target: Target, batch_size: Optional[int] = None) -> SettledPlan:
+        """The description of the field that is trained on a target, and its learning rate.
+
+        Args:
+            target: what is fitted; its options have the seed.
+            batch_size: samples a step, 0 being all; None is the kind's.
+
+        Raises:
+            SignalError: as `settle_network`.
+        """
+        signal, training = target.signal, target.row.training
+        settled = self.settle_network(target.spectrum, signal.dimensions, signal.channels, target.task(), training)
+        description = Description(
+            kind=signal.kind,
+            name=signal.path.name,
+            data="" if signal.in_memory else str(signal.path.resolve()),
+            network=settled.network,
+            target=target.describe(),
+            signal=signal.describe(),
+            spectrum=settled.noise,
+            holdout=target.options.holdout,
+            order=Order(target.options.seed, training.batch_size if batch_size is None else batch_size),
+        )
+        return SettledPlan(description, settled, target)
+
+    def _noise(self, spectrum: TargetSpectrum, network: SineNetwork, takes_noise: bool) -> NoiseReport:
+        if not takes_noise:
+            return choose_noise(spectrum, network, "explicit")
+        return choose_noise(spectrum, network, self.law, self.purpose, self.s0, self.s1)
+
+
+@dataclass(frozen=True)
+class SettledNetwork:
+    """A network whose every setting is decided."""
+
+    network: NetworkDescription
+    noise: Optional[NoiseReport]
+    """What the law said; None for families whose band no formula knows."""
+    learning_rate: float
+    spectrum: TargetSpectrum
+
+    def lines(self) -> List[str]:
+        """What a user is told of it."""
+        described, lines = self.network, []
+        if self.noise is not None:
+            lines += self.noise.lines()
+            expected = start_warning(self.noise, self.spectrum.nyquist)
+        elif described.family_class.learns_encoding:
+            expected = None
+        else:
+            # What such a field's band is no formula says; those of all of them lie near a plain SIREN's.
+            plain = choose_noise(self.spectrum, SineNetwork(described.in_dim), law="explicit")
+            expected = bottleneck_warning(plain)
+        if expected is not None:
+            lines.append(f"WARNING   {expected}")
+        settings = ", ".join(f"{key} {value}" for key, value in described.settings.items() if value is not None)
+        return [*lines, f"field     {described.family}: {described.in_dim} -> {described.out_dim}, {settings}"]
+
+
+@dataclass(frozen=True)
+class SettledPlan:
+    """A field whose every setting is decided, and what it will be trained on."""
+
+    description: Description
+    settled: SettledNetwork
+    target: Target
+
+    @property
+    def learning_rate(self) -> float:
+        """Adam's at the start."""
+        return self.settled.learning_rate
+
+    def initial_field(self) -> Field:
+        """The fresh field, always the same one (`winner_ns.fields.initial`)."""
+        assert self.description.order is not None
+        return initial_field(self.description, self.description.order.seed)
+
+    def with_further(self, **further: Any) -> SettledPlan:
+        """The same with more facts in its description."""
+        return replace(self, description=self.description.with_further(**further))
+
+    def lines(self) -> List[str]:
+        """What a user is told when training starts: the signal, its spectrum, the field."""
+        description, target = self.description, self.target
+        lines = [f"{description.kind:9} {description.name}: {target.signal.in_words()}", *self.settled.lines()]
+        noise = self.settled.noise
+        if noise is not None and noise.bright and description.holdout != "none":
+            note = "NOTE      the spectrum is too bright to tell what lies between the samples, by any method"
+            lines.insert(1 + len(noise.lines()), note)
+        return lines
+
+
+def check_seed(seed: int) -> None:
+    """Raises SignalError for a seed that torch and numpy do not both take."""
+    if not 0 <= seed < 2**32:
+        raise setting_error("seed", f"{seed} is not between 0 and 2^32 - 1", "choose another")
+
+
+def _default_rate(family: type[Field], noise: Optional[NoiseReport], training: TrainingDefaults) -> float:
+    if noise is None:
+        return family.learning_rate
+    if noise.bright and noise.kappa == 0.0:
+        return RATE_WITHOUT_INTERPOLATION
+    widest = training.widest_band_at_full_rate
+    return training.learning_rate / (2 if widest is not None and noise.band > widest else 1)

@@ -1,0 +1,140 @@
+"""Shapes as training sees them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar, Dict, List, Optional, Tuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from winner_ns.errors import setting_error
+from winner_ns.fields.field import FieldTask
+from winner_ns.fields.files import LoadedField
+from winner_ns.fields.units import LOSSES
+from winner_ns.fitting.evaluation import quick_shape_figures, shape_figures
+from winner_ns.fitting.sample_split import SampleSplit
+from winner_ns.fitting.target import Target, TargetOptions
+from winner_ns.signals import ShapeSignal
+from winner_ns.signals.shape_sampler import ShapeSampler, block_seed, draw_block
+from winner_ns.spectrum import TargetSpectrum
+from winner_ns.spectrum.measure import target_spectrum
+from winner_ns.spectrum.target import DISTANCE_SCALE
+
+PASSES = 8
+"""Training's passes through a shape's points before others are drawn: drawing takes longer than one."""
+LEAST_SAMPLES = 1000
+
+
+@dataclass
+class ShapeTarget(Target):
+    """A shape as training sees it, at points near its surface that are drawn anew every `PASSES` passes.
+
+    Values by loss. distance: tanh(signed distance / DISTANCE_SCALE); occupancy: its sign; eikonal: 1 and the unit
+    normal on the surface, zeros elsewhere (`eikonal_loss`).
+    """
+
+    takes: ClassVar[Tuple[str, ...]] = ("shape_samples", "shape_loss")
+
+    signal: ShapeSignal
+    spectrum: TargetSpectrum
+    options: TargetOptions = field(default_factory=TargetOptions)
+    warnings: List[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, signal: ShapeSignal, options: TargetOptions) -> ShapeTarget:
+        if options.shape_samples < LEAST_SAMPLES:
+            raise setting_error(
+                "shape_samples", f"{options.shape_samples} is too small", f"give {LEAST_SAMPLES} or more"
+            )
+        if options.shape_loss not in LOSSES:
+            raise setting_error("shape_loss", f"{options.shape_loss!r} is none", f"give {', '.join(LOSSES)}")
+        return cls(signal, target_spectrum(signal, options.shape_loss), options, list(signal.warnings))
+
+    def __post_init__(self) -> None:
+        self.loss, self.count, self.seed = self.options.shape_loss, self.options.shape_samples, self.options.seed
+        self.order = SampleSplit((self.count,), None, self.seed)
+        self._sampler: Optional[ShapeSampler] = None
+        self._drawn: Optional[Tuple[int, np.ndarray, np.ndarray]] = None
+
+    @property
+    def train_size(self) -> int:
+        return self.count
+
+    def batch(self, step: int, batch_size: int, rank: int = 0, world_size: int = 1) -> Tuple[Tensor, Tensor]:
+        chosen = self.order.batch(step, batch_size, rank, world_size)
+        passes = self.order.passes(step, batch_size, rank, world_size)
+        if passes[-1] >= 1 and self._sampler is None and self._distances_take_time:
+            # By now training is known to last; the other process has the remaining passes' time.
+            self._sampler = ShapeSampler(self.signal, self.count, self.seed, first=int(passes[0]) // PASSES + 1)
+        parts = []
+        for block in np.unique(passes // PASSES):
+            points, values = self._block(int(block))
+            part = chosen[passes // PASSES == block]
+            parts.append((torch.from_numpy(points[part]), torch.from_numpy(values[part])))
+        points, values = zip(*parts)
+        return (points[0], values[0]) if len(parts) == 1 else (torch.cat(points), torch.cat(values))
+
+    def close(self) -> None:
+        """Ends the process that draws ahead."""
+        if self._sampler is not None:
+            self._sampler.close()
+            self._sampler = None
+
+    @property
+    def _distances_take_time(self) -> bool:
+        return self.loss != "eikonal" and self.signal.source != "distances"
+
+    def _block(self, number: int) -> Tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, "n c"]]:
+        if self._drawn is None or self._drawn[0] != number:
+            self._drawn = (number, *self._draw(number))
+        return self._drawn[1:]
+
+    def _draw(self, number: int) -> Tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, "n c"]]:
+        if self.loss == "eikonal":
+            return _surface_and_space(self.signal, self.count, block_seed(self.seed, number))
+        if self._sampler is not None:
+            points, distances = self._sampler.block(number)
+        else:
+            points, distances = draw_block(self.signal, self.count, self.seed, number)
+        values = np.tanh(distances / DISTANCE_SCALE) if self.loss == "distance" else np.where(distances < 0, -1.0, 1.0)
+        return points, values[:, None].astype(np.float32)
+
+    def task(self) -> FieldTask:
+        training = self.row.training
+        return FieldTask(training.width, training.depth, second_derivatives=self.loss == "eikonal")
+
+    @property
+    def bounds(self) -> Tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"]]:
+        """The surface's bounding box, a little widened: volume points elsewhere say nothing."""
+        surface = self.signal.vertices if self.signal.vertices is not None else self.signal.points
+        assert surface is not None
+        return surface.min(axis=0) - 0.05, surface.max(axis=0) + 0.05
+
+    @cached_property
+    def volume_points(self) -> Tuple[Float[Tensor, "n 3"], Float[np.ndarray, " n"]]:
+        """A few points in `bounds` and their signed distances, not training's; not for source "distances"."""
+        points = np.random.default_rng(1_000_007).uniform(*self.bounds, (16384, 3)).astype(np.float32)
+        return torch.from_numpy(points), self.signal.signed_distance(points)
+
+    def figures(self, field: LoadedField, mesh_resolution: Optional[int] = None) -> Dict[str, float]:
+        return shape_figures(field, self, mesh_resolution)
+
+    def quick_figures(self, field: LoadedField, samples: int = 8192) -> Dict[str, float]:
+        return quick_shape_figures(field, self)
+
+    def describe(self) -> Dict[str, Any]:
+        return {"distance_scale": DISTANCE_SCALE, "loss": self.loss}
+
+
+def _surface_and_space(signal: ShapeSignal, count: int, seed: int) -> Tuple[np.ndarray, np.ndarray]:
+    """Points for `eikonal_loss` and its targets: half of them on the surface, half uniform in the cube."""
+    surface, normals = signal.sample_surface(count // 2, seed)
+    space = np.random.default_rng(seed + 1).uniform(-1.0, 1.0, (count - len(surface), 3)).astype(np.float32)
+    values = np.zeros((count, 4), dtype=np.float32)
+    values[: len(surface), 0] = 1.0
+    values[: len(surface), 1:] = normals
+    return np.concatenate([surface, space]), values

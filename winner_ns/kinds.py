@@ -1,0 +1,277 @@
+"""Kinds of signals: one row each, with all that differs from kind to kind.
+
+Nobody outside asks which kind something is; they ask its row for what they need. What a row names is "module:name" and
+imported when it is needed, so that this module costs nothing and the rooms stay apart. A row's defaults are those of
+samples on a grid, of which a new kind needs a reader and little else:
+
+    register_kind(Kind("terrain", "a terrain", "terrains", reader="my_package.terrain:read", suffixes=(".hgt",)))
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Optional, Tuple
+
+from winner_ns.registry import Registry, resolve
+
+Reference = str
+"""module:name"""
+
+
+@dataclass(frozen=True)
+class TrainingDefaults:
+    """What is trained where nothing else is asked for; measured on 2 CPU cores (docs/benchmarks.md)."""
+
+    width: int = 256
+    depth: int = 4
+    steps: int = 2000
+    batch_size: int = 8192
+    learning_rate: float = 1e-3
+    """Adam's, for sine fields; other families bring their published one."""
+    widest_band_at_full_rate: Optional[float] = 180.0
+    """Initial band in radians per unit from which on half the rate is taken: in two or more dimensions 1e-3 worked at
+    197 and failed at 298, where half of it did. None: the rate suits every band."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is particular to a kind of signal. The defaults are those of samples on a grid of two or three axes."""
+
+    name: str
+    """As flags and files call it."""
+    words: str
+    """One of it, with its article."""
+    plural: str
+    """Several of it."""
+    training: TrainingDefaults = TrainingDefaults()
+
+    # Reading
+    reader: Optional[Reference] = None
+    """Reads a file: (path) or, with `takes_read_options`, (path, ReadOptions) -> signal. None: it is no single file."""
+    array_reader: Optional[Reference] = None
+    """Takes an array: (array, name, ReadOptions) -> signal. None: arrays of it are not told from others."""
+    takes_read_options: bool = False
+    """Whether a part of it can be read, and resampled."""
+    signatures: Tuple[Tuple[int, bytes], ...] = ()
+    """Bytes that its files have at an offset within the first 32."""
+    suffixes: Tuple[str, ...] = ()
+    """Of files without a signature, or with one too short to trust alone; lower case, with the dot."""
+    recognise: Optional[Reference] = None
+    """Looks closer: (path, first 32 bytes) -> whether it is one, where signatures do not tell; asked first."""
+
+    rates: Tuple[str, ...] = ()
+    """What of a signal's facts is a rate in hertz."""
+
+    # Measuring and fitting
+    target: Reference = "winner_ns.fitting.grid_target:GridTarget"
+    """The class of what training aims at."""
+    units: Reference = "winner_ns.fields.units:GridUnits"
+    """The class of the way from the original's coordinates and values to the network's and back."""
+    measure: Reference = "winner_ns.spectrum.measure:GridMeasure"
+    """The class of what is measured of it (`Measure`)."""
+    figures: Optional[Reference] = None
+    """Further figures of a fitted field: (field, target) -> figures by name."""
+    figure_names: Tuple[str, ...] = ("psnr",)
+    """Names of all its figures, the one that counts first; those at withheld samples go without saying."""
+    sampled: Reference = "winner_ns.analysis.sampled:sampled_grid"
+    """What an analysis sees of a target: (target) -> SampledTarget."""
+    layer_two_variance: Optional[float] = None
+    """V, the variance of the second layer's pre-activation that matching takes (plain SIREN: 1). None: 16 for one
+    coordinate and 3 for more. (3 in place of 1.2 was 0.6 dB ahead at withheld samples of a volume.)"""
+    most_s0: Optional[float] = None
+    """Cap on s0, where more noise was measured to destroy."""
+    has_gaps: bool = True
+    """Whether its samples are all that is known, so that a bright spectrum cannot be told between them."""
+
+    # Giving back
+    export_command: str = "volume"
+    """`winner-ns export` by this name writes it."""
+    writer: Reference = "winner_ns.export.volume:write_fitted"
+    """Writes its own file: (field, folder) -> path, named <name>-fitted."""
+    save: Reference = "winner_ns.export.volume:export_volume"
+    """Writes a file whose suffix says the format: (field, path)."""
+    comparison: Reference = "winner_ns.export.comparison:grid_figure"
+    """Draws an original and a field: (field, signal) -> matplotlib figure."""
+    fields_comparison: Reference = "winner_ns.export.fields_comparison:planes_figure"
+    """Draws an original and several fields: (fields by name, signal) -> matplotlib figure."""
+    planes: Reference = "winner_ns.export.excerpts:middle_planes"
+    """Names and planes that show a grid: (signal) -> names, cuts."""
+    thumbnail: Reference = "winner_ns.fitting.evaluation:no_picture"
+    """A small picture for training's records: (field, signal) -> pictures by name."""
+    meshed: bool = False
+    """Whether it is given back as a mesh, from a grid that may be finer or coarser."""
+    reducer: Optional[Reference] = None
+    """Writes a smaller copy: (signal, size, path without a suffix) -> path; `size` samples along its longest axis."""
+    excerpt: Reference = "winner_ns.bench.plane_excerpt:PlaneExcerpt"
+    """The class of what a benchmark shows of it (`winner_ns.bench.excerpt.Excerpt`)."""
+
+    # Looking at it
+    view: Reference = "winner_ns.viewing.image_view:ImageView"
+    """The class that draws it in the viewer."""
+    notebook: Optional[Reference] = "winner_ns.export.notebook:picture_html"
+    """Shows a field in a notebook: (field, signal or None) -> HTML."""
+
+    # In nerfstudio
+    datamanager: Reference = "winner_ns.plugin.datamanager:SignalDataManager"
+    model: Reference = "winner_ns.plugin.model:SignalModel"
+    pipeline: Reference = "winner_ns.plugin.pipeline:SignalPipeline"
+
+    def get(self, trait: str) -> Any:
+        """What a row names, imported.
+
+        Raises:
+            AttributeError: there is no such trait, or the row leaves it open.
+        """
+        reference = getattr(self, trait)
+        if reference is None:
+            raise AttributeError(f"{self.plural} have no {trait}")
+        return resolve(reference)
+
+
+IMAGE = Kind(
+    "image",
+    "an image",
+    "images",
+    TrainingDefaults(steps=1000),
+    reader="winner_ns.signals.image:read_image",
+    array_reader="winner_ns.signals.image:image_of_array",
+    signatures=(
+        (0, b"\x89PNG\r\n\x1a\n"),
+        (0, b"\xff\xd8\xff"),
+        (0, b"II*\0"),
+        (0, b"MM\0*"),
+        (0, b"II+\0"),
+        (0, b"MM\0+"),
+        (0, b"\x76\x2f\x31\x01"),
+        (0, b"#?RADIANCE"),
+        (0, b"#?RGBE"),
+        (8, b"WEBP"),
+    ),
+    suffixes=(".bmp",),
+    recognise="winner_ns.signals.image:is_still_gif",
+    figures="winner_ns.fitting.evaluation:image_figures",
+    figure_names=("psnr", "ssim"),
+    export_command="image",
+    writer="winner_ns.export.image:write_fitted",
+    save="winner_ns.export.image:export_image",
+    planes="winner_ns.export.excerpts:whole_plane",
+    reducer="winner_ns.bench.reduced_image:write_reduced",
+    thumbnail="winner_ns.fitting.evaluation:image_picture",
+)
+AUDIO = Kind(
+    "audio",
+    "a sound",
+    "sounds",
+    TrainingDefaults(learning_rate=5e-4, widest_band_at_full_rate=None),
+    reader="winner_ns.signals.audio:read_audio",
+    array_reader="winner_ns.signals.audio:audio_of_array",
+    takes_read_options=True,
+    signatures=(
+        (0, b"fLaC"),
+        (0, b"OggS"),
+        (0, b"ID3"),
+        (0, b"RF64"),
+        (0, b"riff\x2e\x91\xcf\x11"),
+        (0, b".snd"),
+        (0, b"caff"),
+        (8, b"WAVE"),
+        (8, b"AIFF"),
+        (8, b"AIFC"),
+    ),
+    suffixes=(".mp3",),
+    rates=("sample_rate",),
+    figures="winner_ns.fitting.evaluation:sound_figures",
+    figure_names=("psnr", "snr", "log_spectral_distance"),
+    export_command="audio",
+    writer="winner_ns.export.audio:write_fitted",
+    save="winner_ns.export.audio:export_audio",
+    comparison="winner_ns.export.comparison:sound_figure",
+    fields_comparison="winner_ns.export.fields_comparison:sounds_figure",
+    excerpt="winner_ns.bench.sound_excerpt:SoundExcerpt",
+    view="winner_ns.viewing.audio_view:AudioView",
+    notebook="winner_ns.export.notebook:player_html",
+)
+SHAPE = Kind(
+    "shape",
+    "a shape",
+    "shapes",
+    TrainingDefaults(steps=2500),
+    reader="winner_ns.signals.shape_file:read_shape",
+    array_reader="winner_ns.signals.shape_file:shape_of_array",
+    signatures=((0, b"glTF"), (0, b"ply"), (0, b"PK\x03\x04")),
+    suffixes=(".obj", ".ply", ".stl", ".off", ".glb", ".gltf", ".xyz", ".pts", ".txt", ".csv", ".npz"),
+    target="winner_ns.fitting.shape_target:ShapeTarget",
+    units="winner_ns.fields.units:DistanceUnits",
+    measure="winner_ns.spectrum.measure:ShapeMeasure",
+    sampled="winner_ns.analysis.sampled:sampled_shape",
+    figure_names=(
+        "iou",
+        "chamfer",
+        "chamfer_percent_of_diagonal",
+        "hausdorff_percent_of_diagonal",
+        "f_score",
+        "normal_consistency",
+    ),
+    # A shape's target is smooth almost everywhere.
+    layer_two_variance=1.4,
+    most_s0=12.0,
+    has_gaps=False,
+    export_command="mesh",
+    writer="winner_ns.export.mesh:write_fitted",
+    save="winner_ns.export.mesh:export_mesh",
+    comparison="winner_ns.export.comparison:shape_figure",
+    fields_comparison="winner_ns.export.fields_comparison:surfaces_figure",
+    meshed=True,
+    excerpt="winner_ns.bench.surface_excerpt:SurfaceExcerpt",
+    view="winner_ns.viewing.shape_view:ShapeView",
+    notebook="winner_ns.export.notebook:surface_html",
+)
+VOLUME = Kind(
+    "volume",
+    "a volume",
+    "volumes",
+    reader="winner_ns.signals.volume:read_volume",
+    array_reader="winner_ns.signals.volume:volume_of_array",
+)
+VIDEO = Kind(
+    "video",
+    "a video",
+    "videos",
+    reader="winner_ns.signals.volume:read_video",
+    array_reader="winner_ns.signals.volume:video_of_array",
+    # A GIF of several pictures; images recognise those of one.
+    signatures=((0, b"\x1a\x45\xdf\xa3"), (0, b"GIF8"), (8, b"AVI "), (4, b"ftyp"), (4, b"moov")),
+    rates=("frame_rate",),
+    planes="winner_ns.export.excerpts:frames",
+)
+VIEWS = Kind(
+    "views",
+    "a scene in posed photographs",
+    "posed photographs",
+    TrainingDefaults(width=128, steps=5000, batch_size=1024, learning_rate=2e-4),
+    # They are seen through volume rendering, which punishes a wide band early on.
+    layer_two_variance=1.2,
+    has_gaps=False,
+    units="winner_ns.fields.units:NoUnits",
+    datamanager="winner_ns.rays.views_datamanager:ViewsDataManager",
+    model="winner_ns.rays.radiance_model:RadianceModel",
+    pipeline="winner_ns.rays.views_pipeline:ViewsPipeline",
+)
+
+KINDS: Registry[Kind] = Registry(
+    "kind", "winner_ns.kinds", {kind.name: kind for kind in (IMAGE, AUDIO, SHAPE, VOLUME, VIDEO, VIEWS)}
+)
+
+
+def register_kind(kind: Kind) -> None:
+    """Adds a kind of signal.
+
+    Raises:
+        ValueError: another one has its name.
+    """
+    KINDS.add(kind.name, kind)
+
+
+def kinds_of_files() -> Tuple[str, ...]:
+    """Names of the kinds that are read from a single file."""
+    return tuple(name for name in KINDS if KINDS[name].reader is not None)
