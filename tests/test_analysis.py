@@ -289,7 +289,7 @@ def test_gradient_norms_are_those_of_the_first_step(photo: Path) -> None:
 # Subjects -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("family", ["winner", "rff", "hash-grid"])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_the_initial_state_is_the_runs_own_bit_for_bit(family: str, tone: Path, ns_train, runs) -> None:
     """A run that learns nothing keeps the weights that it started with."""
     finished = ns_train(

@@ -42,7 +42,7 @@ from winner_ns.bench.tiles import tiles_of
 from winner_ns.bench.training import run_cell
 from winner_ns.cli import main
 from winner_ns.errors import SignalError
-from winner_ns.fields import Siren
+from winner_ns.fields import FAMILIES, Siren
 from winner_ns.samples import SAMPLES
 from winner_ns.signals import detect_kind, load_signal
 from winner_ns.spectrum import PaperLaw, SineNetwork, TargetSpectrum
@@ -921,7 +921,7 @@ def test_the_presets_that_come_along_can_all_be_run(capsys):
             assert cells_of(preset, []) == []  # All fields' settings are known to their families.
             assert "?" in preset.shows  # What is asked: the answer depends on the data.
     families = {text.partition(":")[0] for text in load_preset("images").fields.values()}
-    assert families == {"siren", "winner", "finer", "wire", "gauss", "relu-pe", "rff", "hash-grid"}
+    assert families == set(FAMILIES)
     # Beside a map whose cells have one rate, fields with another one would say something else.
     cells = cells_of(load_preset("s0-s1-map"), [Input("a", load_preset("images").path, "image")])
     assert {cell.learning_rate for cell in cells} == {5e-4}

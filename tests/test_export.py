@@ -23,11 +23,12 @@ from winner_ns.cli import main
 from winner_ns.errors import SignalError
 from winner_ns.export.audio import export_audio
 from winner_ns.export.comparison import write_comparison, write_results
-from winner_ns.export.mesh import extract_mesh, extract_unit_mesh
+from winner_ns.export.mesh import extract_mesh
 from winner_ns.export.surface_rendering import render_surface, sample_mesh, three_quarter_view
 from winner_ns.fields import Siren
 from winner_ns.fields.files import LoadedField, describe_field, load_field
 from winner_ns.fitting.run import load_run
+from winner_ns.meshing.fitted_surface import extract_unit_mesh
 from winner_ns.signals import load_signal
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from winner_ns.errors import SignalError
-from winner_ns.fields import build_field
+from winner_ns.fields import FAMILIES, build_field
 from winner_ns.fields.files import LoadedField, describe_field
 from winner_ns.fields.input_gradient import value_and_gradient
 from winner_ns.figures.samples import (
@@ -172,7 +172,7 @@ def test_surfaces_known_by_points_alone_are_compared_by_nearest_samples():
     assert 0.099 < figures["chamfer"] < 0.11
 
 
-@pytest.mark.parametrize("family", ["siren", "finer", "wire", "gauss", "relu-pe", "rff", "hash-grid"])
+@pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("chunk", [None, 7, 1000])
 def test_value_and_gradient_are_autograds(family, chunk):
     network = build_field(family, 3, 1, generator=torch.Generator().manual_seed(0)).double()

@@ -7,7 +7,6 @@ import io
 import math
 import re
 import shutil
-import sys
 from pathlib import Path
 from threading import Thread
 from time import sleep
@@ -17,7 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-import trimesh
+from conftest import write_torus
 from PIL import Image
 from test_viewing import camera_at, constant, describe, field_of, look, sampled, wave
 from test_viewing_shape import box, distances_signal, sphere, sphere_signal
@@ -26,7 +25,7 @@ from websockets.sync.client import connect
 
 import winner_ns
 from winner_ns.fields.files import LoadedField
-from winner_ns.signals import GridSignal
+from winner_ns.signals import KINDS, GridSignal
 from winner_ns.viewing.kinds import signal_view
 from winner_ns.viewing.panel import SignalPanel
 from winner_ns.viewing.player import player
@@ -70,7 +69,7 @@ def panel_of(kind, with_original=True, several=False):
 # Settings
 
 
-@pytest.mark.parametrize("kind", ["image", "audio", "shape", "volume", "video"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("several", [False, True])
 def test_settings_at_first_show_the_whole_signal(kind, several):
     panel = panel_of(kind, several=several)
@@ -258,29 +257,17 @@ def files(tmp_path_factory):
     for name in ("photo.png", "compared.png"):
         Image.fromarray((255 * photo).round().astype(np.uint8)).save(folder / name)
     soundfile.write(folder / "tone.wav", tone().samples, RATE)
-    mesh = trimesh.creation.torus(major_radius=30.0, minor_radius=12.0)
-    mesh.apply_translation([100.0, -50.0, 20.0])
-    mesh.export(folder / "torus.ply")
+    write_torus(folder / "torus.ply")
     return folder
 
 
 @pytest.fixture(scope="module")
-def trained(files, tmp_path_factory):
+def trained(files, trained_once):
     """The folder of a short run of some data, trained as the command line does."""
+    short = ("--max-num-iterations", 20, "--pipeline.write-results", False)
 
     def train(data, *flags, method="winner-siren"):
-        from nerfstudio.scripts.train import entrypoint
-        from nerfstudio.utils import writer
-
-        writer.EVENT_WRITERS.clear()  # which nerfstudio keeps for the life of a process
-        output = tmp_path_factory.mktemp("outputs")
-        small = ("--max-num-iterations", 20, "--pipeline.write-results", False)
-        arguments = ["--vis", "tensorboard", "--output-dir", output, "--data", files / data, *small, *flags]
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sys, "argv", ["ns-train", method, *map(str, arguments)])
-            entrypoint()
-        (config,) = output.glob("*/*/*/config.yml")
-        return config.parent
+        return trained_once(method, "--data", files / data, *short, *flags)
 
     return train
 
