@@ -73,6 +73,7 @@ def test_same_family_twice_and_field_files(trained, photo, capfd):
     assert table["siren"]["figures"] == table["siren-2"]["figures"]
 
 
+@pytest.mark.slow
 def test_runs_that_cannot_be_compared_get_one_line(trained, photo, tone, tmp_path, capfd):
     (image,) = trained(photo, "siren")
     (sound,) = trained(tone, "siren")
@@ -112,6 +113,7 @@ def test_copies_of_one_file_are_one_signal(trained, photo, tmp_path):
     assert len(finished.fields) == 2 and finished.original is not None
 
 
+@pytest.mark.slow
 def test_part_of_a_sound_is_found_again(ns_train, runs, tone, capfd):
     for _ in range(2):
         finished = ns_train(
@@ -124,6 +126,7 @@ def test_part_of_a_sound_is_found_again(ns_train, runs, tone, capfd):
     assert finished.original is not None and finished.original.shape == (500,)
 
 
+@pytest.mark.slow
 def test_viewer_shows_every_field(trained, photo, tmp_path):
     from nerfstudio.cameras.cameras import CameraType
     from nerfstudio.viewer.utils import CameraState, get_camera

@@ -44,6 +44,7 @@ def assert_same_weights(one, other):
         assert torch.equal(value, theirs[name]), name
 
 
+@pytest.mark.slow
 def test_three_fields_by_default_from_the_command_line_to_files(photo, compare, runs):
     finished = compare("--data", photo, "--max-num-iterations", 60)
     assert finished.status == 0, finished.errors
@@ -69,6 +70,7 @@ def test_three_fields_by_default_from_the_command_line_to_files(photo, compare, 
     assert Image.open(results / "comparison.png").width > 1500
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "fields", "alone"),
     [
@@ -148,6 +150,7 @@ def test_each_field_has_its_own_curves(photo, compare, runs):
     assert events.Scalars("Results/slow/psnr")
 
 
+@pytest.mark.slow
 def test_an_interrupted_comparison_resumes_to_the_same_result(photo, compare, runs):
     common = ("--data", photo, "--max-num-iterations", 50, *SMALL, "--pipeline.datamanager.holdout", 0.1,
               FIELDS, "siren", "winner:purpose=0.7")  # fmt: skip
@@ -190,6 +193,7 @@ def test_evaluation_names_every_field_and_config_files_train_again(photo, compar
         assert_same_weights(one, again[name])
 
 
+@pytest.mark.slow
 def test_fields_of_a_run_open_by_name_without_the_data(photo, compare, ns_train, runs, tmp_path):
     flags = ("--data", photo, "--max-num-iterations", 12, "--pipeline.datamanager.batch-size", 300)
     assert compare(*flags, "--pipeline.model.width", 16, FIELDS, "siren", "winner:s1=0.25").status == 0
@@ -245,6 +249,7 @@ def test_checkpoints_of_distributed_training_and_of_strangers(photo, compare, ru
         load_runs(checkpoint)
 
 
+@pytest.mark.slow
 def test_a_field_that_diverges_leaves_the_others_alone(torus, compare, ns_train, runs, coarse_meshes):
     flags = ("--data", torus, "--max-num-iterations", 40, "--pipeline.datamanager.shape-samples", 3000)
     finished = compare(*flags, *SMALL, FIELDS, "broken=siren:lr=1e30", "winner")

@@ -85,6 +85,7 @@ block = st.builds(
 solid = st.one_of(ball, block)
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(st.lists(solid, min_size=1, max_size=4), solid, st.sampled_from([17, 40, 65, 100]))
 def test_unions_and_differences_are_those_of_the_whole_grid(parts, hole, resolution) -> None:
@@ -99,6 +100,7 @@ def test_unions_and_differences_are_those_of_the_whole_grid(parts, hole, resolut
         check_same(shape, resolution)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resolution", [64, 128, 200])
 def test_a_thin_sheet_and_a_double_wall_are_found(resolution: int) -> None:
     """A sheet half a cell to three cells thick, as the grid's points may lie to it, and a shell of two cells."""

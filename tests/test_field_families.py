@@ -447,6 +447,7 @@ def test_hash_grid_refuses_four_coordinates_in_one_line():
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_hash_grid_without_a_gpu_is_quiet_and_chooses_torch():
     script = """
 import sys

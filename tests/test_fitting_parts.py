@@ -221,6 +221,7 @@ def test_quick_figures_of_an_image_are_those_of_all_its_samples(tmp_path, holdou
     assert quick_figures(field, target, samples=500)["psnr"] == pytest.approx(whole["psnr"], abs=1.0)
 
 
+@pytest.mark.slow
 def test_quick_figures_of_a_shape(tmp_path):
     trimesh.creation.torus(major_radius=3.0, minor_radius=1.2).export(tmp_path / "torus.ply")
     target = load_target(tmp_path / "torus.ply", "auto", "none", (), 20_000, 0)
@@ -230,6 +231,7 @@ def test_quick_figures_of_a_shape(tmp_path):
     assert quick == {"iou": pytest.approx(whole["iou"], abs=0.02)}
 
 
+@pytest.mark.slow
 def test_quick_figures_say_nothing_of_a_shape_known_at_its_own_points_only(tmp_path):
     points = np.random.default_rng(0).uniform(-1, 1, (3000, 3))
     np.savez(tmp_path / "a.npz", points=points, sdf=np.linalg.norm(points, axis=1) - 0.5)

@@ -24,6 +24,7 @@ try:
     ctypes.CDLL("libusb-1.0.so.0")
 except OSError:
     leave_out("nerfstudio's exporter needs open3d, which needs the system's library libusb-1.0")
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,7 @@ def figures(run):
     return json.loads((run / "results" / "figures.json").read_text())
 
 
+@pytest.mark.slow
 def test_image_from_the_command_line_to_files(photo, tmp_path):
     """In a process of its own, exactly as a user types it."""
     finished = run_program(
@@ -49,6 +50,7 @@ def test_image_from_the_command_line_to_files(photo, tmp_path):
         assert "winner_ns" in file.metadata()
 
 
+@pytest.mark.slow
 def test_sound(tone, ns_train, ns_eval, runs):
     finished = ns_train("--data", tone, "--max-num-iterations", 100)
     assert finished.status == 0, finished.errors
@@ -62,6 +64,7 @@ def test_sound(tone, ns_train, ns_eval, runs):
     assert results == pytest.approx(figures(run)["figures"], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_shape_comes_back_in_its_own_frame(torus, ns_train, ns_eval, runs, coarse_meshes):
     finished = ns_train(
         "--data", torus, "--max-num-iterations", 300, "--pipeline.datamanager.shape-samples", 100000,
@@ -95,6 +98,7 @@ def test_volume_and_video(ns_train, runs, tmp_path):
         assert figures(runs()[-1])["figures"]["psnr"] > 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("holdout", ["0.25", "every-second"])
 def test_held_out_samples_are_judged_beside_classical_interpolation(photo, ns_train, ns_eval, runs, holdout):
     finished = ns_train("--data", photo, "--max-num-iterations", 60, "--pipeline.datamanager.holdout", holdout)
@@ -147,6 +151,7 @@ def test_resuming_with_another_field_or_signal_is_refused(photo, tone, ns_train,
     assert missing.status == 1 and "nowhere" in missing.errors
 
 
+@pytest.mark.slow
 def test_a_run_whose_data_is_gone_still_opens(photo, ns_train, runs, tmp_path):
     from nerfstudio.utils.eval_utils import eval_setup
 
@@ -165,6 +170,7 @@ def test_a_run_whose_data_is_gone_still_opens(photo, ns_train, runs, tmp_path):
     assert not (tmp_path / "eval.json").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_trains_and_exports(photo, ns_train, runs, family):
     small = ("--max-num-iterations", 30, "--pipeline.model.field.width", 64)
@@ -178,6 +184,7 @@ def test_every_family_trains_and_exports(photo, ns_train, runs, family):
     assert np.abs(np.clip(field.grid((24, 40)), 0, 255) - fitted).max() <= 0.51
 
 
+@pytest.mark.slow
 def test_laws_and_explicit_scales_reach_the_run(tone, ns_train, runs):
     flags = ("--data", tone, "--max-num-iterations", 2, "--pipeline.model.field.width", 16)
     assert ns_train(*flags, "--pipeline.model.law", "reference-code").status == 0
@@ -191,6 +198,7 @@ def test_laws_and_explicit_scales_reach_the_run(tone, ns_train, runs):
     assert refused.status == 1 and "explicit" in refused.errors
 
 
+@pytest.mark.slow
 def test_quiet_sounds_are_trained_louder_and_come_back_quiet(tmp_path, ns_train, runs):
     sound = 0.001 * np.sin(2 * np.pi * 900 * np.arange(1500) / 8000)
     sound[-1] = 0.9  # The file's peak, after which everything else is quiet.
@@ -308,6 +316,7 @@ def test_the_viewers_picture_shows_the_signal(kind, request, ns_train, runs):
     assert torch.equal(outputs["rgb"], picture)  # what ns-render asks for
 
 
+@pytest.mark.slow
 def test_the_bottleneck_is_said_before_and_after_and_winner_has_none(ns_train, runs):
     """The demo's sound, 100 steps: plain SIREN stays on its plateau, WINNER is at least 20 dB ahead."""
     from winner_ns.samples import CHIPTUNE

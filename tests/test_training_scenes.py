@@ -95,6 +95,7 @@ def figures(run: Path) -> dict:
     return json.loads((run / "results" / "figures.json").read_text())["figures"]
 
 
+@pytest.mark.slow
 def test_a_scene_is_learnt_evaluated_resumed_and_rendered(bunny_scene, ns_train, ns_eval, ns_render, runs, tmp_path):
     finished = ns_train("--data", bunny_scene, "--max-num-iterations", 200, *RADIANCE)
     assert finished.status == 0, finished.errors
@@ -127,6 +128,7 @@ def test_a_scene_is_learnt_evaluated_resumed_and_rendered(bunny_scene, ns_train,
         assert np.asarray(frame).std() > 10  # A bunny, not a blank.
 
 
+@pytest.mark.slow
 def test_paths_of_cameras_are_rendered(bunny_scene, ns_train, ns_render, runs, tmp_path):
     """Along a spiral, along a path as the viewer writes it, and as the test views were taken."""
     assert ns_train("--data", bunny_scene, "--max-num-iterations", 100, *RADIANCE).status == 0
@@ -180,6 +182,7 @@ def resized(scene: Path, size_of) -> Path:
     return scene
 
 
+@pytest.mark.slow
 def test_an_interrupted_scene_resumes_to_the_same_result(bunny_scene, ns_train, runs):
     """Rays, samples and the grid of what is empty go on as if nothing had been."""
     common = ["--data", bunny_scene, "--max-num-iterations", 100, *RADIANCE, "--timestamp"]
@@ -199,6 +202,7 @@ def test_an_interrupted_scene_resumes_to_the_same_result(bunny_scene, ns_train, 
     assert figures(whole)["psnr"] == pytest.approx(figures(resumed)["psnr"], abs=0.01)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_gone_on_from_is_said_before_anything_is_made(bunny_scene, ns_train, runs):
     common = ["--data", bunny_scene, *RADIANCE]
     assert ns_train(*common, "--max-num-iterations", 3).status == 0
@@ -214,6 +218,7 @@ def test_what_cannot_be_gone_on_from_is_said_before_anything_is_made(bunny_scene
     assert ns_train(*common, "--max-num-iterations", 5, "--load-dir", run, "--load-step", 2).status == 0
 
 
+@pytest.mark.slow
 def test_photographs_of_several_sizes_are_learnt(bunny_scene, ns_train, runs, tmp_path):
     scene = in_nerfstudios_format(bunny_scene, tmp_path / "mixed", opaque=False)
     resized(scene, lambda index: 24 if index % 3 == 0 else 32)
@@ -225,6 +230,7 @@ def test_photographs_of_several_sizes_are_learnt(bunny_scene, ns_train, runs, tm
         assert refused.status == 1 and f"{flag}: 511 is odd" in refused.errors and "Traceback" not in refused.errors
 
 
+@pytest.mark.slow
 def test_views_that_only_evaluation_sees_may_have_another_size(bunny_scene, ns_train, tmp_path):
     scene = in_nerfstudios_format(bunny_scene, tmp_path / "odd-one-out", opaque=False)
     resized(scene, lambda index: 24 if index == 19 else 32)
@@ -232,6 +238,7 @@ def test_views_that_only_evaluation_sees_may_have_another_size(bunny_scene, ns_t
     assert finished.status == 0, finished.errors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "views, sizes, hidden", [(12, [32], 0.2), (20, [24, 32], 0.2), (2, [32], 0.9)], ids=["one-eval", "sizes", "little"]
 )
@@ -252,6 +259,7 @@ def test_masks_of_single_images(bunny_scene, ns_train, tmp_path, views, sizes, h
     assert finished.status == 0, finished.errors
 
 
+@pytest.mark.slow
 def test_what_a_mask_hides_is_not_learnt(bunny_scene, ns_train, runs, tmp_path):
     scene = in_nerfstudios_format(bunny_scene, tmp_path / "masked", opaque=True)
     transforms = json.loads((scene / "transforms.json").read_text())
@@ -280,6 +288,7 @@ def test_what_a_mask_hides_is_not_learnt(bunny_scene, ns_train, runs, tmp_path):
     assert green[True] > 0.8 and green[False] < 0.4
 
 
+@pytest.mark.slow
 def test_fisheye_cameras_are_trained_with(bunny_scene, ns_train, runs, tmp_path):
     """Of so narrow a view that the pictures hardly differ."""
     scene = in_nerfstudios_format(bunny_scene, tmp_path / "fisheye", opaque=False, model="OPENCV_FISHEYE")
@@ -370,6 +379,7 @@ def learnt_surface(bunny_scene, trained_once) -> Path:
     return trained_once("winner-neus", "--data", bunny_scene, "--max-num-iterations", 250, *SURFACE)
 
 
+@pytest.mark.slow
 def test_a_surface_learnt_from_silhouettes_is_the_bunny(bunny_scene, learnt_surface):
     assert figures(learnt_surface)["psnr"] > 17.0
     mesh = trimesh.load(learnt_surface / "results" / "bunny-fitted.ply", process=False)
@@ -410,6 +420,7 @@ def test_depth_is_measured_along_the_ray(learnt_surface):
     torch.testing.assert_close(outputs["depth"], view["depth"][16], atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_opaque_photographs_are_of_unbounded_scenes(bunny_scene, ns_method, runs, tmp_path, coarse_meshes):
     opaque = in_nerfstudios_format(bunny_scene, tmp_path / "opaque", opaque=True)
     finished = ns_method("winner-siren", "--data", opaque, "--max-num-iterations", 20, *RADIANCE)
@@ -424,6 +435,7 @@ def test_opaque_photographs_are_of_unbounded_scenes(bunny_scene, ns_method, runs
     assert description["signal"]["background_model"] == "mlp"
 
 
+@pytest.mark.slow
 def test_a_scene_is_inspected_as_training_would_say(bunny_scene, ns_train, capfd):
     assert main(["inspect", str(bunny_scene), "--width", "64", "--depth", "3"]) == 0
     lines = capfd.readouterr().out.splitlines()
@@ -434,6 +446,7 @@ def test_a_scene_is_inspected_as_training_would_say(bunny_scene, ns_train, capfd
     assert facts["kappa"] == 1.0 and facts["band"] == pytest.approx(facts["omega"])
 
 
+@pytest.mark.slow
 def test_a_run_whose_photographs_are_gone_says_so_in_one_line(
     bunny_scene, ns_train, ns_render, runs, tmp_path, monkeypatch, capfd
 ):
@@ -463,6 +476,7 @@ def test_a_run_whose_photographs_are_gone_says_so_in_one_line(
     assert view["rgb"].shape == (32, 32, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_takes_the_same_road(bunny_scene, ns_train, runs, family):
     few = ["--max-num-iterations", 3, *RADIANCE, "--pipeline.write-results", False]
@@ -473,6 +487,7 @@ def test_every_family_takes_the_same_road(bunny_scene, ns_train, runs, family):
     assert family == "winner" or not (description["spectrum"] or {}).get("s0")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method, flags", [("winner-neus", SURFACE), ("winner-siren", RADIANCE)])
 def test_a_picture_that_the_viewer_draws_when_training_ends_costs_nothing(
     bunny_scene, ns_method, runs, tmp_path, monkeypatch, method, flags, coarse_meshes
@@ -511,6 +526,7 @@ def test_a_picture_that_the_viewer_draws_when_training_ends_costs_nothing(
     assert drawn[0].shape == (64, 64, 3)
 
 
+@pytest.mark.slow
 def test_what_is_cropped_stands_before_the_crops_colour(bunny_scene, ns_method, runs, tmp_path):
     scene = in_nerfstudios_format(bunny_scene, tmp_path / "opaque", opaque=True)
     red = torch.tensor([1.0, 0.0, 0.0])
@@ -526,6 +542,7 @@ def test_what_is_cropped_stands_before_the_crops_colour(bunny_scene, ns_method, 
         assert float((outputs["rgb"] - red).abs().amax(dim=-1).median()) < 1e-3
 
 
+@pytest.mark.slow
 def test_rays_are_counted_by_either_flag(bunny_scene, ns_train):
     few = ["--data", bunny_scene, "--max-num-iterations", 1]
     assert "1 steps of 300 rays" in ns_train(*few, "--pipeline.datamanager.train-num-rays-per-batch", 300).output
@@ -533,6 +550,7 @@ def test_rays_are_counted_by_either_flag(bunny_scene, ns_train):
     assert none.status == 1 and "--pipeline.datamanager.batch-size" in none.errors
 
 
+@pytest.mark.slow
 def test_lpips_is_among_the_figures_where_its_weights_are(
     bunny_scene, ns_method, runs, tmp_path, monkeypatch, coarse_meshes
 ):
@@ -549,6 +567,7 @@ def test_lpips_is_among_the_figures_where_its_weights_are(
         assert figures(runs()[-1])["lpips"] > 0
 
 
+@pytest.mark.slow
 def test_a_surface_is_not_gone_on_with_as_another(bunny_scene, ns_method, runs):
     flags = ["--data", bunny_scene, *SURFACE, "--pipeline.write-results", False]
     assert ns_method("winner-neus", *flags, "--max-num-iterations", 2).status == 0
@@ -558,6 +577,7 @@ def test_a_surface_is_not_gone_on_with_as_another(bunny_scene, ns_method, runs):
     assert ns_method("winner-neus", *again).status == 0
 
 
+@pytest.mark.slow
 def test_a_data_parser_by_name_says_what_it_lacks(bunny_scene, ns_method, tmp_path):
     few = in_nerfstudios_format(bunny_scene, tmp_path / "few", opaque=False)
     transforms = json.loads((few / "transforms.json").read_text())
@@ -598,6 +618,7 @@ def test_flags_that_contradict_or_would_be_ignored_are_refused(bunny_scene, ns_t
         assert refused.status == 1 and words in refused.errors and "Traceback" not in refused.errors
 
 
+@pytest.mark.slow
 def test_cameras_are_corrected_where_that_is_asked_for(bunny_scene, ns_train, runs):
     finished = ns_train(
         "--data", bunny_scene, "--max-num-iterations", 4, *RADIANCE, "--pipeline.model.camera-optimizer.mode", "SO3xR3"
@@ -611,6 +632,7 @@ def test_cameras_are_corrected_where_that_is_asked_for(bunny_scene, ns_train, ru
     assert refused.status == 1 and "camera_optimizer" in refused.errors and "Traceback" not in refused.errors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("background", ["black", "random"])
 def test_backgrounds_are_what_transparent_pixels_lie_on(bunny_scene, ns_train, runs, background):
     finished = ns_train(

@@ -442,6 +442,7 @@ def test_the_panel_says_what_the_field_is_and_how_good_it_is(opened):
     assert decibels in panel.gui_handle.content
 
 
+@pytest.mark.slow
 def test_a_sound_is_played_in_the_browser(opened):
     viewer = opened("tone.wav")
     panel, signal = viewer.pipeline.panel, viewer.pipeline.model.signal_view.original
@@ -456,6 +457,7 @@ def test_a_sound_is_played_in_the_browser(opened):
     assert min(apart) < 1e-4
 
 
+@pytest.mark.slow
 def test_a_shapes_original_is_drawn_over_it_and_taken_away(opened):
     viewer = opened("torus.ply")
     panel = viewer.pipeline.panel
@@ -468,6 +470,7 @@ def test_a_shapes_original_is_drawn_over_it_and_taken_away(opened):
         browser.message("RemoveSceneNodeMessage", name="/original")
 
 
+@pytest.mark.slow
 def test_the_slice_of_a_shape_follows_the_panel(opened):
     viewer = opened("torus.ply")
     panel = viewer.pipeline.panel
@@ -480,6 +483,7 @@ def test_the_slice_of_a_shape_follows_the_panel(opened):
         browser.use(viewer.control_panel._output_render, "shaded")
 
 
+@pytest.mark.slow
 def test_a_comparison_is_split_between_its_first_and_its_last_field(opened):
     viewer = opened("compared.png")
     panel, control = viewer.pipeline.panel, viewer.control_panel
@@ -501,6 +505,7 @@ def test_a_comparison_is_split_between_its_first_and_its_last_field(opened):
 # Without a viewer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", ["photo.png", "tone.wav", "torus.ply"])
 def test_a_run_is_rendered_without_a_viewer_and_without_its_data(data, files, trained):
     """As nerfstudio's render command does: outputs by name, "rgb" if nothing else is said."""
