@@ -279,6 +279,7 @@ def test_network_is_never_touched(photo, ns_train, monkeypatch):
     assert ns_train("--data", photo, "--max-num-iterations", 3, "--pipeline.model.field.width", 16).status == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["photo", "tone", "torus"])
 def test_the_viewers_picture_shows_the_signal(kind, request, ns_train, runs):
     """What nerfstudio's viewer would ask of the trained model: outputs along a camera's rays, by name."""

@@ -16,6 +16,7 @@ from winner_ns.fitting.run import load_run
 from winner_ns.fitting.target import PASSES, load_target
 from winner_ns.signals import load_signal
 
+pytestmark = pytest.mark.slow
 FEW = [
     "--pipeline.datamanager.shape-samples", 60000, "--pipeline.datamanager.batch-size", 4096,
     "--pipeline.model.field.width", 64, "--pipeline.model.field.depth", 3, "--pipeline.write-results", False,
