@@ -1,16 +1,19 @@
-# `make demo` and `make test` install what they need into .venv on first use.
+# `make demo`, `make test` and `make test-fast` install what they need into .venv on first use.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test viewer-pictures bench-step lint clean
+.PHONY: demo test test-fast viewer-pictures bench-step lint clean
 
 demo: $(INSTALLED)
 	@$(BIN)/python -m winner_ns.demo
 
 test: $(INSTALLED)
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --ignore tests/browser
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal --ignore tests/browser
 	@$(BIN)/python -m pytest -q tests/browser || [ $$? -eq 5 ]  # 5: no Chromium, no tests.
+
+test-fast: $(INSTALLED)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal --ignore tests/browser -m "not slow"
 
 viewer-pictures: $(INSTALLED)
 	@$(BIN)/python -m winner_ns.demo.viewer_pictures

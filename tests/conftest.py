@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import List, NamedTuple, Optional
 
@@ -74,16 +75,51 @@ def in_process(entrypoint, program: str, arguments: List[object], monkeypatch, c
 
 
 @pytest.fixture
-def ns_train(monkeypatch, capfd, tmp_path):
-    """`ns-train winner-siren …` with results below tmp_path and without a viewer."""
+def ns_method(monkeypatch, capfd, tmp_path):
+    """`ns-train METHOD …` with results below tmp_path and without a viewer."""
 
-    def run(*arguments: object) -> Finished:
+    def run(method: str, *arguments: object) -> Finished:
         from nerfstudio.scripts.train import entrypoint
 
-        flags = ["winner-siren", "--vis", "tensorboard", "--output-dir", tmp_path / "outputs", *arguments]
+        flags = [method, "--vis", "tensorboard", "--output-dir", tmp_path / "outputs", *arguments]
         return in_process(entrypoint, "ns-train", flags, monkeypatch, capfd)
 
     return run
+
+
+@pytest.fixture
+def ns_train(ns_method):
+    """`ns-train winner-siren …` with results below tmp_path and without a viewer."""
+    return partial(ns_method, "winner-siren")
+
+
+@pytest.fixture(scope="module")
+def trained_once(tmp_path_factory):
+    """`ns-train METHOD …` without a viewer, for runs that several tests of a module read; returns the run's folder."""
+
+    def train(method: str, *arguments: object) -> Path:
+        from nerfstudio.scripts.train import entrypoint
+        from nerfstudio.utils import writer
+
+        writer.EVENT_WRITERS.clear()  # which nerfstudio keeps for the life of a process
+        output = tmp_path_factory.mktemp("outputs")
+        flags = [method, "--vis", "tensorboard", "--output-dir", output, *arguments]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", ["ns-train", *map(str, flags)])
+            entrypoint()
+        (config,) = output.glob("*/*/*/config.yml")
+        return config.parent
+
+    return train
+
+
+@pytest.fixture
+def coarse_meshes(monkeypatch):
+    """Meshes of figures, results and pictures with 64 grid points along each axis in place of 256, where they are not
+    what a test is about: a field that has hardly been trained is evaluated at a good part of 256³ points."""
+    from winner_ns.meshing import fitted_surface
+
+    monkeypatch.setattr(fitted_surface, "RESOLUTION", 64)
 
 
 @pytest.fixture
@@ -135,13 +171,17 @@ def tone(tmp_path) -> Path:
     return path
 
 
-@pytest.fixture
-def torus(tmp_path) -> Path:
+def write_torus(path: Path) -> Path:
     """A torus in millimetres, away from the origin."""
     import trimesh
 
     mesh = trimesh.creation.torus(major_radius=30.0, minor_radius=12.0)
     mesh.apply_translation([100.0, -50.0, 20.0])
-    path = tmp_path / "torus.ply"
     mesh.export(path)
     return path
+
+
+@pytest.fixture
+def torus(tmp_path) -> Path:
+    """A torus in millimetres, away from the origin."""
+    return write_torus(tmp_path / "torus.ply")

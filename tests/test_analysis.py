@@ -168,6 +168,7 @@ def test_pre_activations_are_what_the_layers_compute(family: str) -> None:
         assert torch.allclose(output(activation[family](layers[last])), layers[OUTPUT], atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dimensions", "s0", "s1"), [(1, 0.0, 0.0), (1, 500.0, 0.3), (2, 25.0, 0.125), (3, 6.0, 0.05)])
 def test_standard_deviations_are_those_of_theory(dimensions: int, s0: float, s1: float) -> None:
     field = build_field("siren", dimensions, 1, {"width": 512}, generator())
@@ -196,6 +197,7 @@ def test_standard_deviations_are_those_of_theory(dimensions: int, s0: float, s1:
 # Kernel ---------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", list(FAMILIES))
 def test_the_kernel_is_the_gradients_inner_products(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     field = small_field(family, 2, 3)
@@ -290,7 +292,8 @@ def test_gradient_norms_are_those_of_the_first_step(photo: Path) -> None:
 # Subjects -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("family", ["winner", "rff", "hash-grid"])
+@pytest.mark.slow
+@pytest.mark.parametrize("family", FAMILIES)
 def test_the_initial_state_is_the_runs_own_bit_for_bit(family: str, tone: Path, ns_train, runs) -> None:
     """A run that learns next to nothing keeps the weights that it started with."""
     finished = ns_train(
@@ -309,6 +312,7 @@ def test_the_initial_state_is_the_runs_own_bit_for_bit(family: str, tone: Path, 
     assert all(torch.equal(initial[name], again[name]) for name in initial)
 
 
+@pytest.mark.slow
 def test_a_run_whose_data_moved_or_changed(tone: Path, tmp_path: Path, ns_train, runs, capfd) -> None:
     assert ns_train("--data", tone, "--max-num-iterations", 2, "--pipeline.model.field.width", 16).status == 0
     (tmp_path / "other").mkdir()
@@ -366,6 +370,7 @@ def test_too_much_noise_is_said_before_training(ns_train, capfd) -> None:
         assert re.search(r"lies \S+ times above Nyquist: expect noise between the samples", " ".join(told.split()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("law", [{}, {"purpose": "memorise"}, {"law": "paper"}, {"law": "reference-code"}])
 def test_no_law_has_too_much_noise(law: dict, photo: Path, torus: Path) -> None:
     for data in (CHIPTUNE, photo) if "law" in law else (CHIPTUNE, photo, torus):
@@ -390,6 +395,7 @@ def test_a_low_share_of_the_kernel_is_said() -> None:
     assert "expect" not in said["neither"]
 
 
+@pytest.mark.slow
 def test_inspect_training_and_analysis_say_the_same_of_a_band(ns_train, runs, capfd, tmp_path: Path) -> None:
     """Of a small network, whose measured band is far from the predicted one."""
     omega_0 = 24.0
@@ -430,6 +436,7 @@ def test_a_field_that_is_hardly_trained_has_not_collapsed(photo: Path) -> None:
     assert all("has collapsed to about its mean, or is yet to start" in said[step] for step in (99, None))
 
 
+@pytest.mark.slow
 def test_analyses_do_not_overwrite_each_other(
     photo: Path, tone: Path, ns_train, runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd
 ) -> None:
@@ -462,6 +469,7 @@ def test_analyses_do_not_overwrite_each_other(
     assert str(folders[5]) == "tone-winner-width=12-mono-points=16-analysis"
 
 
+@pytest.mark.slow
 def test_the_command_on_an_image(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     output = tmp_path / "analysis"
     flags = ["--family", "winner", "--width", "32", "--purpose", "fit", "--seed", "3", "--points", "100"]
@@ -486,6 +494,7 @@ def test_the_command_on_an_image(photo: Path, tmp_path: Path, capsys: pytest.Cap
         assert numbers["initial/gradients/norm/output"] == pytest.approx(expected["output"], rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["wire", "hash-grid"])
 def test_the_command_on_volumes_in_svg(family: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     grid = np.stack(np.meshgrid(*[np.linspace(-1, 1, 12)] * 3, indexing="ij"))
@@ -532,6 +541,7 @@ def test_what_cannot_be_analysed_is_one_line(flags: list, says: str, photo: Path
 _SMALL = ("--max-num-iterations", 120, "--pipeline.model.field.width", 32, "--pipeline.datamanager.batch-size", 512)
 
 
+@pytest.mark.slow
 def test_a_collapse_is_said_once_while_training(tmp_path: Path, ns_train) -> None:
     noise = np.random.default_rng(0).uniform(-0.9, 0.9, 20000)
     soundfile.write(tmp_path / "noise.wav", noise, 8000)
@@ -541,6 +551,7 @@ def test_a_collapse_is_said_once_while_training(tmp_path: Path, ns_train) -> Non
     assert "or use the family winner" in finished.output
 
 
+@pytest.mark.slow
 def test_an_ordinary_image_does_not_collapse(photo: Path, ns_train) -> None:
     for family in ("siren", "winner"):
         finished = ns_train("--data", photo, *_SMALL, "--pipeline.model.field.family", family)

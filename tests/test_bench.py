@@ -42,7 +42,7 @@ from winner_ns.bench.summary_tables import rows_of, terminal_tables, write_csv, 
 from winner_ns.bench.tiles import tiles_of
 from winner_ns.commands.main import main
 from winner_ns.errors import SignalError
-from winner_ns.fields import Siren
+from winner_ns.fields import FAMILIES, Siren
 from winner_ns.samples import SAMPLES
 from winner_ns.signals import detect_kind, load_signal
 from winner_ns.spectrum import PaperLaw, SineNetwork, TargetSpectrum
@@ -98,6 +98,7 @@ def json_lines(folder):
     return [json.loads(line) for line in (folder / "out" / "results.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [{"s0": [0, 3, 30]}, {"s0": [0, 30], "s1": [0, 0.1, 1]}, {"purpose": [0.5, 1]}])
 def test_a_sweep_is_drawn_with_what_the_law_chooses(tmp_path, settings):
     preset = write_preset(tmp_path, sweep=settings, steps=2, seeds=1, fields={"winner": "winner:purpose=3"})
@@ -271,6 +272,7 @@ def test_a_finished_benchmark_trains_nothing_again_and_a_changed_one_only_what_c
     assert not keys & {cell.key for cell in cells_of(preset, [Input("picture", tmp_path / "picture.png", "image")])}
 
 
+@pytest.mark.slow
 def test_a_killed_benchmark_goes_on_without_loss_or_doubles(tmp_path):
     preset = write_preset(tmp_path, steps=40, seeds=4)
     results = tmp_path / "out" / "results.jsonl"
@@ -299,6 +301,7 @@ def test_a_killed_benchmark_goes_on_without_loss_or_doubles(tmp_path):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("field", ["siren", "by-loss", "hash-grid"])
 def test_a_cell_that_was_interrupted_goes_on_to_the_same_field(field, tmp_path, monkeypatch):
     monkeypatch.setattr(unfinished, "BETWEEN", 0.0)
@@ -326,6 +329,7 @@ def test_a_cell_that_was_interrupted_goes_on_to_the_same_field(field, tmp_path, 
     assert one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
 
 
+@pytest.mark.slow
 def test_what_is_left_of_an_unfinished_cell_is_made_good(tmp_path):
     """A damaged state is trained anew; a finished cell leaves none."""
     preset = load_preset(str(write_preset(tmp_path, seeds=1)))
@@ -343,6 +347,7 @@ def _alive(process):
     return bool(state) and not state.startswith("Z")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("field", ["siren", "noisy-start"])
 def test_a_cell_is_what_ns_train_trains_bit_for_bit(field, tmp_path, ns_train, runs):
     record = run_alone(tmp_path, field)
@@ -381,6 +386,7 @@ def test_denoising_is_judged_by_the_clean_signal(tmp_path):
     assert 0.15 < np.std(noisy - clean) / 127.5 < 0.33
 
 
+@pytest.mark.slow
 def test_withheld_samples_have_figures_and_a_baseline(tmp_path):
     changes = {"task": "heldout", "holdout": 0.25, "metrics": ["psnr_heldout", "psnr"], "seeds": 1}
     preset = load_preset(str(write_preset(tmp_path, **changes)))
@@ -390,6 +396,7 @@ def test_withheld_samples_have_figures_and_a_baseline(tmp_path):
     assert f"| classical interpolation | {baseline:.2f} |" in (tmp_path / "out" / "results.md").read_text()
 
 
+@pytest.mark.slow
 def test_sounds_can_be_listened_to_and_one_field_that_fails_costs_only_itself(tmp_path):
     """The paper's law knows no shapes and videos; everything else of the benchmark is there."""
     (tmp_path / "data").mkdir()
@@ -602,6 +609,7 @@ def test_tiles_show_a_figure_that_the_signal_has_and_the_best_is_that_of_the_tab
     assert shown == {"original": ("", False), "siren": ("30.00 dB", False), "noisy-start": ("25.00 dB", True)}
 
 
+@pytest.mark.slow
 def test_a_surface_is_shown_and_kept_as_a_mesh(tmp_path, torus):
     import trimesh
 
@@ -839,6 +847,7 @@ def test_a_damaged_result_is_named_not_lost(tmp_path):
         ResultsFile(tmp_path / "results.jsonl")
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_a_report_of_what_is_there(tmp_path):
     preset = load_preset(str(write_preset(tmp_path)))
     lines = []
@@ -879,6 +888,7 @@ def test_a_folder_belongs_to_one_benchmark(finished, tmp_path, capsys):
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["results.jsonl"]
 
 
+@pytest.mark.slow
 def test_after_a_failure_the_others_are_shown_and_the_message_is_kept_in_full(tmp_path, capsys):
     fields = {"siren": "siren", "paper": "winner:law=paper"}  # Which knows no videos.
     preset = write_preset(tmp_path, kind="any", signals=["gif"], fields=fields, seeds=1, steps=2)
@@ -909,6 +919,7 @@ def test_two_benchmarks_never_write_to_one_folder(tmp_path):
             run_bench(preset, tmp_path / "out", "x")
 
 
+@pytest.mark.slow
 def test_the_presets_that_come_along_can_all_be_run(capsys):
     assert main(["bench", "--list"]) == 0
     listed = capsys.readouterr().out
@@ -923,7 +934,7 @@ def test_the_presets_that_come_along_can_all_be_run(capsys):
             assert cells_of(preset, []) == []  # All fields' settings are known to their families.
             assert "?" in preset.shows  # What is asked: the answer depends on the data.
     families = {text.partition(":")[0] for text in load_preset("images").fields.values()}
-    assert families == {"siren", "winner", "finer", "wire", "gauss", "relu-pe", "rff", "hash-grid"}
+    assert families == set(FAMILIES)
     # Beside a map whose cells have one rate, fields with another one would say something else.
     cells = cells_of(load_preset("s0-s1-map"), [Input("a", load_preset("images").path, "image")])
     assert {cell.plan.learning_rate for cell in cells} == {5e-4}

@@ -70,6 +70,7 @@ def inside_out(faces: np.ndarray) -> np.ndarray:
     return faces[:, ::-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("defect", [twice, both_ways, some_twice, some_turned, inside_out])
 @pytest.mark.parametrize("count", [1, 2])
 def test_defects_of_the_faces_change_nothing(tmp_path: Path, defect: Callable, count: int) -> None:
@@ -115,6 +116,7 @@ def test_a_shell_within_a_solid_is_no_surface(tmp_path: Path) -> None:
 BALLS = [(1.0, (0.0, 0.0, 0.0)), (0.8, (1.1, 0.2, 0.1)), (0.6, (0.4, 1.0, -0.3)), (0.5, (0.4, 0.4, 0.3))]
 
 
+@pytest.mark.slow
 def test_a_union_of_overlapping_balls_is_one_solid(tmp_path: Path) -> None:
     """Distances inside are to the outer surface, not to the parts of the balls that lie inside each other."""
     mesh = joined(*(ball(radius, center, 4) for radius, center in BALLS))
@@ -217,6 +219,7 @@ def cloud(path: Path, points: np.ndarray) -> ShapeSignal:
     return load_signal(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1500, 20000])
 def test_points_alone_tell_inside_from_outside(tmp_path: Path, count: int) -> None:
     shape = cloud(tmp_path / "torus.xyz", torus(count))
@@ -231,6 +234,7 @@ def test_points_alone_tell_inside_from_outside(tmp_path: Path, count: int) -> No
     assert (torus_distance(on + 0.01 * shape.normals) > torus_distance(on - 0.01 * shape.normals)).mean() > 0.995
 
 
+@pytest.mark.slow
 @settings(max_examples=5)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1e-3, 1.0, 1e6]))
 def test_neither_size_nor_place_matters(tmp_path_factory, seed: int, size: float) -> None:
@@ -244,6 +248,7 @@ def test_neither_size_nor_place_matters(tmp_path_factory, seed: int, size: float
     assert inside.mean() == pytest.approx(2 * np.pi**2 * 0.4**2 / (2 * shape.scale / size) ** 3, abs=0.02)
 
 
+@pytest.mark.slow
 def test_noisy_points_are_moved_onto_a_smooth_surface(tmp_path: Path) -> None:
     exact = torus(10000)
     noisy = exact + 0.01 * np.random.default_rng(0).standard_normal(exact.shape)
@@ -253,6 +258,7 @@ def test_noisy_points_are_moved_onto_a_smooth_surface(tmp_path: Path) -> None:
     assert away.mean() < 0.6 * np.abs(torus_distance(noisy)).mean()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["ply", "pts", "npz", "npy", "csv"])
 def test_point_files(tmp_path: Path, suffix: str) -> None:
     points, path = torus(3000).astype(np.float32), tmp_path / f"a.{suffix}"

@@ -76,6 +76,7 @@ def test_image(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert result["omega"] == pytest.approx(2 * weighted / 0.75 * math.pi * 39 / 2 / 2, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_shape_is_measured_on_the_training_target(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     trimesh.creation.icosphere(3, 5.0).export(tmp_path / "ball.stl")
     result = inspect(capsys, tmp_path / "ball.stl")
@@ -231,12 +232,14 @@ def test_help_and_version_import_nothing_heavy() -> None:
     assert shell("--version").stdout == "winner-ns 0.1.0\n"
 
 
+@pytest.mark.slow
 def test_shell_gets_status_1_one_line_and_no_traceback(tmp_path: Path) -> None:
     done = shell("inspect", "none.png", "--json", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "winner-ns: error: none.png: does not exist; check the path\n"
 
 
+@pytest.mark.slow
 def test_inspect_works_without_nerfstudio_and_when_the_reader_stops(tmp_path: Path) -> None:
     path = write_tone(tmp_path / "tone.wav")
     code = (

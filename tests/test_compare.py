@@ -90,6 +90,7 @@ def test_same_family_twice_and_field_files(trained, photo, capfd):
     assert table["siren"]["figures"] == table["siren-2"]["figures"]
 
 
+@pytest.mark.slow
 def test_runs_that_cannot_be_compared_get_one_line(trained, photo, tone, tmp_path, capfd):
     (image,) = trained(photo, "siren")
     (sound,) = trained(tone, "siren")
@@ -154,6 +155,7 @@ def test_figures_without_those_of_the_training_are_of_the_samples_that_it_withhe
     assert table["psnr"] == pytest.approx(told["psnr"], abs=1e-3)
 
 
+@pytest.mark.slow
 def test_part_of_a_sound_is_found_again(ns_train, runs, tone, capfd):
     for _ in range(2):
         finished = ns_train(
@@ -166,6 +168,7 @@ def test_part_of_a_sound_is_found_again(ns_train, runs, tone, capfd):
     assert finished.original is not None and finished.original.shape == (500,)
 
 
+@pytest.mark.slow
 def test_viewer_shows_every_field(trained, photo, tmp_path):
     from nerfstudio.cameras.cameras import CameraType
     from nerfstudio.viewer.utils import CameraState, get_camera

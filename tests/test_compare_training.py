@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
@@ -27,16 +28,9 @@ FIELDS = "--pipeline.model.fields"
 
 
 @pytest.fixture
-def compare(monkeypatch, capfd, tmp_path):
+def compare(ns_method):
     """`ns-train winner-compare …` with results below tmp_path and without a viewer."""
-
-    def run(*arguments):
-        from nerfstudio.scripts.train import entrypoint
-
-        flags = ["winner-compare", "--vis", "tensorboard", "--output-dir", tmp_path / "outputs", *arguments]
-        return in_process(entrypoint, "ns-train", flags, monkeypatch, capfd)
-
-    return run
+    return partial(ns_method, "winner-compare")
 
 
 def table(folder):
@@ -50,13 +44,12 @@ def assert_same_weights(one, other):
         assert torch.equal(value, theirs[name]), name
 
 
-def test_three_fields_by_default_from_the_command_line_to_files(photo, tmp_path):
-    """In a process of its own, exactly as a user types it."""
-    finished = run_program(
-        "ns-train", "winner-compare", "--data", photo, "--vis", "tensorboard", "--max-num-iterations", 60, cwd=tmp_path
-    )
+@pytest.mark.slow
+def test_three_fields_by_default_from_the_command_line_to_files(photo, compare, runs):
+    finished = compare("--data", photo, "--max-num-iterations", 60)
     assert finished.status == 0, finished.errors
-    (run,) = (tmp_path / "outputs" / "photo" / "winner-compare").iterdir()
+    (run,) = runs()
+    assert run.parent.name == "winner-compare" and run.parent.parent.name == "photo"
     results = run / "results"
     assert sorted(path.name for path in results.iterdir()) == [
         "comparison.png", "figures.json", "finer", "siren", "winner",
@@ -77,6 +70,7 @@ def test_three_fields_by_default_from_the_command_line_to_files(photo, tmp_path)
     assert Image.open(results / "comparison.png").width > 1500
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "fields", "alone"),
     [
@@ -156,6 +150,7 @@ def test_each_field_has_its_own_curves(photo, compare, runs):
     assert events.Scalars("Results/slow/psnr")
 
 
+@pytest.mark.slow
 def test_an_interrupted_comparison_resumes_to_the_same_result(photo, compare, runs):
     common = ("--data", photo, "--max-num-iterations", 50, *SMALL, "--pipeline.datamanager.holdout", 0.1,
               FIELDS, "siren", "winner:purpose=0.7")  # fmt: skip
@@ -198,6 +193,7 @@ def test_evaluation_names_every_field_and_config_files_train_again(photo, compar
         assert_same_weights(one, again[name])
 
 
+@pytest.mark.slow
 def test_fields_of_a_run_open_by_name_without_the_data(photo, compare, ns_train, runs, tmp_path):
     flags = ("--data", photo, "--max-num-iterations", 12, "--pipeline.datamanager.batch-size", 300)
     assert compare(*flags, "--pipeline.model.width", 16, FIELDS, "siren", "winner:s1=0.25").status == 0
@@ -253,7 +249,8 @@ def test_checkpoints_of_distributed_training_and_of_strangers(photo, compare, ru
         load_runs(checkpoint)
 
 
-def test_a_field_that_diverges_leaves_the_others_alone(torus, compare, ns_train, runs):
+@pytest.mark.slow
+def test_a_field_that_diverges_leaves_the_others_alone(torus, compare, ns_train, runs, coarse_meshes):
     flags = ("--data", torus, "--max-num-iterations", 40, "--pipeline.datamanager.shape-samples", 3000)
     finished = compare(*flags, *SMALL, FIELDS, "broken=siren:lr=1e30", "winner")
     assert finished.status == 1 and "Traceback" not in finished.errors, finished.errors
@@ -276,7 +273,9 @@ SETTINGS = {
     "omega_0": NUMBERS,
     "features": st.integers(1, 300),
     "sigma": NUMBERS,
+    "scale": NUMBERS,
     "scale_gradient": st.booleans(),
+    "frequencies": st.integers(0, 20),
     "levels": st.integers(1, 16),
     "s0": NUMBERS,
     "s1": NUMBERS,
@@ -287,6 +286,9 @@ KNOWN = {
     "winner": ["width", "depth", "omega_0", "s0", "s1", "lr"],
     "siren": ["width", "depth", "omega_0", "lr"],
     "finer": ["width", "depth", "omega_0", "scale_gradient", "lr"],
+    "wire": ["width", "depth", "omega_0", "scale", "lr"],
+    "gauss": ["width", "depth", "scale", "lr"],
+    "relu-pe": ["width", "depth", "frequencies", "lr"],
     "rff": ["width", "depth", "features", "sigma", "lr"],
     "hash-grid": ["width", "levels", "lr"],
 }
@@ -294,7 +296,7 @@ KNOWN = {
 
 @given(st.data())
 def test_settings_come_out_as_they_were_written(data):
-    family = data.draw(st.sampled_from(sorted(KNOWN)))
+    family = data.draw(st.sampled_from(sorted(FAMILIES)))
     given = data.draw(st.fixed_dictionaries({}, optional={key: SETTINGS[key] for key in KNOWN[family]}))
     text = family + (":" if given else "") + ",".join(f"{key}={value}" for key, value in given.items())
     (entry,) = parse_entries([text], width=33, depth=3)

@@ -24,6 +24,7 @@ def signal():
     return load_signal(CHIPTUNE)
 
 
+@pytest.mark.slow
 def test_command_writes_the_packaged_file_again_bit_for_bit(tmp_path):
     again = tmp_path / "new folder" / "again.wav"
     root = Path(winner_ns.__file__).parents[1]

@@ -350,6 +350,7 @@ def test_mesh_is_the_level_set_turned_outward(tmp_path: Path) -> None:
 FRAMES = [((0.0, 0.0, 0.0), 1.0), ((1e6, -2e6, 5e5), 3.0), ((0.0, 0.0, 0.2), 0.001), ((1200.0, 40.0, 7.0), 250.0)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("center, radius", FRAMES)
 @pytest.mark.parametrize("suffix", [".ply", ".obj", ".stl", ".glb", ".off"])
 def test_mesh_files_are_in_the_originals_frame_and_units(
@@ -482,6 +483,7 @@ def test_checkpoint_of_distributed_training(tmp_path: Path) -> None:
     np.testing.assert_array_equal(load_run(run).grid((5, 5)), load_run(tmp_path / "run").grid((5, 5)))
 
 
+@pytest.mark.slow
 def test_field_file_gives_the_same_values_without_nerfstudio(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     run, output = sphere_run(tmp_path, (10.0, 20.0, 30.0), 2.0), tmp_path / "ball.safetensors"
     run_json(capsys, "export", "field", run, "-o", output)
@@ -510,6 +512,7 @@ class Bomb:
         return (Path.touch, (self.path,))
 
 
+@pytest.mark.slow
 def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
     trace = tmp_path / "executed"
     run = image_run(tmp_path)
@@ -703,7 +706,7 @@ def test_results_of_a_run(tmp_path: Path, make: Callable[[Path], Path], data: st
     assert write_results(loaded, tmp_path / "without")[1:] == [tmp_path / "without" / export]
 
 
-def test_comparison_of_shapes_also_where_there_is_no_surface(tmp_path: Path) -> None:
+def test_comparison_of_shapes_also_where_there_is_no_surface(tmp_path: Path, coarse_meshes: None) -> None:
     signal = None
     for sign in (1.0, 0.0):
         loaded = load_run(sphere_run(tmp_path, sign=sign))

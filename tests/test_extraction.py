@@ -67,8 +67,10 @@ def check_same(function: Function, resolution: int, low=-ONE, high=ONE, trusted:
     mine = trimesh.Trimesh(found.vertices, found.faces, process=False)
     theirs = trimesh.Trimesh(vertices, faces, process=False)
     assert mine.euler_number == theirs.euler_number and mine.is_watertight == theirs.is_watertight
-    assert mine.area == pytest.approx(theirs.area, rel=1e-5)
-    assert mine.volume == pytest.approx(-theirs.volume, rel=1e-5)  # PyMCubes turns faces inward here.
+    # Of specks that are far smaller than a cell, rounding is a good part.
+    assert mine.area == pytest.approx(theirs.area, rel=1e-5, abs=1e-6 * cell**2)
+    # PyMCubes turns faces inward here.
+    assert mine.volume == pytest.approx(-theirs.volume, rel=1e-5, abs=1e-6 * cell**3)
     assert found.grid_points == np.prod(
         [len(line) for line in grid_lines(np.asarray(low), np.asarray(high), resolution)]
     )
@@ -83,6 +85,7 @@ block = st.builds(
 solid = st.one_of(ball, block)
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(st.lists(solid, min_size=1, max_size=4), solid, st.sampled_from([17, 40, 65, 100]))
 def test_unions_and_differences_are_those_of_the_whole_grid(parts, hole, resolution) -> None:
@@ -97,6 +100,7 @@ def test_unions_and_differences_are_those_of_the_whole_grid(parts, hole, resolut
         check_same(shape, resolution)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resolution", [64, 128, 200])
 def test_a_thin_sheet_and_a_double_wall_are_found(resolution: int) -> None:
     """A sheet half a cell to three cells thick, as the grid's points may lie to it, and a shell of two cells."""

@@ -1,4 +1,4 @@
-"""The field families beside SIREN against their papers' formulas, and what all families promise."""
+"""The field families beside SIREN against their papers' formulas, and what all families, SIREN too, promise."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from winner_ns.fields.denormals import flushed_denormals
+from winner_ns.fields.families import FAMILIES, family_class
 from winner_ns.fields.finer import Finer
 from winner_ns.fields.gauss import Gauss
 from winner_ns.fields.hash_grid import HashGrid
@@ -25,10 +26,11 @@ from winner_ns.fields.siren import Siren
 from winner_ns.fields.wire import Wire
 
 SMALL_GRID = {"max_resolution": 32, "log2_hashmap_size": 10, "implementation": "torch"}
-NETWORKS = [Finer, Wire, Gauss, ReluPE, RandomFourierFeatures]
-FAMILIES = [(family, {"width": 32, "depth": 2}) for family in NETWORKS] + [(HashGrid, SMALL_GRID)]
+CLASSES = list(dict.fromkeys(map(family_class, FAMILIES)))
+NETWORKS = [family for family in CLASSES if family is not HashGrid]
+SMALL = [(family, SMALL_GRID if family is HashGrid else {"width": 32, "depth": 2}) for family in CLASSES]
 every_network = pytest.mark.parametrize("family", NETWORKS, ids=lambda f: f.__name__)
-every_family = pytest.mark.parametrize("family, settings", FAMILIES, ids=[f.__name__ for f, _ in FAMILIES])
+every_family = pytest.mark.parametrize("family, settings", SMALL, ids=[f.__name__ for f, _ in SMALL])
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -90,7 +92,7 @@ def test_without_generator_the_global_seed_counts(family, settings):
     assert not same(fields[0], family(2, 1, **settings))
 
 
-ROUND_TRIPS = FAMILIES + [
+ROUND_TRIPS = SMALL + [
     (
         Finer,
         {
@@ -143,7 +145,7 @@ def test_first_and_second_derivatives_are_those_of_the_function(family, in_dim):
     small |= {"frequencies": 2} if family is ReluPE else {}
     small |= {"features": 6, "sigma": 0.5} if family is RandomFourierFeatures else {}
     # Moderate frequencies: finite differences are the judge.
-    small |= {"omega_0": 3.0} if family in (Finer, Wire) else {}
+    small |= {"omega_0": 3.0} if family in (Siren, Finer, Wire) else {}
     small |= {"scale": 2.0} if family in (Gauss, Wire) else {}
     field = family(in_dim, 2, **small, generator=seeded(0)).double().eval()
     x = points(4, in_dim).double().requires_grad_()
@@ -445,6 +447,7 @@ def test_hash_grid_refuses_four_coordinates_in_one_line():
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_hash_grid_without_a_gpu_is_quiet_and_chooses_torch():
     script = """
 import sys

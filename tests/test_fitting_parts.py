@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from winner_ns.errors import SignalError
-from winner_ns.fields import build_field
+from winner_ns.fields import FAMILIES, build_field
 from winner_ns.fields.description import Description, NetworkDescription
 from winner_ns.fields.files import LoadedField
 from winner_ns.fields.input_gradient import value_and_gradient
@@ -172,7 +172,7 @@ def test_surfaces_known_by_points_alone_are_compared_by_nearest_samples():
     assert 0.099 < figures["chamfer"] < 0.11
 
 
-@pytest.mark.parametrize("family", ["siren", "finer", "wire", "gauss", "relu-pe", "rff", "hash-grid"])
+@pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("chunk", [None, 7, 1000])
 def test_value_and_gradient_are_autograds(family, chunk):
     network = build_field(family, 3, 1, generator=torch.Generator().manual_seed(0)).double()
@@ -227,6 +227,7 @@ def test_quick_figures_of_an_image_are_those_of_all_its_samples(tmp_path, holdou
     assert quick_figures(field, target, samples=500)["psnr"] == pytest.approx(whole["psnr"], abs=1.0)
 
 
+@pytest.mark.slow
 def test_quick_figures_of_a_shape(tmp_path):
     trimesh.creation.torus(major_radius=3.0, minor_radius=1.2).export(tmp_path / "torus.ply")
     target = target_of(tmp_path / "torus.ply", options=TargetOptions(shape_samples=20_000, seed=0))
@@ -236,6 +237,7 @@ def test_quick_figures_of_a_shape(tmp_path):
     assert quick == {"iou": pytest.approx(whole["iou"], abs=0.02)}
 
 
+@pytest.mark.slow
 def test_quick_figures_say_nothing_of_a_shape_known_at_its_own_points_only(tmp_path):
     points = np.random.default_rng(0).uniform(-1, 1, (3000, 3))
     np.savez(tmp_path / "a.npz", points=points, sdf=np.linalg.norm(points, axis=1) - 0.5)

@@ -61,6 +61,7 @@ def surface(mesh: trimesh.Trimesh, samples: int = 2000, seed: int = 0) -> Surfac
     return Surface.of_mesh(np.asarray(mesh.vertices), np.asarray(mesh.faces), samples, seed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("offset", [np.zeros(3), FAR], ids=["at the origin", "a thousand kilometres away"])
 def test_concentric_spheres(tmp_path: Path, capsys: pytest.CaptureFixture, offset: np.ndarray) -> None:
     radius, gap = 2.0, 0.1
@@ -92,6 +93,7 @@ def test_concentric_spheres(tmp_path: Path, capsys: pytest.CaptureFixture, offse
     assert result["warnings"] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shift", [0.05, 0.2])
 def test_shifted_cube(tmp_path: Path, capsys: pytest.CaptureFixture, shift: float) -> None:
     """The face left behind has the distance s everywhere; that inside of the other cube min(s, T), T the distance to
@@ -403,6 +405,7 @@ def fitted(target: Any, steps: int) -> LoadedField:
 FIGURES = {"chamfer", "chamfer_percent_of_diagonal", "hausdorff_percent_of_diagonal", "f_score", "normal_consistency"}
 
 
+@pytest.mark.slow
 def test_a_field_has_the_figures_that_its_mesh_has(tmp_path: Path) -> None:
     path = write(tmp_path / "torus.off", trimesh.creation.torus(30.0, 12.0), [100.0, -50.0, 20.0])
     target = target_of(path, options=TargetOptions(shape_samples=20_000, seed=0))
@@ -427,6 +430,7 @@ def test_a_field_has_the_figures_that_its_mesh_has(tmp_path: Path) -> None:
     assert figures["iou"] == pytest.approx(result["iou"], abs=0.01)
 
 
+@pytest.mark.slow
 def test_a_field_of_an_open_mesh_has_figures(tmp_path: Path) -> None:
     whole = trimesh.creation.icosphere(4)
     half = trimesh.Trimesh(whole.vertices, whole.faces[whole.triangles_center[:, 2] > 0], process=False)
@@ -435,6 +439,7 @@ def test_a_field_of_an_open_mesh_has_figures(tmp_path: Path) -> None:
     assert set(figures) == {"iou", *FIGURES} and all(math.isfinite(value) for value in figures.values())
 
 
+@pytest.mark.slow
 def test_a_field_of_points_has_figures(tmp_path: Path) -> None:
     sphere = trimesh.creation.icosphere(4)
     np.savez(tmp_path / "points.npz", points=sphere.vertices, normals=sphere.vertex_normals)

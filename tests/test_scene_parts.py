@@ -214,6 +214,7 @@ def test_a_network_alone_is_brought_to_the_sphere(s0):
     assert error < 0.03 and cosine > 0.95  # The box measures 4.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", ["fitted", "residual"])
 def test_a_room_starts_as_a_sphere_seen_from_within(start):
     inward = surface(start, inside_outside=True)

@@ -20,6 +20,8 @@ from winner_ns.errors import SignalError
 from winner_ns.signals import load_signal
 from winner_ns.signals.shape_sampler import ShapeSampler, draw_block
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def shape(tmp_path_factory):

@@ -194,6 +194,7 @@ def test_a_cut_array(tmp_path, share):
     assert "is cut or no .npy file" in line(tmp_path / "a.npy")
 
 
+@pytest.mark.slow
 def test_importing_is_cheap():
     script = (
         "import sys, winner_ns.signals\n"

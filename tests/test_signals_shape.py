@@ -42,6 +42,7 @@ def sphere_distances(count: int = 20000) -> np.ndarray:
     return np.concatenate([points, np.linalg.norm(points, axis=1, keepdims=True) - 0.5], axis=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("center", [(0, 0, 0), (3, -20, 1e4)])
 def test_distances_lie_between_those_of_the_inner_and_outer_sphere(tmp_path, center):
     mesh = sphere(5, 2.0)
@@ -59,6 +60,7 @@ def test_distances_lie_between_those_of_the_inner_and_outer_sphere(tmp_path, cen
     assert 2.0 - inner < 0.002
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["obj", "ply", "stl", "off", "glb", "gltf"])
 def test_mesh_formats(tmp_path, suffix):
     mesh = sphere(3, 0.7, (5, 6, 7))
@@ -98,6 +100,7 @@ def test_nothing_is_lost_a_million_units_away(tmp_path):
     assert shape.watertight and np.abs(shape.vertices).max() == pytest.approx(0.9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1e-6, 1e6])
 def test_tiny_and_huge_units_give_the_same_unit_shape(tmp_path, size):
     shape = export(tmp_path / "a.ply", sphere(3, size))

@@ -88,6 +88,7 @@ def test_layer_two_pre_activation_has_the_predicted_deviation(s1):
     assert math.sqrt(np.mean(measured)) == pytest.approx(expected, rel=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("d", "width", "s0", "s1"),
     [

@@ -103,6 +103,7 @@ def test_long_lines_are_cut_into_pieces_with_a_small_error(monkeypatch):
     assert spectral_centroid(colored) == pytest.approx(whole, rel=0.01)
 
 
+@pytest.mark.slow
 def test_memory_stays_bounded_on_a_large_array(tmp_path):
     """An array of 1 GiB on disk: the process may hold a few blocks of it, not a converted copy (4 GiB)."""
     import resource

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import trimesh
+from conftest import write_torus
 
 from winner_ns.commands.main import main
 from winner_ns.fields.input_gradient import value_and_gradient
@@ -16,10 +17,18 @@ from winner_ns.fitting.shape_target import PASSES
 from winner_ns.fitting.target import TargetOptions, target_of
 from winner_ns.signals import load_signal
 
+pytestmark = pytest.mark.slow
 FEW = [
     "--pipeline.datamanager.shape-samples", 60000, "--pipeline.datamanager.batch-size", 4096,
     "--pipeline.model.field.width", 64, "--pipeline.model.field.depth", 3, "--pipeline.write-results", False,
 ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def fitted_torus(trained_once, tmp_path_factory):
+    """A run whose mesh several tests export."""
+    data = write_torus(tmp_path_factory.mktemp("data") / "torus.ply")
+    return trained_once("winner-siren", "--data", data, "--max-num-iterations", 250, *FEW)
 
 
 def exported(run, tmp_path, *arguments):
@@ -30,7 +39,7 @@ def exported(run, tmp_path, *arguments):
 
 
 @pytest.mark.parametrize("loss", ["distance", "occupancy"])
-def test_losses_with_signs_give_the_shape_back(torus, ns_train, ns_eval, runs, tmp_path, loss):
+def test_losses_with_signs_give_the_shape_back(torus, ns_train, ns_eval, runs, tmp_path, coarse_meshes, loss):
     finished = ns_train("--data", torus, "--max-num-iterations", 400, *FEW, "--pipeline.datamanager.shape-loss", loss)
     assert finished.status == 0, finished.errors
     (run,) = runs()
@@ -41,8 +50,8 @@ def test_losses_with_signs_give_the_shape_back(torus, ns_train, ns_eval, runs, t
 
 
 def test_the_eikonal_loss_finds_the_surface_and_its_normals(torus, ns_train, runs):
-    flags = ["--data", torus, "--max-num-iterations", 400, *FEW, "--pipeline.datamanager.shape-loss", "eikonal"]
-    finished = ns_train(*flags)
+    flags = ["--data", torus, "--max-num-iterations", 300, *FEW, "--pipeline.datamanager.shape-loss", "eikonal"]
+    finished = ns_train(*flags, "--pipeline.datamanager.batch-size", 2048)
     assert finished.status == 0, finished.errors
     field = load_run(runs()[0])
     points, normals = load_signal(torus).sample_surface(2000, 5)
@@ -103,37 +112,35 @@ def test_points_are_drawn_anew_and_are_the_same_for_a_seed(torus):
     np.testing.assert_allclose(values[on, 1:].norm(dim=1).numpy(), 1, atol=1e-5)
 
 
-def test_mesh_options_from_the_command_line(torus, ns_train, runs, tmp_path, capfd):
-    assert ns_train("--data", torus, "--max-num-iterations", 250, *FEW).status == 0
-    (run,) = runs()
-    plain = exported(run, tmp_path)
+def test_mesh_options_from_the_command_line(fitted_torus, tmp_path, capfd):
+    plain = exported(fitted_torus, tmp_path)
     capfd.readouterr()
-    assert main(["export", "mesh", str(run), "-o", str(tmp_path / "j.ply"), "--resolution", "80", "--json"]) == 0
+    assert (
+        main(["export", "mesh", str(fitted_torus), "-o", str(tmp_path / "j.ply"), "--resolution", "80", "--json"]) == 0
+    )
     told = json.loads(capfd.readouterr().out)
     assert told["watertight"] and (told["vertices"], told["faces"]) == (len(plain.vertices), len(plain.faces))
     assert told["fraction_evaluated"] == pytest.approx(told["points_evaluated"] / 80**3) and told["seconds"] > 0
 
-    larger = exported(run, tmp_path, "--level", 0.5)
+    larger = exported(fitted_torus, tmp_path, "--level", 0.5)
     assert larger.is_watertight and larger.volume == pytest.approx(plain.volume + 0.5 * plain.area, rel=0.02)
-    few = exported(run, tmp_path, "--faces", 500)
+    few = exported(fitted_torus, tmp_path, "--faces", 500)
     assert few.is_watertight and 400 < len(few.faces) < 620 and few.volume == pytest.approx(plain.volume, rel=0.03)
-    part = exported(run, tmp_path, "--bounds", 100, -96, -20, 146, -4, 60)
+    part = exported(fitted_torus, tmp_path, "--bounds", 100, -96, -20, 146, -4, 60)
     assert part.is_watertight and part.bounds[0, 0] == pytest.approx(100.0, abs=0.1)
     assert part.volume == pytest.approx(plain.volume / 2, rel=0.05)
-    assert exported(run, tmp_path, "--level", "-5e-1").volume < plain.volume
+    assert exported(fitted_torus, tmp_path, "--level", "-5e-1").volume < plain.volume
 
 
-def test_projection_and_normals_are_the_fields(torus, ns_train, runs, tmp_path):
-    assert ns_train("--data", torus, "--max-num-iterations", 250, *FEW).status == 0
-    (run,) = runs()
-    field = load_run(run)
+def test_projection_and_normals_are_the_fields(fitted_torus, tmp_path):
+    field = load_run(fitted_torus)
 
     def off_by(mesh):
         """How far vertices are from the level set, in cells."""
         unit = (mesh.vertices - field.signal["center"]) / field.signal["scale"]
         return field.unit_distance(torch.from_numpy(unit.astype(np.float32))).abs().numpy() * 79 / 2
 
-    plain, projected = exported(run, tmp_path), exported(run, tmp_path, "--project")
+    plain, projected = exported(fitted_torus, tmp_path), exported(fitted_torus, tmp_path, "--project")
     assert off_by(plain).mean() > 3e-4 and off_by(projected).mean() < 0.2 * off_by(plain).mean()
     assert np.linalg.norm(projected.vertices - plain.vertices, axis=1).max() < 2 / 79 * field.signal["scale"]
 
@@ -141,7 +148,7 @@ def test_projection_and_normals_are_the_fields(torus, ns_train, runs, tmp_path):
     obj, ply = tmp_path / "out.obj", tmp_path / "out.ply"
     for path in (obj, ply):
         flags = ["--resolution", "80", "--normals", "--components", "largest"]
-        assert main(["export", "mesh", str(run), "-o", str(path), *flags]) == 0
+        assert main(["export", "mesh", str(fitted_torus), "-o", str(path), *flags]) == 0
     rows = [line.split() for line in obj.read_text().splitlines()]
     points, normals = (np.array([row[1:4] for row in rows if row[:1] == [key]], float) for key in ("v", "vn"))
     unit = torch.from_numpy(((points - field.signal["center"]) / field.signal["scale"]).astype(np.float32))

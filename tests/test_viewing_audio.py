@@ -574,6 +574,7 @@ def seconds_of(text):
     return float(number) * UNITS[unit]
 
 
+@pytest.mark.slow
 @given(log_zoom=st.floats(0, 6), center=st.floats(-1, 1), samples=st.sampled_from([1000, 300_000, 170_000_000]))
 @settings(max_examples=60, deadline=None)
 def test_time_labels_say_what_is_there(log_zoom, center, samples):

@@ -7,7 +7,6 @@ import io
 import math
 import re
 import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
@@ -18,7 +17,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-import trimesh
+from conftest import write_torus
 from PIL import Image
 from test_viewing import camera_at, constant, describe, field_of, look, sampled, wave
 from test_viewing_shape import box, distances_signal, sphere, sphere_signal
@@ -27,6 +26,7 @@ from websockets.sync.client import connect
 
 import winner_ns
 from winner_ns.fields.files import LoadedField
+from winner_ns.kinds import kinds_of_files
 from winner_ns.signals import GridSignal
 from winner_ns.viewing.panel import SignalPanel
 from winner_ns.viewing.player import player
@@ -70,7 +70,7 @@ def panel_of(kind, with_original=True, several=False):
 # Settings
 
 
-@pytest.mark.parametrize("kind", ["image", "audio", "shape", "volume", "video"])
+@pytest.mark.parametrize("kind", kinds_of_files())
 @pytest.mark.parametrize("several", [False, True])
 def test_settings_at_first_show_the_whole_signal(kind, several):
     panel = panel_of(kind, several=several)
@@ -259,29 +259,17 @@ def files(tmp_path_factory):
     for name in ("photo.png", "compared.png"):
         Image.fromarray((255 * photo).round().astype(np.uint8)).save(folder / name)
     soundfile.write(folder / "tone.wav", tone().samples, RATE)
-    mesh = trimesh.creation.torus(major_radius=30.0, minor_radius=12.0)
-    mesh.apply_translation([100.0, -50.0, 20.0])
-    mesh.export(folder / "torus.ply")
+    write_torus(folder / "torus.ply")
     return folder
 
 
 @pytest.fixture(scope="module")
-def trained(files, tmp_path_factory):
+def trained(files, trained_once):
     """The folder of a short run of some data, trained as the command line does."""
+    short = ("--max-num-iterations", 20, "--pipeline.write-results", False)
 
     def train(data, *flags, method="winner-siren"):
-        from nerfstudio.scripts.train import entrypoint
-        from nerfstudio.utils import writer
-
-        writer.EVENT_WRITERS.clear()  # which nerfstudio keeps for the life of a process
-        output = tmp_path_factory.mktemp("outputs")
-        small = ("--max-num-iterations", 20, "--pipeline.write-results", False)
-        arguments = ["--vis", "tensorboard", "--output-dir", output, "--data", files / data, *small, *flags]
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sys, "argv", ["ns-train", method, *map(str, arguments)])
-            entrypoint()
-        (config,) = output.glob("*/*/*/config.yml")
-        return config.parent
+        return trained_once(method, "--data", files / data, *short, *flags)
 
     return train
 
@@ -461,6 +449,7 @@ def test_the_panel_says_what_the_field_is_and_how_good_it_is(opened):
     assert decibels in panel.gui_handle.content
 
 
+@pytest.mark.slow
 def test_a_sound_is_played_in_the_browser(opened):
     viewer = opened("tone.wav")
     panel, signal = viewer.pipeline.panel, viewer.pipeline.model.signal_view.original
@@ -475,6 +464,7 @@ def test_a_sound_is_played_in_the_browser(opened):
     assert min(apart) < 1e-4
 
 
+@pytest.mark.slow
 def test_a_shapes_original_is_drawn_over_it_and_taken_away(opened):
     viewer = opened("torus.ply")
     panel = viewer.pipeline.panel
@@ -487,6 +477,7 @@ def test_a_shapes_original_is_drawn_over_it_and_taken_away(opened):
         browser.message("RemoveSceneNodeMessage", name="/original")
 
 
+@pytest.mark.slow
 def test_the_slice_of_a_shape_follows_the_panel(opened):
     viewer = opened("torus.ply")
     panel = viewer.pipeline.panel
@@ -499,6 +490,7 @@ def test_the_slice_of_a_shape_follows_the_panel(opened):
         browser.use(viewer.control_panel._output_render, "shaded")
 
 
+@pytest.mark.slow
 def test_a_comparison_is_split_between_its_first_and_its_last_field(opened):
     viewer = opened("compared.png")
     panel, control = viewer.pipeline.panel, viewer.control_panel
@@ -520,6 +512,7 @@ def test_a_comparison_is_split_between_its_first_and_its_last_field(opened):
 # Without a viewer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", ["photo.png", "tone.wav", "torus.ply"])
 def test_a_run_is_rendered_without_a_viewer_and_without_its_data(data, files, trained):
     """As nerfstudio's render command does: outputs by name, "rgb" if nothing else is said."""

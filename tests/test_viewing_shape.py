@@ -158,6 +158,7 @@ def seen_from_all_eyes(name):
     return [(view, *crossings(SHAPES[name], view)) for view in views]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHAPES)
 @pytest.mark.parametrize("scale", [0.7, 1.0, 1.5])
 def test_rays_meet_the_surface_where_it_is(name, scale):
@@ -185,6 +186,7 @@ def test_rays_meet_the_surface_where_it_is(name, scale):
         assert not through.any(), (eye, int(through.sum()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gain", [1.0, 0.7, 1.5])
 @pytest.mark.parametrize("eye, center", [((0.0, 0.0, 2.5), (0.0, 0.0, 0.0)), ((1.5, -1.2, -2.0), (0.2, -0.1, 0.3))])
 def test_a_spheres_distance_and_normals_are_exact(eye, center, gain):
@@ -393,6 +395,7 @@ def lit(colours, shaded):
     return colours * (0.35 + 0.65 * shaded)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("radius", [0.45, 0.495, 0.5, 0.505, 0.55])
 def test_error_is_red_outside_the_original_and_blue_inside(radius):
     view = look((0.3, 0.4, 2.2), height=48, width=48)
@@ -412,6 +415,7 @@ def test_error_is_red_outside_the_original_and_blue_inside(radius):
     assert torch.allclose(error, lit(expected, light), atol=0.06)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signal", [sphere_signal, points_signal])
 def test_the_original_is_seen_where_it_is(signal):
     view = look((0.6, -0.5, 2.3), height=48, width=48)
@@ -438,6 +442,7 @@ def test_what_is_known_at_its_own_points_only_has_no_pictures():
     check_pictures(pictures, view)
 
 
+@pytest.mark.slow
 def test_several_fields_are_told_apart_by_name():
     view = look((0.3, 0.4, 2.2), height=24, width=24)
     fields = {"one": field_of(sphere(0.5)), "two": field_of(sphere(0.4)), "three": field_of(sphere(0.45))}
@@ -452,6 +457,7 @@ def test_several_fields_are_told_apart_by_name():
     check_pictures(pictures, view)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", [0.0, 0.02])
 @pytest.mark.parametrize("pair, apart", [(("one", "two"), 0.01), (("two", "one"), -0.01), (("one", "one"), 0.0)])
 def test_the_difference_is_how_far_one_surface_lies_outside_the_other(pair, apart, level):
@@ -464,6 +470,7 @@ def test_the_difference_is_how_far_one_surface_lies_outside_the_other(pair, apar
     assert torch.allclose(seen, lit(expected, pictures[f"{pair[0]}/shaded"][16, 16]), atol=0.03)
 
 
+@pytest.mark.slow
 def test_pictures_of_a_field_in_training_carry_no_graph():
     network = Siren(3, 1, width=8, depth=2)
     field = LoadedField(network, field_of(sphere()).description)
@@ -473,6 +480,7 @@ def test_pictures_of_a_field_in_training_carry_no_graph():
     check_pictures(pictures, view)
 
 
+@pytest.mark.slow
 def test_rays_that_see_nothing_see_white():
     view = look((0.0, 0.0, 2.2), (0.0, 0.0, 5.0), height=8, width=8)
     for original in (sphere_signal(0.5, 3), points_signal(), None):
@@ -486,6 +494,7 @@ def test_rays_that_see_nothing_see_white():
 # Slices
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("axis", [0, 1, 2])
 @pytest.mark.parametrize("towards", [1.0, -1.0])
 def test_a_slice_cuts_away_the_cameras_side(axis, towards):
@@ -531,6 +540,7 @@ def test_a_slice_is_opaque_and_blue_within_the_shape():
     assert beyond.any() and (flat(pictures["slice"])[beyond] == 1).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("height", [0.15, 0.3])
 def test_iso_lines_lie_at_multiples_of_a_hundredth(height):
     """A wall at x = 0 from close by: a dark line on it, thin ones on either side, none where the distance is unsure."""

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import socket
-import subprocess
-import sys
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -21,9 +18,15 @@ from PIL import Image
 from winner_ns.demo.bunny_scene import write_bunny_scene
 from winner_ns.demo.viewer_pictures import FLAGS, watched
 
+from .programs import Programs
 from .viewer_page import PATIENCE, ViewerPage, find_browser
 
 HOST = "127.0.0.1"
+FEW_FRAMES = """
+window.requestAnimationFrame = then => setTimeout(() => then(performance.now()), 100);
+window.cancelAnimationFrame = timer => clearTimeout(timer);
+"""
+"""Ten frames a second at most: the page draws all the time, and without a GPU it leaves the viewers no processor."""
 SMALL = ["--pipeline.model.field.width", "64", "--pipeline.model.field.depth", "3", "--pipeline.write-results", "False"]
 SMOOTH = ["--pipeline.model.purpose", "0.25"]
 """So few samples leave a field with more noise free between them, where it is looked at as well."""
@@ -41,45 +44,23 @@ class OpenViewer:
     """The finished runs that are shown."""
 
 
-class Programs:
-    """The environment's console scripts, run side by side; ended with the tests."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.processes: List[subprocess.Popen] = []
-
-    def start(self, program: str, *arguments: object) -> "tuple[subprocess.Popen, Path]":
-        """Starts a program; returns its process and the file with what it says."""
-        log = self.folder / f"log-{len(self.processes)}-{program}.txt"
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
-        with open(log, "wb") as output:
-            process = subprocess.Popen(
-                [str(Path(sys.executable).parent / program), *map(str, arguments)],
-                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment,
-            )  # fmt: skip
-        self.processes.append(process)
-        return process, log
+class Viewers(Programs):
+    """Runs, and the viewers that show them."""
 
     def train(self, data: Path, name: str, *flags: str, method: str = "winner-siren") -> Path:
         """A finished run."""
         where = ["--output-dir", self.folder, "--experiment-name", name, "--timestamp", "run", "--vis", "tensorboard"]
-        process, log = self.start("ns-train", method, "--data", data, *where, *SMALL, *flags)
-        assert process.wait() == 0, log.read_text()
+        program, log = self.start("ns-train", method, "--data", data, *where, *SMALL, *flags)
+        assert program.wait() == 0, log.read_text()
         return self.folder / name / method / "run"
 
-    def view(self, program: str, *arguments: object, port: int) -> None:
+    def view(self, name: str, *arguments: object, port: int) -> None:
         """Starts a viewer and waits until it listens."""
-        process, log = self.start(program, *arguments)
+        program, log = self.start(name, *arguments)
         end = time.monotonic() + 2 * PATIENCE
         while not _listens(port):
-            assert process.poll() is None and time.monotonic() < end, log.read_text()
+            assert program.poll() is None and time.monotonic() < end, log.read_text()
             time.sleep(0.2)
-
-    def finish(self) -> None:
-        for process in self.processes:
-            process.terminate()
-        for process in self.processes:
-            process.wait()
 
 
 def free_port() -> int:
@@ -137,19 +118,19 @@ def moving_square() -> np.ndarray:
 # Their viewers -------------------------------------------------------------------------------------------------------
 
 
-def _open_image(programs: Programs, folder: Path, port: int) -> OpenViewer:
+def _open_image(programs: Viewers, folder: Path, port: int) -> OpenViewer:
     data = folder / "quadrants.png"
     Image.fromarray((255 * quadrants()).round().astype(np.uint8)).save(data)
     return _open(programs, data, port, "--max-num-iterations", "100", *SMOOTH)
 
 
-def _open_audio(programs: Programs, folder: Path, port: int) -> OpenViewer:
+def _open_audio(programs: Viewers, folder: Path, port: int) -> OpenViewer:
     data = folder / "tone.wav"
     soundfile.write(data, swelling_tone(), 8000)
     return _open(programs, data, port, "--max-num-iterations", "200")
 
 
-def _open_shape(programs: Programs, folder: Path, port: int) -> OpenViewer:
+def _open_shape(programs: Viewers, folder: Path, port: int) -> OpenViewer:
     data = folder / "pear.ply"
     pear().export(data)
     few = ["--pipeline.datamanager.shape-samples", "100000", "--pipeline.datamanager.batch-size", "4096"]
@@ -157,32 +138,32 @@ def _open_shape(programs: Programs, folder: Path, port: int) -> OpenViewer:
     return _open(programs, data, port, "--max-num-iterations", "500", *few)
 
 
-def _open_volume(programs: Programs, folder: Path, port: int) -> OpenViewer:
+def _open_volume(programs: Viewers, folder: Path, port: int) -> OpenViewer:
     data = folder / "square.npy"
     np.save(data, moving_square())
     return _open(programs, data, port, "--max-num-iterations", "200", *SMOOTH)
 
 
-def _open(programs: Programs, data: Path, port: int, *flags: str, method: str = "winner-siren") -> OpenViewer:
+def _open(programs: Viewers, data: Path, port: int, *flags: str, method: str = "winner-siren") -> OpenViewer:
     run = programs.train(data, data.stem, *flags, method=method)
     programs.view("ns-viewer", "--load-config", run / "config.yml", *VIEW, port, port=port)
     return OpenViewer(data, port, [run])
 
 
-def _open_scene(programs: Programs, folder: Path, port: int) -> OpenViewer:
+def _open_scene(programs: Viewers, folder: Path, port: int) -> OpenViewer:
     data = write_bunny_scene(folder / "bunny", views=30, test_views=1, size=48)
     few = ["--pipeline.datamanager.batch-size", "512", "--pipeline.model.views.num-samples", "48"]
     return _open(programs, data, port, "--max-num-iterations", "500", *few)
 
 
-def _open_surface(programs: Programs, folder: Path, port: int) -> OpenViewer:
+def _open_surface(programs: Viewers, folder: Path, port: int) -> OpenViewer:
     data = write_bunny_scene(folder / "surface", views=30, test_views=1, size=32)
     few = ["--pipeline.datamanager.batch-size", "512", "--pipeline.model.num-samples", "16"]
     few += ["--pipeline.model.num-samples-importance", "16"]
     return _open(programs, data, port, "--max-num-iterations", "250", *few, method="winner-neus")
 
 
-def _open_training(programs: Programs, folder: Path, port: int) -> OpenViewer:
+def _open_training(programs: Viewers, folder: Path, port: int) -> OpenViewer:
     data = folder / "trained.png"
     Image.fromarray((255 * quadrants()).round().astype(np.uint8)).save(data)
     slowly = ["--optimizers.field.optimizer.lr", "1e-4", "--optimizers.field.scheduler.schedule", "constant"]
@@ -193,7 +174,7 @@ def _open_training(programs: Programs, folder: Path, port: int) -> OpenViewer:
     return OpenViewer(data, port)
 
 
-def _open_comparison(programs: Programs, folder: Path, port: int) -> OpenViewer:
+def _open_comparison(programs: Viewers, folder: Path, port: int) -> OpenViewer:
     data = folder / "compared.png"
     Image.fromarray((255 * quadrants()).round().astype(np.uint8)).save(data)
     good = programs.train(data, "good", "--max-num-iterations", "150", *SMOOTH)
@@ -202,7 +183,7 @@ def _open_comparison(programs: Programs, folder: Path, port: int) -> OpenViewer:
     return OpenViewer(data, port, [good, bad])
 
 
-OPEN: Dict[str, Callable[[Programs, Path, int], OpenViewer]] = {
+OPEN: Dict[str, Callable[[Viewers, Path, int], OpenViewer]] = {
     "image_viewer": _open_image,
     "audio_viewer": _open_audio,
     "shape_viewer": _open_shape,
@@ -218,7 +199,7 @@ OPEN: Dict[str, Callable[[Programs, Path, int], OpenViewer]] = {
 def viewers(request, tmp_path_factory) -> "Dict[str, Future[OpenViewer]]":
     """The viewers that the chosen tests need, opened at the same time as the first ones are looked at."""
     folder = tmp_path_factory.mktemp("browser")
-    programs, pool = Programs(folder), ThreadPoolExecutor(2)
+    programs, pool = Viewers(folder), ThreadPoolExecutor(2)
     needed = dict.fromkeys(name for item in request.session.items for name in getattr(item, "fixturenames", ()))
     try:
         yield {name: pool.submit(OPEN[name], programs, folder, free_port()) for name in needed if name in OPEN}
@@ -265,6 +246,7 @@ def open_page(browser):
         pages.append(page)
         address = f"http://{HOST}:{viewer.port}"
         page.route(lambda url: not url.startswith((address, "data:", "blob:")), lambda route: route.abort())
+        page.add_init_script(FEW_FRAMES)
         watched(page)
         page.goto(address, wait_until="domcontentloaded")
         page.add_style_tag(content="* { box-shadow: none !important }")  # The panel's falls onto the picture.

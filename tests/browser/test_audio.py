@@ -16,6 +16,7 @@ from .pictures import Box, box_of, coloured, inked, within
 from .viewer_page import find_browser
 
 find_browser()
+pytestmark = pytest.mark.slow
 RATE = 8000
 LOUDEST = np.abs(swelling_tone()).max()
 """Is at 1 where the sound is shown, played and compared."""

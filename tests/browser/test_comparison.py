@@ -11,6 +11,7 @@ from .pictures import box_of, coloured, correlation, within
 from .viewer_page import find_browser
 
 find_browser()
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from .pictures import at_samples, box_of, coloured, correlation, dark, within
 from .viewer_page import find_browser
 
 find_browser()
+pytestmark = pytest.mark.slow
 RATIO = 63 / 47
 """Width over height of 64 x 48 pixels from the first to the last one's middle."""
 

@@ -12,6 +12,7 @@ from .pictures import box_of, coloured, inked, overlap, silhouette
 from .viewer_page import find_browser
 
 find_browser()
+pytestmark = pytest.mark.slow
 
 
 def without_cameras(page):

@@ -16,6 +16,7 @@ from .pictures import box_of, coloured, inked, overlap, silhouette
 from .viewer_page import find_browser
 
 find_browser()
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from .pictures import box_of, correlation, inked, within
 from .viewer_page import find_browser
 
 find_browser()
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from .pictures import box_of, correlation, seen_samples, within
 from .viewer_page import find_browser
 
 find_browser()
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -119,6 +119,9 @@ class ViewerPage:
         end = time.monotonic() + PATIENCE
         while True:
             before = self.page.evaluate("shown")
+            if before["width"] != width and time.monotonic() < end:
+                self.page.wait_for_timeout(50)
+                continue
             self.page.wait_for_timeout(QUIET)
             picture = self.picture()
             if self.page.evaluate("shown") == before and before["width"] == width and before["loading"] == 0:
