@@ -74,7 +74,7 @@ def read_terrain(path: Path) -> GridSignal:
 
 
 def register() -> None:
-    """Adds all three; a second time changes nothing."""
+    """Adds all three."""
     winner_ns.register_family("tent", Tent)
     winner_ns.register_law("constant", Constant)
     winner_ns.register_kind(

@@ -335,7 +335,7 @@ def test_any_text_is_a_field_or_one_clear_line(text):
         (["winner:width=wide"], "give a whole number"),
         (["winner:widht=3"], "there are width, depth"),
         (["winner:law=mine"], "matching or paper"),
-        (["winner:law=paper,s0=3"], "computed by the law"),
+        (["winner:law=paper,s0=3"], "takes no s0"),
         (["siren:purpose=fit"], "no setting 'purpose'"),
         (["siren:lr=0"], "not above 0"),
         (["siren:depth=0"], "at least 1"),

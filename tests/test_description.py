@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 import resource
+from functools import partial
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -14,8 +18,10 @@ from safetensors.torch import save_file
 
 import winner_ns
 from winner_ns.fields.description import Description
-from winner_ns.fields.families import FAMILIES, build_field
-from winner_ns.fields.files import load_field, rebuild_field
+from winner_ns.fields.families import FAMILIES, build_field, settings_of
+from winner_ns.fields.field import Field, FieldTask
+from winner_ns.fields.files import LoadedField, load_field, rebuild_field
+from winner_ns.kinds import KINDS, Kind, register_kind
 
 IMAGE = {
     "kind": "image",
@@ -42,6 +48,27 @@ SOUND = {
     "target": {"gain": 1.0, "offset": [0.0]},
     "signal": {**IMAGE["signal"], "shape": [800], "channels": 1, "half_extent": [1.0], "sample_rate": 8000},
 }
+SHAPE = {
+    **IMAGE,
+    "kind": "shape",
+    "name": "bunny.ply",
+    "network": {"family": "siren", "in_dim": 3, "out_dim": 1, "settings": {"width": 8, "depth": 2}},
+    "target": {"distance_scale": 0.02, "loss": "distance"},
+    "signal": {"source": "mesh", "center": [100.0, -50.0, 20.0], "scale": 46.0, "watertight": True, "format": "PLY"},
+}
+VIDEO = {
+    **IMAGE,
+    "kind": "video",
+    "network": {"family": "siren", "in_dim": 3, "out_dim": 3, "settings": {"width": 8, "depth": 2}},
+    "signal": {**IMAGE["signal"], "shape": [9, 24, 40], "half_extent": [1.0, 0.6, 1.0], "frame_rate": 30000 / 1001},
+}
+READ = {"start": 1.5, "duration": None, "duration_samples": 800, "sample_rate": 8000, "mono": True}
+
+
+def field_of(plain: dict) -> LoadedField:
+    made_of = plain["network"]
+    weights = build_field(made_of["family"], made_of["in_dim"], made_of["out_dim"], made_of["settings"]).state_dict()
+    return rebuild_field(plain, weights)
 
 
 def changed(description: dict, path: str, value: object) -> dict:
@@ -65,7 +92,7 @@ def paths(description: dict, prefix: str = "") -> list:
     return found
 
 
-@pytest.mark.parametrize("plain", [IMAGE, SOUND])
+@pytest.mark.parametrize("plain", [IMAGE, SOUND, SHAPE, VIDEO])
 def test_a_description_is_plain_json_and_back(plain):
     assert Description.from_dict(plain).as_dict() == plain
     further = {**plain, "departures": {"noise_layers": [2]}}
@@ -110,12 +137,205 @@ def test_a_description_is_plain_json_and_back(plain):
         (SOUND, "signal.sample_rate", 0),
         (SOUND, "signal.sample_rate", 1e15),
         (SOUND, "signal.sample_rate", "fast"),
+        (SOUND, "signal.sample_rate", 8000.5),
+        (SOUND, "signal.sample_rate", 0.5),
+        (SOUND, "signal.sample_rate", 10**9 + 1),
+        (SOUND, "signal.shape", [1]),
+        (SOUND, "signal.full_scale", 0),
+        (SOUND, "signal.full_scale", "1"),
+        (SOUND, "signal.full_scale", 1e31),
+        (SOUND, "signal.start", "0"),
+        (SOUND, "signal.subtype", 16),
+        (SOUND, "signal.format", ["WAV"]),
+        (IMAGE, "signal.mode", None),
+        (SHAPE, "signal.format", 3),
+        (SOUND, "signal.read_options", None),
+        (SOUND, "signal.read_options", ["start"]),
+        (SOUND, "signal.read_options", {"seed": 1}),
+        (SOUND, "signal.read_options", {**READ, "start": None}),
+        (SOUND, "signal.read_options", {**READ, "mono": 1}),
+        (SOUND, "signal.read_options", {**READ, "sample_rate": 8000.0}),
+        (SOUND, "signal.read_options", {**READ, "duration": True}),
+        (IMAGE, "signal.dtype", None),
+        (IMAGE, "signal.dtype", "f4,("),
+        (IMAGE, "signal.value_scale", 1e31),
+        (IMAGE, "signal.value_scale", 1e-31),
+        (IMAGE, "signal.value_offset", -1e31),
+        (IMAGE, "signal.half_extent", [1.1, 1.0]),
+        (IMAGE, "target.gain", 1e-300),
+        (IMAGE, "target.offset", [0.0, 1e300, 0.0]),
+        (SHAPE, "signal.center", [0.0, 0.0, 1e31]),
+        (SHAPE, "signal.scale", 1e-31),
+        (SHAPE, "target.distance_scale", 1e300),
+        (VIDEO, "signal.frame_rate", 0.0),
+        (VIDEO, "signal.frame_rate", 1e10),
+        (IMAGE, "name", ""),
+        (IMAGE, "name", "."),
+        (IMAGE, "name", ".."),
+        (IMAGE, "name", "/etc/passwd"),
+        (IMAGE, "name", "../up.png"),
+        (IMAGE, "name", "..\\up.png"),
+        (IMAGE, "kind_package", 3),
     ],
     ids=lambda value: value if isinstance(value, str) and len(value) < 30 and value.isprintable() else "",
 )
 def test_what_cannot_be_is_refused(plain, path, value):
     with pytest.raises(ValueError):
         Description.from_dict(changed(plain, path, value))
+
+
+@pytest.mark.parametrize(
+    "plain, path, value",
+    [
+        (SOUND, "signal.read_options", READ),
+        (SOUND, "signal.read_options", {**READ, "start": 2, "sample_rate": None}),
+        (SOUND, "signal.full_scale", 2.0**63),
+        (SOUND, "signal.start", 12.5),
+        (SOUND, "signal.sample_rate", 10**9),
+        (IMAGE, "signal.dtype", ">f4"),
+        (VIDEO, "signal.frame_rate", 0.5),
+        (IMAGE, "name", "..photo...png"),
+        (IMAGE, "name", "Bildschirmfoto 9.41\u202fAM \u3000写真 می\u200cروم 👩\u200d🔬.png"),
+    ],
+)
+def test_what_is_rare_is_taken(plain, path, value):
+    plain = changed(plain, path, value)
+    assert Description.from_dict(plain).as_dict() == plain
+
+
+@given(
+    letter=st.characters(categories=["Cc", "Zl", "Zp"]) | st.sampled_from("\u200e\u200f\u202a\u202e\u2066\u2069\ufeff")
+)
+def test_text_that_would_steer_a_terminal_is_refused(letter):
+    for plain in (changed(IMAGE, "name", f"a{letter}.png"), {**IMAGE, "note": letter}, {**IMAGE, letter: 1}):
+        with pytest.raises(ValueError, match="control characters"):
+            Description.from_dict(plain)
+
+
+@pytest.mark.parametrize(
+    "family, setting",
+    [
+        ("siren", "omega_0"),
+        ("siren", "first_omega_0"),
+        ("winner", "first_omega_0"),
+        ("finer", "first_bias_scale"),
+        ("wire", "scale"),
+        ("gauss", "scale"),
+        ("rff", "sigma"),
+    ],
+)
+def test_settings_that_no_network_has_are_refused(family, setting):
+    sizes = {"width": 8, "depth": 2}
+    assert build_field(family, 2, 1, {**sizes, setting: 1e9}).settings[setting] == 1e9
+    for value in (1.001e9, 1e300, math.inf, math.nan, -1e12):
+        with pytest.raises(ValueError, match=setting):
+            build_field(family, 2, 1, {**sizes, setting: value})
+
+
+def test_a_kind_that_is_not_here_says_what_brings_it(monkeypatch):
+    known = {**IMAGE, "kind": "relief"}
+    with pytest.raises(ValueError, match="unknown kind 'relief'; there are image"):
+        Description.from_dict(known)
+    with pytest.raises(ValueError, match="its kind 'relief' comes with reliefs, which is not here; install that"):
+        Description.from_dict({**known, "kind_package": "reliefs"})
+    with pytest.raises(ValueError, match="'relief' was defined in a script or notebook; run that first"):
+        Description.from_dict({**known, "kind_package": "__main__"})
+    network = {**IMAGE["network"], "family": "dunes", "package": "__main__"}
+    with pytest.raises(ValueError, match="its family 'dunes' was defined in a script or notebook; run that first"):
+        _ = Description.from_dict({**IMAGE, "network": network}).network.family_class
+    monkeypatch.setattr(KINDS, "_entries", dict(KINDS._entries))
+    monkeypatch.setattr(KINDS, "_packages", dict(KINDS._packages))
+    register_kind(Kind("relief", "a relief", "reliefs"))
+    description = Description.from_dict({**known, "kind_package": "reliefs"})
+    assert description.further == {}
+    assert description.as_dict() == {**known, "kind_package": KINDS.package_of("relief")}
+
+
+@pytest.mark.parametrize("plain", [IMAGE, SOUND, VIDEO])
+def test_grids_take_whole_numbers_for_each_axis(plain):
+    field = field_of(plain)
+    axes = field.description.network.in_dim
+    np.testing.assert_array_equal(field.grid([5] * axes), field.grid(np.full(axes, 5)))
+    # Without the check of types that tests have and users have not.
+    grid = partial(inspect.unwrap(LoadedField.grid), field)
+    wrong = [[], [5] * (axes + 1), [0] * axes, [-1] * axes, [10**12] * axes, [5.0] * axes, "5" * axes, None]
+    for shape in [*wrong, 5 if axes > 1 else 5.5]:
+        with pytest.raises(winner_ns.SignalError, match=f"has no grid of shape .*give {axes} whole number") as caught:
+            grid(shape)
+        assert "\n" not in str(caught.value)
+    if axes == 1:
+        np.testing.assert_array_equal(field.grid(7), field.grid([7]))
+
+
+def test_a_shape_has_no_grid():
+    with pytest.raises(winner_ns.SignalError, match="bunny.ply: .* shapes have no grid; call the field at points"):
+        field_of(SHAPE).grid([5, 5, 5])
+
+
+@pytest.mark.parametrize("plain", [IMAGE, SOUND, SHAPE, VIDEO])
+def test_fields_take_numbers_however_they_are_given(plain):
+    field = field_of(plain)
+    axes, channels = field.description.network.in_dim, field.channels
+    points = np.random.default_rng(0).uniform(-1, 1, (4, 3, axes))
+    values = field(points)
+    assert values.shape == (4, 3, channels) and values.dtype == np.float32
+    for same in (points.tolist(), tuple(points.tolist()), points.astype(">f8"), np.asfortranarray(points)):
+        np.testing.assert_array_equal(field(same), values)
+    np.testing.assert_array_equal(field(torch.from_numpy(points)).numpy(), values)
+    # A single point is rounded otherwise than many.
+    np.testing.assert_allclose(field(points[0, 0].tolist()), values[0, 0], rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(field([[1] * axes]), field(np.ones((1, axes))))
+    for empty in (np.zeros((0, axes)), np.zeros((2, 0, axes)), torch.zeros(0, axes)):
+        assert tuple(field(empty).shape) == (*empty.shape[:-1], channels)
+    for wrong in (
+        points[..., :1].repeat(axes + 1, -1),
+        [0.5] * (axes + 1),
+        [],
+        [["a"] * axes],
+        [[1.0] * axes, [2.0, 3.0, 4.0, 5.0]],
+    ):
+        with pytest.raises(winner_ns.SignalError, match=rf"give numbers of shape \[..., {axes}\]") as caught:
+            field(wrong)
+        assert "\n" not in str(caught.value)
+
+
+class Hidden(Field):
+    """A family whose sizes have other names, and may be given by position."""
+
+    def __init__(self, in_dim, out_dim, hidden: int = 6, *, steep: float = 2.0, generator=None):
+        super().__init__(in_dim, out_dim, {"hidden": hidden, "steep": float(steep)})
+        self.first, self.last = torch.nn.Linear(in_dim, hidden), torch.nn.Linear(hidden, out_dim)
+
+    def forward(self, coordinates):
+        return self.last(torch.tanh(self.settings["steep"] * self.first(coordinates)))
+
+
+class Sized(Hidden):
+    """The same, which says that it is a size."""
+
+    sizes = ("hidden",)
+
+
+@pytest.mark.parametrize("family", [Hidden, Sized])
+def test_a_family_may_call_its_sizes_as_it_likes(family, monkeypatch, tmp_path):
+    monkeypatch.setattr(FAMILIES, "_entries", dict(FAMILIES._entries))
+    monkeypatch.setattr(FAMILIES, "_packages", dict(FAMILIES._packages))
+    winner_ns.register_family("hidden", family)
+    assert settings_of("hidden") == ["hidden", "steep"]
+    assert family.default_settings(FieldTask()) == {}
+    picture = np.random.default_rng(0).random((12, 12)).astype(np.float32)
+    fitted = winner_ns.fit(picture, family="hidden", steps=1, progress=False)
+    assert fitted.description.network.settings == {"hidden": 6, "steep": 2.0}
+    path = Path(tmp_path / "a.safetensors")
+    fitted.save(path)
+    np.testing.assert_array_equal(load_field(path).grid([12, 12]), fitted.grid([12, 12]))
+
+
+def test_families_that_have_width_and_depth_get_the_kinds():
+    for family in FAMILIES:
+        sizes = FAMILIES[family].default_settings(FieldTask(width=17, depth=3))
+        assert family == "hash-grid" or sizes == {"width": 17, "depth": 3}
+        assert set(sizes) <= set(settings_of(family)) and "generator" not in settings_of(family)
 
 
 JSON = st.recursive(

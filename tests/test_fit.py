@@ -153,17 +153,35 @@ def test_what_is_no_signal_is_said_in_one_line(data, said, tmp_path, monkeypatch
     [
         ({"family": "sirens"}, "family: 'sirens' is none"),
         ({"law": "mine"}, "law: 'mine' is none"),
-        ({"purpose": "fun"}, "law: the purpose must be one of"),
+        ({"purpose": "fun"}, "purpose: the purpose must be one of"),
         ({"steps": 0}, "steps: 0 is too small"),
+        ({"steps": "10"}, "steps: '10' is no whole number"),
+        ({"steps": 2.5}, "steps: 2.5 is no whole number"),
         ({"width": 0}, "width: 0 is too small"),
+        ({"width": "8"}, "width: '8' is no whole number"),
+        ({"depth": 3.5}, "depth: 3.5 is no whole number"),
+        ({"width": 8, "settings": {"width": 5}}, "width: is given twice"),
+        ({"seed": None}, "seed: None is no whole number"),
+        ({"seed": True}, "seed: True is no whole number"),
+        ({"law": ["matching"]}, "law: ['matching'] is no word"),
+        ({"family": 5}, "family: 5 is no word"),
+        ({"kind": 7}, "kind: 7 is no word"),
+        ({"omega_0": "x"}, "omega_0: 'x' is no number"),
+        ({"omega_0": 1e300}, "omega_0: 1e+300 is too large"),
+        ({"s0": -1.0}, "s0: -1.0 is not 0 or more"),
+        ({"settings": 5}, "settings: 5 is no mapping"),
+        ({"read": 5}, "read: 5 is no choice of a part"),
+        ({"callback": 5}, "callback: 5 cannot be called"),
+        ({"batch_size": 1.5}, "batch_size: 1.5 is no whole number"),
+        ({"device": "meta"}, "device: nothing is computed on meta"),
         ({"depth": -1}, "depth: -1 is too small"),
         ({"width": 10**6}, "a field of 3,000,0"),
         ({"depth": 10**9}, "depth: 1000000000 is too large"),
         ({"family": "rff", "settings": {"features": 10**9}}, "a field of"),
         ({"learning_rate": -1.0}, "learning_rate: -1.0 is not above 0"),
         ({"batch_size": -1}, "batch_size: -1 is too small"),
-        ({"seed": -1}, "seed: -1 is not between"),
-        ({"device": "toaster"}, "device: toaster is not here"),
+        ({"seed": -1}, "seed: -1 is too small"),
+        ({"device": "toaster"}, "device: 'toaster' is not here"),
         ({"kind": "picture"}, "kind: 'picture' is none"),
         ({"kind": "audio"}, "cannot be read as a sound"),
         ({"holdout": 2}, "holdout: '2' is not a way"),
@@ -242,6 +260,20 @@ def test_a_field_is_saved_as_itself_and_as_what_it_was_fitted_to(files, tmp_path
         field.save(tmp_path / "shape.doc")
 
 
+def test_numbers_of_numpy_and_torch_are_plain_in_the_file(photo, tmp_path):
+    numbers = {"s0": np.float32(3), "s1": torch.tensor(0.25), "batch_size": np.int64(50), "seed": np.int32(7)}
+    field = winner_ns.fit(photo, steps=np.int64(2), width=np.int16(8), depth=2, progress=False, **numbers)
+    again = winner_ns.load_field(field.save(tmp_path / "field.safetensors"))
+    assert again.description == field.description
+    assert (field.description.spectrum.s0, field.description.order.batch_size) == (3.0, 50)
+
+
+def test_figures_follow_the_training(photo):
+    seen = []
+    field = winner_ns.fit(photo, steps=30, callback=lambda state: seen.append(state.field.figures["psnr"]), **SMALL)
+    assert len(set(seen)) == 30 and field.figures["psnr"] == seen[-1]
+
+
 def test_a_notebook_shows_the_fit(files):
     for kind, shown in {"image": "<img", "audio": "<audio", "volume": "<img", "video": "<img"}.items():
         html = winner_ns.fit(files[kind], steps=2, **SMALL)._repr_html_()
@@ -312,6 +344,53 @@ def test_runs_go_on_bit_for_bit_in_either_program(photo, tmp_path, ns_train, run
     assert same_weights(load_run(tmp_path / "first").network, all_steps)
 
 
+def test_runs_of_ns_train_go_on_here_where_they_are_trained_alike(photo, tmp_path, ns_train, runs, capfd):
+    sizes = ["--pipeline.model.field.width", 16, "--pipeline.model.field.depth", 2, "--machine.device-type", "cpu"]
+    common = ["--data", photo, "--max-num-iterations", 8, *sizes, "--pipeline.write-results", "False"]
+    assert ns_train(*common).status == 0
+    (run,) = runs()
+    config = (run / "config.yml").read_text()
+    ours = tmp_path / "ours"
+    assert main(["fit", str(photo), "-o", str(ours), "--steps", "8", "--width", "16", "--depth", "2"]) == 0
+    for folder in (run, ours):
+        assert main(["fit", "--resume", str(folder), "--steps", "12", "--quiet"]) == 0
+    assert same_weights(load_run(run).network, load_run(ours).network)
+    assert (run / "config.yml").read_text() == config
+    for flags in (
+        ["--optimizers.field.scheduler.schedule", "step"],
+        ["--optimizers.field.optimizer.weight-decay", 0.1],
+    ):
+        assert ns_train(*common, *flags).status == 0
+        capfd.readouterr()
+        assert main(["fit", "--resume", str(runs()[-1]), "--steps", "12"]) == 1
+        assert "ns-train winner-siren --load-dir" in capfd.readouterr().err
+
+
+def test_a_complete_run_whose_results_are_missing_is_finished(photo, tmp_path, capsys):
+    run, sizes = tmp_path / "run", ["--steps", "5", "--width", "8", "--quiet"]
+    assert main(["fit", str(photo), "-o", str(run), *sizes]) == 0
+    written = sorted(path.name for path in (run / "results").iterdir())
+    for path in (run / "results").iterdir():
+        path.unlink()
+    assert main(["fit", "--resume", str(run), "--quiet"]) == 0
+    assert sorted(path.name for path in (run / "results").iterdir()) == written
+    assert main(["fit", "--resume", str(run)]) == 1
+    assert "has been trained for 5 steps" in capsys.readouterr().err
+
+
+def test_names_and_numbers_that_yaml_reads_otherwise_survive(tmp_path):
+    path, rows = tmp_path / "a: b # 😀 'x\".npy", np.mgrid[0:12, 0:12]
+    np.save(path, (1e-5 * np.sin(rows[0] * rows[1] / 9)).astype(np.float32))
+    run = tmp_path / "my run"
+    sizes = ["--steps", "2", "--width", "8", "--set", "learning_rate=0.00001"]
+    assert main(["fit", str(path), "-o", str(run), *sizes]) == 0
+    from nerfstudio.utils.eval_utils import eval_setup
+
+    config, pipeline, _, _ = eval_setup(run / "config.yml", test_mode="test")
+    assert config.optimizers["field"]["optimizer"].lr == 1e-5
+    assert pipeline.datamanager.need_target().signal.path == path
+
+
 def test_the_command_stops_at_ctrl_c_and_says_how_to_go_on(photo, tmp_path):
     program = Path(sys.executable).parent / "winner-ns"
     run = tmp_path / "run"
@@ -343,7 +422,7 @@ def test_the_command_stops_at_ctrl_c_and_says_how_to_go_on(photo, tmp_path):
         (["--set", "wings=2"], "wings"),
         (["--start", "1"], "--start: is for sounds"),
         (["--holdout", "most"], "--holdout: 'most' is not a way"),
-        (["--device", "toaster"], "--device: toaster is not here"),
+        (["--device", "toaster"], "--device: 'toaster' is not here"),
         (["--resume", "nowhere"], "wants one thing to fit"),
     ],
 )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
-import own_parts
 import pytest
 import torch
 from safetensors import safe_open
@@ -19,9 +20,11 @@ import winner_ns
 from winner_ns.commands.main import main
 from winner_ns.fields.families import FAMILIES
 from winner_ns.fitting.run import load_run
+from winner_ns.kinds import KINDS
 from winner_ns.registry import Registry
 from winner_ns.spectrum import LAWS
 
+ROOT = Path(winner_ns.__file__).parents[1]
 HEIGHTS = 100 + 30 * np.sin(np.arange(18) / 3)[:, None] * np.cos(np.arange(24) / 4)
 
 
@@ -34,18 +37,22 @@ def terrain(tmp_path) -> Path:
     return path
 
 
-@pytest.fixture
-def bare(monkeypatch):
-    """Tables as they are where nobody has added anything."""
-    monkeypatch.delenv("WINNER_NS_PLUGINS", raising=False)
-    for table in (FAMILIES, LAWS):
-        for name in ("tent", "constant"):
-            monkeypatch.delitem(table._entries, name, raising=False)
-    yield
-    own_parts.register()
+def remove() -> None:
+    """Takes out of the tables what is not ours."""
+    for table, name in ((FAMILIES, "tent"), (LAWS, "constant"), (KINDS, "terrain")):
+        table._entries.pop(name, None)
 
 
-def test_a_family_and_a_law_are_fitted_saved_and_loaded(photo, tmp_path):
+@pytest.fixture(scope="module", autouse=True)
+def own_parts():
+    """The module of these parts, which adds them; they are there for this file's tests alone."""
+    module = importlib.import_module("own_parts")
+    module.register()
+    yield module
+    remove()
+
+
+def test_a_family_and_a_law_are_fitted_saved_and_loaded(photo, tmp_path, own_parts):
     field = winner_ns.fit(photo, family="tent", steps=40, width=24, settings={"steepness": 6}, progress=False)
     assert isinstance(field.network, own_parts.Tent) and field.network.settings["steepness"] == 6.0
     assert (
@@ -108,12 +115,9 @@ def test_processes_that_no_script_reaches_import_what_the_environment_names(terr
     assert "tent" in done.stdout
 
 
-def test_a_file_of_an_unknown_family_names_what_to_install_and_imports_nothing(photo, tmp_path, bare, monkeypatch):
-    own_parts.register()
+def test_a_file_of_an_unknown_family_names_what_to_install_and_imports_nothing(photo, tmp_path, own_parts):
     path = winner_ns.fit(photo, family="tent", steps=1, width=8, progress=False).save(tmp_path / "tent.safetensors")
-    for table in (FAMILIES, LAWS):
-        for name in ("tent", "constant"):
-            monkeypatch.delitem(table._entries, name, raising=False)
+    remove()
     with safe_open(path, "pt") as file:
         header, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}
     with pytest.raises(winner_ns.SignalError, match="own_parts.*not here.*install.*WINNER_NS_PLUGINS"):
@@ -124,9 +128,10 @@ def test_a_file_of_an_unknown_family_names_what_to_install_and_imports_nothing(p
     with pytest.raises(winner_ns.SignalError, match="antigravity"):
         winner_ns.load_field(path)
     assert "antigravity" not in sys.modules
+    own_parts.register()
 
 
-def test_names_are_taken_once_and_parts_are_what_they_should_be():
+def test_names_are_taken_once_and_parts_are_what_they_should_be(own_parts):
     with pytest.raises(ValueError, match="already"):
         winner_ns.register_family("siren", own_parts.Tent)
     with pytest.raises(ValueError, match="no name"):
@@ -143,3 +148,28 @@ def test_what_cannot_be_imported_is_said_in_one_line(monkeypatch):
     assert table["one"] == 1  # Our own entries wait for nobody's.
     with pytest.raises(winner_ns.SignalError, match="WINNER_NS_PLUGINS=no_such_module_here.*No module named"):
         table["two"]
+
+
+def test_an_installed_package_adds_its_parts_by_entry_points(photo, tmp_path):
+    """The module that an entry point names may register the same part itself."""
+    site = tmp_path / "site"
+    (site / "own_parts-1.0.dist-info").mkdir(parents=True)
+    (site / "own_parts-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: own-parts\nVersion: 1.0\n")
+    (site / "own_parts-1.0.dist-info" / "entry_points.txt").write_text(
+        "[winner_ns.families]\ntent = own_parts:Tent\n[winner_ns.laws]\nconstant = own_parts:Constant\n"
+    )
+    shutil.copy(Path(__file__).with_name("own_parts.py"), site)
+    program = (
+        "import sys, winner_ns\n"
+        "field = winner_ns.fit(sys.argv[1], family='tent', steps=1, width=8, progress=False)\n"
+        "winner_ns.fit(sys.argv[1], law='constant', steps=1, width=8, progress=False)\n"
+        "print(field.description.network.package)"
+    )
+    paths = os.pathsep.join(filter(None, [str(site), str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    for plugins in ("", "own_parts"):
+        environment = {**os.environ, "PYTHONPATH": paths, "WINNER_NS_PLUGINS": plugins}
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(photo)], env=environment, capture_output=True, text=True, cwd=tmp_path
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.split() == ["own-parts"]

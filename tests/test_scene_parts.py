@@ -22,6 +22,7 @@ from PIL import Image
 from winner_ns.demo.bunny_scene import write_bunny_scene
 from winner_ns.errors import SignalError
 from winner_ns.fields import build_field
+from winner_ns.fields.description import Description, NetworkDescription
 from winner_ns.rays.frame import FieldFrame
 from winner_ns.rays.neus_field import SirenSDFField, SirenSDFFieldConfig, fit_sphere
 from winner_ns.rays.neus_mesh import world_from_scene
@@ -32,6 +33,8 @@ from winner_ns.rays.scene_dataparser import scene_dataparser
 from winner_ns.rays.scene_spectrum import pixel_angles, scene_focus, scene_spectrum
 from winner_ns.rays.view_figures import perceptual_distance, view_metrics
 from winner_ns.rays.visual_hull import visual_hull_box
+from winner_ns.spectrum import SineNetwork, TargetSpectrum
+from winner_ns.spectrum.target import choose_noise
 
 BOX = SceneBox(aabb=torch.tensor([[-1.0, -2.0, -0.5], [2.0, 1.0, 0.5]]))
 
@@ -177,12 +180,20 @@ def test_a_radiance_field_starts_neither_opaque_nor_empty(family):
 
 
 def surface(start: str, s0: float = 10.0, **settings) -> SirenSDFField:
-    network = {"family": "winner", "in_dim": 3, "out_dim": 17, "settings": {"width": 64, "depth": 3}}
-    noise = {"s0": s0, "s1": 0.08, "first_layer_divisor": None}
+    noise = choose_noise(TargetSpectrum("views", 3, 3, 0.2, 30.0), SineNetwork(3, 64, 3), "explicit", s0=s0, s1=0.08)
+    description = Description(
+        kind="views",
+        name="scene",
+        data="",
+        network=NetworkDescription("winner", 3, 17, {"width": 64, "depth": 3}),
+        target={},
+        signal={"focus": [0.0] * 3},
+        spectrum=noise,
+    )
     config = SirenSDFFieldConfig(
         start=start,
         geo_feat_dim=16,
-        description={"network": network, "spectrum": noise, "signal": {"focus": [0.0] * 3}},
+        description=description.as_dict(),
         **settings,
     )
     return SirenSDFField(config, aabb=torch.tensor([[-2.0] * 3, [2.0] * 3]), num_images=3)

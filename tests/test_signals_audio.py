@@ -10,7 +10,10 @@ import soundfile
 import torch
 
 from winner_ns.errors import SignalError
-from winner_ns.signals import ReadOptions, detect_kind, load_signal
+from winner_ns.export.audio import export_audio
+from winner_ns.fields.description import Description, NetworkDescription
+from winner_ns.fields.files import LoadedField
+from winner_ns.signals import ReadOptions, detect_kind, load_signal, signal_of
 
 RATE = 8000
 
@@ -248,5 +251,107 @@ def test_samples_that_are_not_finite_are_counted(tmp_path):
     ],
 )
 def test_options_that_cannot_be_met(tmp_path, options, problem):
+    with pytest.raises(SignalError, match=problem):
+        load_signal(write(tmp_path / "a.wav", tone()), options=options)
+
+
+# Arrays of integers
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64, ">i4", ">i8"])
+@pytest.mark.parametrize("bits", [8, 16, 24, 32])
+@pytest.mark.parametrize("in_file", [False, True])
+def test_wide_integers_have_the_bits_that_hold_them(dtype, bits, in_file, tmp_path):
+    full_scale = 2 ** (bits - 1)
+    samples = np.clip(np.rint(tone(level=1.0) * full_scale), -full_scale, full_scale - 1).astype(dtype)
+    np.save(tmp_path / "a.npy", samples)
+    for peak in (full_scale - 1, -full_scale):
+        samples[7] = peak
+        np.save(tmp_path / "a.npy", samples)
+        signal = signal_of(tmp_path / "a.npy") if in_file else signal_of((samples, RATE))
+        assert signal.metadata["full_scale"] == full_scale
+        np.testing.assert_array_equal(signal.samples, samples)
+    samples[7] = full_scale if bits < 32 or samples.dtype.itemsize == 8 else full_scale - 1
+    wider = signal_of((samples, RATE)).metadata["full_scale"]
+    assert wider == (full_scale if samples[7] < full_scale else 2.0 ** (bits + 7))
+
+
+def test_narrow_integers_have_their_types_full_scale():
+    for dtype, full_scale in ((np.int8, 2**7), (np.int16, 2**15)):
+        signal = signal_of(((tone() * 50).astype(dtype), RATE))
+        assert signal.metadata["full_scale"] == full_scale and signal.samples.dtype == dtype
+
+
+def test_unsigned_bytes_are_centred_as_in_wav(tmp_path):
+    path = write(tmp_path / "a.wav", tone(), subtype="PCM_U8")
+    of_file = load_signal(path)
+    raw = np.frombuffer(path.read_bytes()[-4000:], np.uint8)
+    of_array = signal_of((raw, RATE))
+    assert of_array.samples.dtype == np.int8 and of_array.metadata["full_scale"] == 128
+    np.testing.assert_array_equal(of_array.samples / 128, of_file.samples / of_file.metadata["full_scale"])
+    np.testing.assert_array_equal(of_array.samples[:, 0], raw.astype(int) - 128)
+    np.testing.assert_array_equal(values_of(of_array), values_of(of_file))
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.uint32, np.uint64])
+def test_other_unsigned_integers_are_refused(dtype, tmp_path):
+    samples = (tone() * 100 + 1000).astype(dtype)
+    np.save(tmp_path / "a.npy", samples)
+    for data in (tmp_path / "a.npy", (samples, RATE)):
+        with pytest.raises(SignalError, match=f"holds {np.dtype(dtype)}, samples without a sign; subtract the middle"):
+            signal_of(data)
+
+
+class Samples(torch.nn.Module):
+    """A network that gives a sound's own values at its samples."""
+
+    def __init__(self, signal) -> None:
+        super().__init__()
+        self.values = torch.nn.Parameter(signal.values(torch.arange(len(signal))))
+
+    def forward(self, coordinates):
+        last = len(self.values) - 1
+        return self.values[((coordinates[:, 0].double() + 1) * last / 2).round().long()]
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        np.rint(tone(channels=2) * 2**15).astype(np.int64),
+        np.rint(tone(channels=2) * 2**15).astype(np.int32),
+        np.rint(tone(channels=2) * 2**23).astype(np.int64),
+        np.rint(tone(channels=2) * 2**7 + 128).astype(np.uint8),
+        tone(channels=2).astype(np.float32),
+    ],
+    ids=["int64 of 16 bits", "int32 of 16 bits", "int64 of 24 bits", "uint8", "float32"],
+)
+def test_an_exported_array_is_as_loud_as_the_sound(samples, tmp_path):
+    signal = signal_of((samples, RATE))
+    network = NetworkDescription("siren", 1, 2, {"width": 8, "depth": 2})
+    target = {"gain": 1.0, "offset": [0.0, 0.0]}
+    described = Description("audio", "a", "", network, target, signal.describe())
+    assert Description.from_dict(described.as_dict()) == described
+    export_audio(LoadedField(Samples(signal), described), tmp_path / "a.wav")
+    written, rate = soundfile.read(tmp_path / "a.wav")
+    assert rate == RATE
+    np.testing.assert_allclose(written, tone(channels=2), atol=1 / 128 if samples.dtype == np.uint8 else 2**-15)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 8])
+def test_an_array_with_its_channels_first_is_no_sound(channels, tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((channels, 4000)))
+    with pytest.raises(SignalError, match="has its channels first; transpose it"):
+        load_signal(tmp_path / "a.npy", "audio")
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (ReadOptions(duration=float("inf")), "duration is inf"),
+        (ReadOptions(start=float("inf")), "start is inf"),
+        (ReadOptions(start=float("nan")), "start is nan"),
+    ],
+)
+def test_options_that_are_no_numbers(tmp_path, options, problem):
     with pytest.raises(SignalError, match=problem):
         load_signal(write(tmp_path / "a.wav", tone()), options=options)

@@ -97,6 +97,7 @@ def test_arrays_are_told_by_shape(tmp_path, shape, dtype, kind):
         ((3, 40, 50), np.uint8, ["volume"], "an image with its channels first, or a volume"),
         ((4, 40, 50), np.float32, ["volume"], "an image with its channels first, or a volume"),
         ((4, 40, 50, 3), np.uint8, ["video", "volume"], "a video, or a volume of colours"),
+        ((2, 4000), np.float32, ["image"], "a sound with its channels first, or an image of 2 rows"),
     ],
 )
 def test_an_array_that_may_be_of_several_kinds_needs_its_kind(tmp_path, shape, dtype, able, what):
@@ -128,9 +129,14 @@ def test_an_empty_file(tmp_path, name, kind):
 
 @pytest.mark.parametrize("kind", ["auto", *KINDS])
 def test_folders(tmp_path, kind):
-    assert "empty folder; give one file" in line(tmp_path, kind=kind)
+    assert line(tmp_path, kind=kind).startswith(f"{tmp_path}: is an empty folder; give one file, or a folder with")
     picture(tmp_path / "a.png")
-    assert "is a folder; give one file" in line(tmp_path, kind=kind)
+    assert line(tmp_path, kind=kind).startswith(f"{tmp_path}: is a folder; give one file, or a folder with")
+
+
+def test_what_is_no_path():
+    with pytest.raises(SignalError, match="is no path .embedded null byte."):
+        load_signal("a\0b.png")
 
 
 @pytest.mark.parametrize(
@@ -170,8 +176,9 @@ def test_a_picture_is_no_video(tmp_path):
 
 
 def test_an_unknown_kind(tmp_path):
-    with pytest.raises(SignalError, match="kind: 'sound' is none; choose auto, image"):
+    with pytest.raises(SignalError, match="kind: 'sound' is none; choose auto, image") as caught:
         load_signal(picture(tmp_path / "a.png"), kind="sound")
+    assert caught.value.setting == "kind"
 
 
 @pytest.mark.parametrize("kind", ["auto", *KINDS])

@@ -185,7 +185,7 @@ def test_a_sound_in_a_video_container_holds_no_pictures(tmp_path):
     [
         ((4, 5, 6, 7), "auto", "no known kind; give 1 to 4 axes, at most 4 channels last"),
         ((4, 5, 6, 7), "volume", "no volume"),
-        ((1, 5, 6), "auto", "an image with its channels first, or a volume"),
+        ((1, 5, 6), "auto", "an image with its channel first"),
         ((1, 5, 6), "volume", "at least 2 along each axis"),
         ((4, 5), "volume", "no volume"),
         ((1, 5, 6, 3), "video", "at least 2 frames"),

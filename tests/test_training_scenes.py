@@ -322,7 +322,7 @@ def test_a_surface_comes_back_in_the_frame_of_its_files(bunny_scene, ns_method, 
         moved.cameras.camera_to_worlds[:, :, 3].double().numpy(), given, reflection=False
     )
     np.testing.assert_allclose(again, given, atol=1e-4 * SCALE)
-    signal = read_model(run)[0]["signal"]
+    signal = read_model(run)[0].signal
     (center,) = trimesh.transform_points([signal["focus"]], to_world)
     radius = 0.5 * np.ptp(signal["box"], axis=0).max() / 2 * np.cbrt(np.linalg.det(to_world[:3, :3]))
     assert np.linalg.norm(sphere.vertices - center, axis=1) == pytest.approx(radius, rel=0.1)
@@ -483,8 +483,8 @@ def test_every_family_takes_the_same_road(bunny_scene, ns_train, runs, family):
     finished = ns_train("--data", bunny_scene, *few, "--pipeline.model.field.family", family)
     assert finished.status == 0, finished.errors
     description, _ = read_model(runs()[-1])
-    assert description["network"]["family"] == family
-    assert family == "winner" or not (description["spectrum"] or {}).get("s0")
+    assert description.network.family == family
+    assert family == "winner" or description.spectrum is None or description.spectrum.s0 == 0
 
 
 @pytest.mark.slow

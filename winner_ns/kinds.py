@@ -269,7 +269,7 @@ def register_kind(kind: Kind) -> None:
     Raises:
         ValueError: another one has its name.
     """
-    KINDS.add(kind.name, kind)
+    KINDS.add(kind.name, kind, package=(kind.reader or "").partition(":")[0])
 
 
 def kinds_of_files() -> Tuple[str, ...]:

@@ -11,12 +11,12 @@ import importlib
 import os
 import re
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Dict, Generic, Iterator, Mapping, TypeVar, Union
+from typing import Any, Dict, Generic, Iterator, Mapping, Optional, Tuple, TypeVar, Union
 
 from winner_ns.errors import SignalError
 
 PLUGINS = "WINNER_NS_PLUGINS"
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+_NAME = re.compile(r"(?!(?:auto|any|none)$)[A-Za-z][A-Za-z0-9_-]{0,63}")
 
 Entry = TypeVar("Entry")
 _imported: Dict[str, None] = {}
@@ -46,17 +46,17 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
     def __getitem__(self, name: str) -> Entry:
         if name not in self._entries:
             self._search()
-        entry: Any = self._entries[name]
-        if isinstance(entry, str):
-            entry = resolve(entry)
-        elif isinstance(entry, EntryPoint):
+        entry = self._entries[name]
+        if isinstance(entry, (str, EntryPoint)):
             try:
-                entry = entry.load()
-            except Exception as error:  # Any type: it is somebody else's module.
+                entry = resolve(entry) if isinstance(entry, str) else entry.load()
+            except Exception as error:  # Any type: it may be somebody else's module.
+                if name not in self._packages:
+                    raise
                 problem = f"its package {self._packages[name]} cannot be imported ({error})"
                 raise SignalError(f"{self.what} {name}", problem, "repair or remove that package") from error
-        self._entries[name] = entry
-        return entry
+            self._entries[name] = entry
+        return entry  # type: ignore[return-value]
 
     def __iter__(self) -> Iterator[str]:
         self._search()
@@ -71,19 +71,30 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
             self._search()
         return name in self._entries
 
-    def add(self, name: str, entry: Union[Entry, str]) -> None:
-        """Adds an entry, or in its own module's second import the same one again.
+    def add(self, name: str, entry: Union[Entry, str], package: Optional[str] = None) -> None:
+        """Adds an entry, or another state of it where its own module is run again, as in a notebook.
+
+        Args:
+            name: letters, digits, - and _.
+            entry: what it stands for, or "module:name" of it.
+            package: what brings it; None: told by the entry.
 
         Raises:
             ValueError: the name is no word, or another entry has it.
         """
         if not _NAME.fullmatch(name):
             raise ValueError(f"{name!r} is no name for a {self.what}: use letters, digits, - and _")
-        if name in self._entries and not _same(self._entries[name], entry):
+        if name in self._entries and not self._is_another_state(name, entry):
             raise ValueError(f"there is a {self.what} called {name!r} already")
+        if name not in self._entries:
+            module = entry.partition(":")[0] if isinstance(entry, str) else getattr(entry, "__module__", "")
+            self._packages[name] = (package or module).partition(".")[0]
         self._entries[name] = entry
-        module = entry.partition(":")[0] if isinstance(entry, str) else getattr(entry, "__module__", "")
-        self._packages[name] = module.partition(".")[0]
+
+    def _is_another_state(self, name: str, entry: Any) -> bool:
+        """Whether an entry is the one that has the name, or what its own module made of it when it was run again."""
+        known = self._entries[name]
+        return known is entry or (name in self._packages and _where(known) == _where(entry))
 
     def package_of(self, name: str) -> str:
         """The package or module that brings an entry; "" for our own."""
@@ -95,9 +106,13 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
             return
         self._searched = True
         for point in entry_points(group=self.group):
-            if point.name not in self._entries and _NAME.fullmatch(point.name):
+            known = self._entries.get(point.name)
+            if known is None and _NAME.fullmatch(point.name):
                 self._entries[point.name] = point
-                self._packages[point.name] = point.dist.name if point.dist else point.module
+            elif point.name not in self._packages or _where(known) != _where(point):
+                continue
+            # Also of what its module has added before: by this name it is installed.
+            self._packages[point.name] = point.dist.name if point.dist else point.module
         import_plugins()
 
 
@@ -112,15 +127,18 @@ def import_plugins() -> None:
             _imported[module] = None
             try:
                 importlib.import_module(module)
-            except Exception as error:  # Any type: it is the user's own module.
+            except (Exception, SystemExit) as error:  # Any type: it is the user's own module.
                 del _imported[module]
                 reason = f"{type(error).__name__}: {error}"
                 raise SignalError(f"{PLUGINS}={module}", f"cannot be imported ({reason})", "correct it") from error
 
 
-def _same(old: Any, new: Any) -> bool:
-    """Whether two entries are the same, or one and the same definition that was run twice, as in a notebook."""
-    if old is new or (not isinstance(old, type) and old == new):
-        return True
-    where = [(getattr(each, "__module__", None), getattr(each, "__qualname__", None)) for each in (old, new)]
-    return where[0] == where[1] and None not in where[0]
+def _where(entry: Any) -> Tuple[str, str]:
+    """Module and name of what an entry stands for."""
+    if isinstance(entry, EntryPoint):
+        return entry.module, entry.attr
+    if isinstance(entry, str):
+        module, _, name = entry.partition(":")
+        return module, name
+    named = entry if isinstance(entry, type) else type(entry)
+    return named.__module__, named.__qualname__

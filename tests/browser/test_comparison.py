@@ -66,4 +66,4 @@ def test_the_chosen_field_is_exported(page, comparison_viewer):
         written = page.until_text(rf"wrote (\S+/{name}/\S+\.safetensors)").group(1)
         with open(written, "rb") as file:
             assert file.read() == content
-        assert load_run(written).description["network"]["family"] == load_run(run).description["network"]["family"]
+        assert load_run(written).description.network.family == load_run(run).description.network.family

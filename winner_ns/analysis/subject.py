@@ -14,7 +14,7 @@ from winner_ns.errors import SignalError, setting_error
 from winner_ns.fields.description import Description
 from winner_ns.fields.initial import initial_field
 from winner_ns.fitting.finished_fields import target_as_trained
-from winner_ns.fitting.plan import FieldPlan, check_seed
+from winner_ns.fitting.plan import FieldPlan, checked_seed
 from winner_ns.fitting.run import load_run
 from winner_ns.fitting.target import Target, TargetOptions, target_of
 from winner_ns.kinds import KINDS, Kind
@@ -92,7 +92,7 @@ def subject_before_training(
         SignalError: the data cannot be used, or settings that contradict each other or that the family refuses.
     """
     plan.check()
-    check_seed(seed)
+    checked_seed(seed)
     signal = signal_of(data, kind, read)
     row = KINDS[signal.kind]
     _check_size(plan, row)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Optional
 
@@ -64,7 +66,7 @@ def run(options: argparse.Namespace) -> Optional[int]:
 def _run(options: argparse.Namespace) -> Optional[int]:
     if (options.thing is None) == (options.resume is None):
         raise SignalError("winner-ns fit", "wants one thing to fit", "give a file, or a run to go on with by --resume")
-    from winner_ns.fitting.fit import checked_device, fit_settled
+    from winner_ns.fitting.fit import fit_settled, interrupts_noted
     from winner_ns.fitting.run_folder import RunFolder, open_run
     from winner_ns.fitting.training import LossCurve
 
@@ -77,58 +79,78 @@ def _run(options: argparse.Namespace) -> Optional[int]:
         folder = unfinished.folder
     else:
         settled, steps, schedule = _settle(options)
-        checked_device(options.device)  # Before a folder is made.
         state, folder = None, _new_folder(options.output, settled.target.signal.path)
     if not options.quiet:
         print("\n".join([*settled.lines(), *(f"note      {line}" for line in settled.target.warnings)]))
         where = f"{settled.description.order.batch_size or 'all'} samples, Adam at {settled.learning_rate:g}"
         print(f"training  {steps} steps of {where}", flush=True)
-    kept = RunFolder(folder, settled, steps, schedule)
-    kept.write_config()
-    curve = LossCurve(steps)
+    kept, curve = RunFolder(folder, settled, steps, schedule), LossCurve(steps)
 
     def after_step(training: Training, loss: Tensor, field: FittedField) -> bool:
         curve.see(training.step, loss)
         kept.keep(training)
         return False
 
-    field, training = fit_settled(
-        settled, steps, schedule, options.device, not options.quiet, after_step=after_step, state=state
-    )
-    if training.step:
-        kept.write_checkpoint(training)
-    if training.interrupted:
-        print(f"interrupted after {training.step} of {steps} steps; go on with", file=sys.stderr)
-        print(f"  winner-ns fit --resume {folder}", file=sys.stderr)
-        return 130
-    _write_results(field, folder, curve.as_dict(field.description.target.get("gain")))
-    return None
+    kept.write_config()
+    try:
+        field, training = fit_settled(
+            settled, steps, schedule, options.device, not options.quiet, after_step=after_step, state=state
+        )
+        if training.step:
+            with interrupts_noted() as noted:  # The training is not lost for an impatient second key.
+                kept.write_checkpoint(training)
+            training.interrupted |= bool(noted)
+        if not training.interrupted:
+            _write_results(field, folder, curve.as_dict(field.description.target.get("gain")), options.quiet)
+            return None
+    except KeyboardInterrupt:
+        pass
+    _say_how_to_go_on(folder)
+    return 130
+
+
+def _say_how_to_go_on(folder: Path) -> None:
+    """What a user who has ended a run is told."""
+    from winner_ns.fitting.run_folder import CONFIG
+
+    begun = any((folder / "nerfstudio_models").glob("*.ckpt"))
+    if begun:
+        print(f"interrupted; go on with\n  winner-ns fit --resume {shlex.quote(str(folder))}", file=sys.stderr)
+    else:
+        (folder / CONFIG).unlink(missing_ok=True)
+        with suppress(OSError):  # Something else is in it.
+            folder.rmdir()
+        print("interrupted before the first step; nothing is kept", file=sys.stderr)
 
 
 def _settle(options: argparse.Namespace) -> "tuple[Any, int, str]":
     """What is fitted, how long, and by which schedule."""
-    from winner_ns.errors import setting_error
-    from winner_ns.fitting.fit import refuse_scene
-    from winner_ns.fitting.plan import FieldPlan, check_seed
-    from winner_ns.fitting.target import TargetOptions, target_of
+    from winner_ns.fitting.fit import settle_fit
+    from winner_ns.fitting.plan import FieldPlan
+    from winner_ns.fitting.target import TargetOptions
 
-    refuse_scene(options.thing)
     further = dict(options.settings or ())
     named = {
         name: further.pop(name) for name in ("omega_0", "first_omega_0", "s0", "s1", "learning_rate") if name in further
     }
-    batch_size, schedule = further.pop("batch_size", None), further.pop("schedule", "cosine")
-    shape_loss = further.pop("shape_loss", TargetOptions.shape_loss)
-    for name, value in {**named, "batch_size": batch_size}.items():
-        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
-            raise setting_error(name, f"{value!r} is no number", "give one")
+    batch_size, schedule = further.pop("batch_size", None), str(further.pop("schedule", "cosine"))
+    shape_loss = str(further.pop("shape_loss", TargetOptions.shape_loss))
     plan = FieldPlan.of(**given(options, ("family", "law", "purpose", "width", "depth")), **named, options=further)
-    plan.check()
-    seed = 42 if options.seed is None else options.seed
-    check_seed(seed)
-    chosen = TargetOptions(options.holdout or "none", shape_loss=str(shape_loss), seed=seed)
-    target = target_of(options.thing, options.kind, chosen, read_options_of(options))
-    return plan.settle(target, batch_size), options.steps or target.row.training.steps, str(schedule)
+    chosen = TargetOptions(
+        options.holdout or "none", shape_loss=shape_loss, seed=42 if options.seed is None else options.seed
+    )
+    settled = settle_fit(
+        options.thing,
+        plan,
+        chosen,
+        options.kind,
+        read_options_of(options),
+        batch_size,
+        options.steps,
+        schedule,
+        options.device,
+    )
+    return settled, options.steps or settled.target.row.training.steps, schedule
 
 
 def _new_folder(output: Optional[Path], signal: Path) -> Path:
@@ -149,23 +171,30 @@ def _new_folder(output: Optional[Path], signal: Path) -> Path:
             folder = base / f"{begun}-{number}"
 
 
-def _write_results(field: FittedField, folder: Path, curve: Dict[str, Any]) -> None:
+def _write_results(field: FittedField, folder: Path, curve: Dict[str, Any], quiet: bool) -> None:
     from winner_ns.export.results import results_table, write_fitted
     from winner_ns.writing import write_json
 
     figures, results = field.figures, folder / "results"
-    table = {**results_table(field, figures, field.steps, field.training_seconds), "curve": curve}
-    paths = [write_json(results / "figures.json", table)]
-    print("figures   " + ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in figures.items()))
-    written, note = write_fitted(field, results, field.original, folder)
-    for path in [*paths, *written]:
-        print(f"wrote     {path}")
-    if note:
-        print(f"note      {note}")
+    if not quiet:
+        print("figures   " + ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in figures.items()))
+    problem: Optional[SignalError] = None
+    try:
+        written, note = write_fitted(field, results, field.original, folder)
+        print("".join(f"wrote     {path}\n" for path in written), end="")
+        if note:
+            print(f"note      {note}")
+    except SignalError as error:
+        problem = error
+    # Last: by them a run is known to be complete.
+    table = results_table(field, figures, field.steps, field.training_seconds)
+    print(f"wrote     {write_json(results / 'figures.json', {**table, 'curve': curve})}")
+    if problem is not None:
+        raise problem
 
 
 def _flag_of(options: argparse.Namespace, setting: str) -> str:
     """What a user wrote, or could have, for a setting."""
-    if setting in dict(options.settings or ()):
-        return f"--set {setting}"
+    if setting in dict(options.settings or ()) or setting in ("field", "settings"):
+        return "--set" if setting in ("field", "settings") else f"--set {setting}"
     return reading_flag_of(options, setting)

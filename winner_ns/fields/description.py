@@ -12,6 +12,7 @@ from winner_ns.kinds import KINDS, Kind
 from winner_ns.registry import PLUGINS
 from winner_ns.spectrum.target import NoiseReport
 
+_NOT_FURTHER = ("format_version", "kind_package")
 _KEYS = ("kind", "name", "data", "network", "target", "signal", "spectrum", "holdout", "order")
 
 
@@ -40,10 +41,7 @@ class NetworkDescription:
             ValueError: it is not known here.
         """
         if self.family not in FAMILIES and self.package:
-            raise ValueError(
-                f"its family {self.family!r} comes with {self.package}, which is not here; install that, or name its "
-                f"module in {PLUGINS}"
-            )
+            raise ValueError(_not_here("family", self.family, self.package))
         return family_class(self.family)
 
 
@@ -96,7 +94,10 @@ class Description:
         order = None if self.order is None else {"seed": self.order.seed, "batch_size": self.order.batch_size}
         spectrum = None if self.spectrum is None else self.spectrum.as_dict()
         plain = {name: getattr(self, name) for name in _KEYS}
-        return {**plain, "network": network, "spectrum": spectrum, "order": order, **self.further}
+        # What brings the kind, where that is not this package.
+        package = KINDS.package_of(self.kind)
+        brought = {"kind_package": package} if package else {}
+        return {**plain, "network": network, "spectrum": spectrum, "order": order, **brought, **self.further}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Description:
@@ -113,7 +114,7 @@ class Description:
             network, order, spectrum = plain["network"], plain.get("order"), plain.get("spectrum")
             description = cls(
                 kind=_text(plain["kind"]),
-                name=_text(plain["name"]),
+                name=_file_name(plain["name"]),
                 data=_text(plain.get("data") or ""),
                 network=NetworkDescription(
                     _text(network["family"]),
@@ -127,8 +128,11 @@ class Description:
                 spectrum=None if spectrum is None else NoiseReport.from_dict(spectrum),
                 holdout=_text(plain.get("holdout", "none")),
                 order=None if order is None else Order(_count(order["seed"], 0), _count(order["batch_size"] or 0, 0)),
-                further={key: value for key, value in plain.items() if key not in (*_KEYS, "format_version")},
+                further={key: value for key, value in plain.items() if key not in (*_KEYS, *_NOT_FURTHER)},
             )
+            package = _text(plain.get("kind_package", ""))
+            if description.kind not in KINDS and package:
+                raise ValueError(_not_here("kind", description.kind, package))
             if description.kind not in KINDS:
                 raise ValueError(f"unknown kind {description.kind!r}; there are {', '.join(KINDS)}")
             row = description.row
@@ -149,6 +153,20 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError(f"{value!r} is no text")
     return value
+
+
+def _file_name(value: Any) -> str:
+    """A name that paths may be made of, as it leads to no other folder."""
+    if _text(value) in ("", ".", "..") or "/" in value or "\\" in value:
+        raise ValueError(f"{value!r} is no name of a file")
+    return value
+
+
+def _not_here(what: str, name: str, package: str) -> str:
+    """What is wrong where somebody else's entry is not known."""
+    if package == "__main__":
+        return f"its {what} {name!r} was defined in a script or notebook; run that first"
+    return f"its {what} {name!r} comes with {package}, which is not here; install that, or name its module in {PLUGINS}"
 
 
 def _count(value: Any, least: int = 1) -> int:

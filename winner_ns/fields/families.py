@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from typing import Any, Callable, Dict, List, Optional, Type, Union
+from typing import Any, Callable, Dict, List, Optional, Type, Union, cast
 
 import torch
 
@@ -25,7 +24,6 @@ FAMILIES: Registry[Type[Field]] = Registry(
     },
 )
 """Name -> class, or where it is."""
-
 
 MANY_WEIGHTS = 2**24
 """Of a field that is built to look at it: 64 MiB."""
@@ -64,13 +62,7 @@ def settings_of(family: str) -> List[str]:
     Raises:
         ValueError: an unknown name.
     """
-    parameters = inspect.signature(family_class(family)).parameters.values()
-    return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "generator"]
-
-
-def _constructor(family: str) -> Callable[..., Field]:
-    """The class of a family, whose keyword arguments are its own."""
-    return family_class(family)
+    return family_class(family).setting_names()
 
 
 def build_field(
@@ -92,7 +84,8 @@ def build_field(
     Raises:
         ValueError: an unknown family, or settings that it refuses.
     """
-    constructor = _constructor(family)
+    # Its keyword arguments are the family's own.
+    constructor = cast(Callable[..., Field], family_class(family))
     try:
         return constructor(in_dim, out_dim, **(settings or {}), generator=generator)
     except TypeError as error:

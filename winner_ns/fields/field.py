@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import math
+import inspect
 from dataclasses import dataclass
-from typing import Any, Callable, ClassVar, Dict, Iterable, Optional, Tuple
+from typing import Any, Callable, ClassVar, Dict, Iterable, List, Optional, Tuple
 
 from torch import nn
 
 from winner_ns.spectrum.band import SineNetwork
+
+LARGEST_SETTING = 1e9
+"""Of a field's settings that are no whole numbers: beyond it sines of float32 are noise."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,8 @@ class Field(nn.Module):
     Args:
         in_dim: number of coordinates d.
         out_dim: number of values c.
-        settings: all keyword arguments that rebuild the field, as plain JSON; those named by `sizes` are at least 1.
+        settings: all keyword arguments that rebuild the field, as plain JSON; those named by `sizes` are at least 1,
+            those that are no whole numbers at most `LARGEST_SETTING` in magnitude.
         positive: further names of settings that must be above 0.
         not_negative: further names of settings that must be 0 or more.
 
@@ -75,23 +79,36 @@ class Field(nn.Module):
     ) -> None:
         super().__init__()
         self.in_dim, self.out_dim, self.settings = in_dim, out_dim, settings
-        sizes = {"in_dim": in_dim, "out_dim": out_dim, **{name: settings[name] for name in self.sizes}}
+        sizes = {name: settings[name] for name in self.sizes if name in settings}
+        sizes = {"in_dim": in_dim, "out_dim": out_dim, **sizes}
         for name, size in sizes.items():
             if isinstance(size, bool) or not isinstance(size, int):
                 raise ValueError(f"{name} must be a whole number, got {size!r}")
             if size < 1:
                 raise ValueError(f"{name} must be at least 1, got {size}")
         for name in positive:
-            if not 0 < settings[name] < math.inf:
-                raise ValueError(f"{name} must be positive, got {settings[name]}")
+            if not 0 < settings[name] <= LARGEST_SETTING:
+                raise ValueError(f"{name} must be positive and at most {LARGEST_SETTING:g}, got {settings[name]}")
         for name in not_negative:
-            if not 0 <= settings[name] < math.inf:
-                raise ValueError(f"{name} must not be negative, got {settings[name]}")
+            if not 0 <= settings[name] <= LARGEST_SETTING:
+                raise ValueError(f"{name} must not be negative or above {LARGEST_SETTING:g}, got {settings[name]}")
+        for name, value in settings.items():
+            if isinstance(value, float) and not abs(value) <= LARGEST_SETTING:
+                raise ValueError(f"{name} must be at most {LARGEST_SETTING:g} in magnitude, got {value}")
+
+    @classmethod
+    def setting_names(cls) -> List[str]:
+        """Names of the settings that the constructor takes: all after the numbers of coordinates and values but the
+        generator."""
+        parameters = inspect.signature(cls).parameters.values()
+        names = [each.name for each in parameters if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)]
+        return [name for name in names[2:] if name != "generator"]
 
     @classmethod
     def default_settings(cls, task: FieldTask) -> Dict[str, Any]:
-        """Settings that suit what the field is for, where a user gives none."""
-        return {"width": task.width, "depth": task.depth}
+        """Settings that suit what the field is for, where a user gives none; of these, what the constructor takes."""
+        taken = cls.setting_names()
+        return {name: size for name, size in (("width", task.width), ("depth", task.depth)) if name in taken}
 
     @classmethod
     def most_weights(cls, in_dim: int, out_dim: int, settings: Dict[str, Any]) -> int:

@@ -6,25 +6,26 @@ The file's header carries a JSON description under the key "winner_ns"; nothing 
 from __future__ import annotations
 
 import json
+import math
+import operator
 import os
 from pathlib import Path
-from typing import Any, Callable, Dict, Mapping, Sequence, Tuple, TypeVar, Union
+from typing import Any, Callable, Dict, Mapping, Sequence, Tuple, Union, overload
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from winner_ns.errors import SignalError
 from winner_ns.fields.description import Description, NetworkDescription
 from winner_ns.fields.families import build_field, outline
-from winner_ns.fields.field import Field
 from winner_ns.fields.input_gradient import value_and_gradient
 from winner_ns.fields.mean_squared_error import evaluate
+from winner_ns.fields.units import MOST_SAMPLES
 from winner_ns.writing import replacing
 
 FORMAT_VERSION = 1
-ArrayOrTensor = TypeVar("ArrayOrTensor", np.ndarray, Tensor)
 
 
 class LoadedField:
@@ -35,7 +36,7 @@ class LoadedField:
         description: its kind, name, network, scale, original and noise.
     """
 
-    def __init__(self, network: Field, description: Description) -> None:
+    def __init__(self, network: nn.Module, description: Description) -> None:
         self.network = network
         self.description = description
 
@@ -54,22 +55,52 @@ class LoadedField:
         """What is known of the original: shape, channels, sample_rate, center, scale, …"""
         return self.description.signal
 
-    def __call__(self, coordinates: ArrayOrTensor) -> ArrayOrTensor:
+    @overload
+    def __call__(self, coordinates: Tensor) -> Tensor: ...
+
+    @overload
+    def __call__(self, coordinates: Union[np.ndarray, Sequence[Any]]) -> np.ndarray: ...
+
+    def __call__(self, coordinates: Union[Tensor, np.ndarray, Sequence[Any]]) -> Union[Tensor, np.ndarray]:
         """The field's values in the original's units.
 
         Args:
-            coordinates: [*batch, d]. Shapes: points in the original frame and units. All others: in the order of the
-                array's axes, the longest spatial axis spanning [-1, 1] from its first to its last sample.
+            coordinates: [*batch, d], a tensor, an array or lists of numbers. Shapes: points in the original frame and
+                units. All others: in the order of the array's axes, the longest spatial axis spanning [-1, 1] from its
+                first to its last sample.
 
         Returns:
-            [*batch, c]. Shapes: signed distance, negative inside, in the original's units, faithful near the surface
-            and levelling off at about seven times `distance_scale` (times the shape's scale). All others: raw values
-            as the file had them, not rounded or clipped.
+            [*batch, c], of a tensor a tensor, else an array. Shapes: signed distance, negative inside, in original
+            units, faithful near the surface and levelling off at about seven times `distance_scale` (times the shape's
+            scale). All others: raw values as the file had them, not rounded or clipped.
+
+        Raises:
+            SignalError: these are no coordinates, or of another number of axes.
         """
-        if isinstance(coordinates, np.ndarray):
-            return self(torch.from_numpy(np.ascontiguousarray(coordinates))).numpy()
-        values = self.description.units.original_values(self, coordinates.reshape(-1, self.network.in_dim))
-        return values.reshape(*coordinates.shape[:-1], -1)
+        if not isinstance(coordinates, Tensor):
+            return self(torch.from_numpy(self._numbers(coordinates))).numpy()
+        axes = self.description.network.in_dim
+        if coordinates.ndim == 0 or coordinates.shape[-1] != axes:
+            raise self._no_coordinates(f"of shape {list(coordinates.shape)}")
+        values = self.description.units.original_values(self, coordinates.reshape(-1, axes))
+        return values.reshape(*coordinates.shape[:-1], values.shape[-1])
+
+    def _numbers(self, coordinates: Any) -> np.ndarray:
+        """Coordinates as an array that torch takes."""
+        try:
+            array = np.asarray(coordinates)
+        except ValueError as error:
+            raise self._no_coordinates(f"lists of unequal length ({error})") from error
+        if array.dtype.kind not in "buif":
+            raise self._no_coordinates(f"of {array.dtype}")
+        if array.dtype not in (np.float32, np.float64):
+            array = array.astype(np.float64)
+        return np.ascontiguousarray(array).reshape(array.shape)
+
+    def _no_coordinates(self, problem: str) -> SignalError:
+        axes = self.description.network.in_dim
+        advice = f"give numbers of shape [..., {axes}], {axes} coordinate(s) of each point last"
+        return SignalError(self.description.name, f"has no values at coordinates {problem}", advice)
 
     def normalised(self, coordinates: Tensor) -> Tensor:
         """Values on the scale where the original lies in [-1, 1]; [n, d] to [n, c]. Not for shapes."""
@@ -91,13 +122,30 @@ class LoadedField:
         # The squashed distance, which the network gives, has the same direction.
         return torch.nn.functional.normalize(value_and_gradient(self.network, coordinates)[1], dim=-1)
 
-    def grid(self, shape: Sequence[int]) -> np.ndarray:
+    def grid(self, shape: Union[int, Sequence[int], np.ndarray]) -> np.ndarray:
         """The field's values on a regular grid over the original's extent, float32 [*shape, c], in original units.
 
         Not for shapes. First and last samples lie where the original's lie.
+
+        Args:
+            shape: samples along each axis; of a single axis the number alone will do.
+
+        Raises:
+            SignalError: these are no such numbers, or the original was on no grid.
         """
-        steps = (np.arange(n) * (2.0 / max(n - 1, 1)) - 1.0 for n in shape)
-        return on_lattice(self, [e * line for e, line in zip(self.signal["half_extent"], steps, strict=True)])
+        extents = self.signal.get("half_extent")
+        if extents is None:
+            problem = f"is {self.description.row.words}, and {self.description.row.plural} have no grid"
+            raise SignalError(self.description.name, problem, "call the field at points")
+        try:
+            counts = [operator.index(count) for count in ([shape] if np.ndim(shape) == 0 else shape)]  # type: ignore
+        except (TypeError, ValueError):
+            counts = []
+        if len(counts) != len(extents) or min(counts) < 1 or math.prod(counts) > MOST_SAMPLES:
+            advice = f"give {len(extents)} whole number(s) above 0, samples along each axis"
+            raise SignalError(self.description.name, f"has no grid of shape {shape}", advice)
+        steps = (np.arange(n) * (2.0 / max(n - 1, 1)) - 1.0 for n in counts)
+        return on_lattice(self, [e * line for e, line in zip(extents, steps, strict=True)])
 
 
 def on_lattice(
@@ -119,7 +167,7 @@ def on_lattice(
     return result.reshape(*shape, -1)
 
 
-def save_field(path: Union[str, os.PathLike], network: Field, description: Description) -> Path:
+def save_field(path: Union[str, os.PathLike], network: nn.Module, description: Description) -> Path:
     """Writes one .safetensors file with the network's weights and the description; whole or not at all.
 
     Args:

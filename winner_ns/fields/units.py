@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
+import unicodedata
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple, get_args, get_type_hints
 
 import numpy as np
 import torch
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 MOST_SAMPLES = 2**36
 """Of a signal: more than fits any memory."""
 MOST_HERTZ = 1e9
+MOST_MAGNITUDE = 1e30
+"""Of numbers that values are multiplied with or moved by, and over the least of scales; float32 ends at 3e38."""
 LOSSES = ("distance", "occupancy", "eikonal")
 """What shapes are fitted by."""
 
@@ -60,13 +64,18 @@ class GridUnits(Units):
         if math.prod(counts) > MOST_SAMPLES:
             raise ValueError(f"{' x '.join(map(str, counts))} samples are more than any memory holds")
         _check_numbers(signal["half_extent"], len(shape))
+        if not all(0 <= extent <= 1 + 1e-6 for extent in signal["half_extent"]):
+            raise ValueError("an axis reaches beyond [-1, 1]")
         _check_numbers(target["offset"], channels)
         _check_numbers([signal["value_offset"]], 1)
-        _check_positive(signal["value_scale"], target["gain"], *(signal[rate] for rate in rates))
-        if any(signal[rate] > MOST_HERTZ for rate in rates):
-            raise ValueError(f"a rate is above {MOST_HERTZ:g} Hz")
-        if np.dtype(signal["dtype"]).kind not in "uif":
+        _check_positive(signal["value_scale"], target["gain"])
+        _check_rates({rate: signal[rate] for rate in rates})
+        if "sample_rate" in rates and shape[0] < 2:
+            raise ValueError("a sound of one sample has no duration")
+        # What else numpy takes for a type is a language of its own.
+        if not re.fullmatch(r"[<>=|]?[a-z]+[0-9]*", signal["dtype"]) or np.dtype(signal["dtype"]).kind not in "uif":
             raise ValueError(f"samples cannot be {signal['dtype']}")
+        _check_optional(signal)
         return len(shape), channels
 
     @staticmethod
@@ -85,6 +94,7 @@ class DistanceUnits(Units):
         _check_positive(signal["scale"], target["distance_scale"])
         if target.get("loss", "distance") not in LOSSES:
             raise ValueError(f"unknown loss {target['loss']!r}")
+        _check_optional(signal)
         return 3, 1
 
     @staticmethod
@@ -110,11 +120,46 @@ class NoUnits(Units):
 def _check_numbers(values: Any, count: int) -> None:
     if not isinstance(values, (list, tuple)) or len(values) != count or not all(map(_is_number, values)):
         raise ValueError("the description's numbers are not what the kind has")
+    if any(abs(value) > MOST_MAGNITUDE for value in values):
+        raise ValueError(f"a number in the description is beyond {MOST_MAGNITUDE:g}")
 
 
 def _check_positive(*values: Any) -> None:
     if not all(_is_number(value) and value > 0 for value in values):
         raise ValueError("a size or scale in the description is not positive")
+    if not all(1 / MOST_MAGNITUDE <= value <= MOST_MAGNITUDE for value in values):
+        raise ValueError(f"a size or scale in the description is not from {1 / MOST_MAGNITUDE:g} to {MOST_MAGNITUDE:g}")
+
+
+def _check_rates(rates: Mapping[str, Any]) -> None:
+    for name, rate in rates.items():
+        _check_positive(rate)
+        if rate > MOST_HERTZ:
+            raise ValueError(f"the {name} is above {MOST_HERTZ:g} Hz")
+        # Files of sounds hold whole hertz; frames may be 30000/1001 a second.
+        if name == "sample_rate" and not isinstance(rate, int):
+            raise ValueError(f"the {name} is {rate}, no whole number of hertz")
+
+
+def _check_optional(signal: Mapping[str, Any]) -> None:
+    """Looks at the facts that not every signal has, and exporters read where it does."""
+    _check_positive(signal.get("full_scale", 1.0))
+    _check_numbers([signal.get("start", 0.0)], 1)
+    for name in ("mode", "format", "subtype"):
+        if not isinstance(signal.get(name, ""), str):
+            raise ValueError(f"the {name} is {signal[name]!r}, no text")
+    options = signal.get("read_options", {})
+    if not isinstance(options, dict):
+        raise ValueError("the read_options are no mapping")
+    if options:
+        from winner_ns.signals.options import ReadOptions
+
+        hints = get_type_hints(ReadOptions)
+        for name, value in options.items():
+            allowed = get_args(hints.get(name)) or (hints.get(name),)
+            # JSON may have lost a whole number's decimal point.
+            if type(value) not in allowed and not (type(value) is int and float in allowed):
+                raise ValueError(f"the read_options have {name} {value!r}")
 
 
 def _is_number(value: Any) -> bool:
@@ -122,7 +167,8 @@ def _is_number(value: Any) -> bool:
 
 
 def check_plain(value: Any, most: int = 100_000) -> None:
-    """Looks whether something is plain JSON with finite numbers, text without control characters, of sensible size.
+    """Looks whether something is plain JSON with finite numbers, of sensible size, its text without characters that
+    control how it is shown (line breaks, C0 and C1 controls, marks that turn the direction of writing).
 
     Raises:
         ValueError: it is not.
@@ -140,7 +186,7 @@ def check_plain(value: Any, most: int = 100_000) -> None:
         elif isinstance(each, (list, tuple)):
             left += [(inner, depth + 1) for inner in each]
         elif isinstance(each, str):
-            if len(each) > 10_000 or any(ord(letter) < 32 or ord(letter) == 127 for letter in each):
+            if len(each) > 10_000 or not (each.isprintable() or all(map(_is_harmless, each))):
                 raise ValueError("a text in the description is too long or has control characters")
         elif isinstance(each, float):
             if not math.isfinite(each):
@@ -150,3 +196,8 @@ def check_plain(value: Any, most: int = 100_000) -> None:
                 raise ValueError("a number in the description is too large")
         elif each is not None:
             raise ValueError(f"the description holds {type(each).__name__}, which is no JSON")
+
+
+def _is_harmless(letter: str) -> bool:
+    """Whether a letter stands in real names of files: screenshots' have narrow spaces, Persian and emoji joiners."""
+    return letter.isprintable() or unicodedata.category(letter) == "Zs" or letter in "\u200c\u200d"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 import time
-from contextlib import nullcontext
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Callable, ContextManager, Dict, Literal, Mapping, Optional, Union
+from typing import Any, Callable, ContextManager, Dict, Iterator, List, Literal, Mapping, Optional, Tuple, Union
 
 import torch
 from torch import Tensor
@@ -19,7 +21,8 @@ from winner_ns.fields.field import Field
 from winner_ns.fields.files import LoadedField, save_field
 from winner_ns.fitting.collapse import collapse_line, collapse_watch
 from winner_ns.fitting.fit_progress import FitProgress, shown_progress
-from winner_ns.fitting.plan import FieldPlan, SettledPlan, check_seed
+from winner_ns.fitting.numbers import real_number, shown, text, whole_number
+from winner_ns.fitting.plan import FieldPlan, SettledPlan, checked_seed
 from winner_ns.fitting.target import Target, TargetOptions, target_of
 from winner_ns.fitting.training import SCHEDULES, Training
 from winner_ns.scenes.folder import is_scene
@@ -60,7 +63,7 @@ class FittedField(LoadedField):
     ) -> None:
         super().__init__(network, description)
         self.target, self.steps, self.training_seconds = target, steps, training_seconds
-        self._figures: Optional[Dict[str, float]] = None
+        self._figures: Optional[Tuple[int, Dict[str, float]]] = None
 
     @property
     def original(self) -> Signal:
@@ -70,10 +73,10 @@ class FittedField(LoadedField):
     @property
     def figures(self) -> Dict[str, float]:
         """Figures of the fit (`evaluate_field`): psnr in dB with the range 2 of values in [-1, 1], ssim, snr, iou, …
-        Computed when they are first asked for."""
-        if self._figures is None:
-            self._figures = self.target.figures(self)
-        return self._figures
+        Computed when they are first asked for after a step."""
+        if self._figures is None or self._figures[0] != self.steps:
+            self._figures = self.steps, self.target.figures(self)
+        return self._figures[1]
 
     def save(self, path: Union[str, os.PathLike]) -> Path:
         """Writes the field to a file; its suffix says what.
@@ -177,25 +180,54 @@ def fit(
     Raises:
         SignalError: data or a choice that cannot be used, in one line. (A ValueError.)
     """
-    refuse_scene(data)
-    check_seed(seed)
+    if callback is not None and not callable(callback):
+        raise setting_error("callback", f"{shown(callback)} cannot be called", "give a function of one argument")
+    if settings is not None and not isinstance(settings, Mapping):
+        raise setting_error("settings", f"{shown(settings)} is no mapping", "give names and values")
     plan = FieldPlan.of(
         family, law, purpose, s0, s1, learning_rate, width=width, depth=depth, omega_0=omega_0,
         first_omega_0=first_omega_0, options=dict(settings or {}),
     )  # fmt: skip
-    plan.check()
     options = TargetOptions(holdout="none" if holdout is None else str(holdout), shape_loss=shape_loss, seed=seed)
-    target = target_of(data, kind, options, read_options(read))
-    if batch_size is not None and batch_size < 0:
-        raise setting_error("batch_size", f"{batch_size} is too small", "give 0 for all samples, or more")
-    settled = plan.settle(target, batch_size)
+    settled = settle_fit(data, plan, options, kind, read_options(read), batch_size, steps, schedule, device)
     if callback is None:
         return fit_settled(settled, steps, schedule, device, progress)[0]
 
     def tell(training: Training, loss: Tensor, field: FittedField) -> bool:
-        return bool(callback(FitStep(training.step, training.steps, loss, field)))
+        return callback(FitStep(training.step, training.steps, loss, field)) is True
 
     return fit_settled(settled, steps, schedule, device, progress, tell)[0]
+
+
+def settle_fit(
+    data: Any,
+    plan: FieldPlan,
+    options: TargetOptions,
+    kind: Optional[str] = None,
+    read: Optional[ReadOptions] = None,
+    batch_size: Optional[int] = None,
+    steps: Optional[int] = None,
+    schedule: str = "cosine",
+    device: Optional[Union[str, torch.device]] = None,
+) -> SettledPlan:
+    """Decides all that a fit needs, without training; arguments as for `fit`.
+
+    Raises:
+        SignalError: data or a choice that cannot be used.
+    """
+    refuse_scene(data)
+    plan.check()
+    options = replace(options, seed=checked_seed(options.seed))
+    if steps is not None:
+        whole_number("steps", steps, 1)
+    if schedule not in SCHEDULES:
+        raise setting_error("schedule", f"{shown(schedule)} is none", f"there are {', '.join(SCHEDULES)}")
+    checked_device(device)
+    if batch_size is not None:
+        whole_number("batch_size", batch_size, 0)
+    if kind is not None:
+        text("kind", kind, "give a name, or leave it out")
+    return plan.settle(target_of(data, kind, options, read), batch_size)
 
 
 def fit_settled(
@@ -225,11 +257,7 @@ def fit_settled(
         SignalError: a number of steps, a schedule or a device that cannot be.
     """
     target, description = settled.target, settled.description
-    steps = target.row.training.steps if steps is None else steps
-    if steps < 1:
-        raise setting_error("steps", f"{steps} is too small", "give at least 1")
-    if schedule not in SCHEDULES:
-        raise setting_error("schedule", f"{schedule!r} is none", f"there are {', '.join(SCHEDULES)}")
+    steps = target.row.training.steps if steps is None else whole_number("steps", steps, 1)
     assert description.order is not None
     batch_size = description.order.batch_size
     network = settled.initial_field().to(checked_device(device))
@@ -244,9 +272,9 @@ def fit_settled(
     shown: ContextManager[FitProgress] = shown_progress(target, field) if progress else nullcontext(FitProgress())
     started = time.monotonic()
     try:
-        with flushed_denormals(), shown as bar:
+        with flushed_denormals(), shown as bar, interrupts_noted() as noted:
             network.train()
-            while training.step < steps:
+            while training.step < steps and not noted:
                 loss = training.advance()
                 field.steps = training.step
                 field.training_seconds = time.monotonic() - started
@@ -255,12 +283,37 @@ def fit_settled(
                     bar.say(collapse_line("", description.network.family, training.step))
                 if after_step is not None and after_step(training, loss, field):
                     break
+        training.interrupted = bool(noted) and training.step < steps
     except KeyboardInterrupt:
+        # A callback's own, or a second one, which does not wait for the step's end.
         training.interrupted = True
     finally:
         network.eval().requires_grad_(False)
         target.close()
     return field, training
+
+
+@contextmanager
+def interrupts_noted() -> Iterator[List[int]]:
+    """Notes Ctrl-C in the list instead of raising it wherever the program is, a step half made; a second one is raised.
+
+    Other threads than the main one are told of none.
+    """
+    noted: List[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield noted
+        return
+
+    def note(number: int, frame: Any) -> None:
+        if noted:
+            raise KeyboardInterrupt
+        noted.append(number)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield noted
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def refuse_scene(data: Any) -> None:
@@ -277,13 +330,18 @@ def read_options(read: Optional[Union[ReadOptions, Mapping[str, Any]]]) -> ReadO
     Raises:
         SignalError: an unknown name.
     """
+    known = ", ".join(ReadOptions.__dataclass_fields__)
     if read is None or isinstance(read, ReadOptions):
-        return read or ReadOptions()
-    try:
-        return ReadOptions(**read)
-    except TypeError as error:
-        known = ", ".join(ReadOptions.__dataclass_fields__)
-        raise setting_error("read", f"{dict(read)} is no choice of a part", f"there are {known}") from error
+        options = read or ReadOptions()
+    elif isinstance(read, Mapping) and set(read) <= set(ReadOptions.__dataclass_fields__):
+        options = ReadOptions(**read)
+    else:
+        raise setting_error("read", f"{shown(read)} is no choice of a part", f"there are {known}")
+    real_number("read", options.start, positive=False)
+    for number in (options.duration, options.duration_samples, options.sample_rate):
+        if number is not None:
+            real_number("read", number, most=1e12)
+    return options
 
 
 def best_device() -> Literal["cpu", "cuda", "mps"]:
@@ -303,6 +361,10 @@ def checked_device(device: Optional[Union[str, torch.device]]) -> torch.device:
         chosen = torch.device(best_device() if device is None else device)
         torch.empty(1, device=chosen)
     except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
-        problem = str(error).strip().splitlines()[0]
-        raise setting_error("device", f"{device} is not here ({problem})", "leave it out, or give cpu") from error
+        problem = str(error).strip().splitlines()[0][:80]
+        raise setting_error(
+            "device", f"{shown(device)} is not here ({problem})", "leave it out, or give cpu"
+        ) from error
+    if chosen.type == "meta":
+        raise setting_error("device", "nothing is computed on meta", "leave it out, or give cpu")
     return chosen

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, Optional, Union
 
-from winner_ns.errors import setting_error
+from winner_ns.errors import SignalError, setting_error
 from winner_ns.fields.description import Description, NetworkDescription, Order
 from winner_ns.fields.families import FAMILIES, outline, settings_of
 from winner_ns.fields.field import Field, FieldTask
 from winner_ns.fields.initial import initial_field
 from winner_ns.fitting import choices
+from winner_ns.fitting.numbers import real_number, text, whole_number
 from winner_ns.fitting.target import Target
 from winner_ns.kinds import TrainingDefaults
 from winner_ns.spectrum import LAWS, SineNetwork, TargetSpectrum
@@ -96,27 +98,33 @@ class FieldPlan:
             SignalError: an unknown family or law, a setting that the family does not know, or a number out of range.
         """
         made_of = self.field
-        if made_of.family not in FAMILIES:
-            raise setting_error("family", f"{made_of.family!r} is none", f"there are {', '.join(FAMILIES)}")
-        if self.law not in LAWS:
-            raise setting_error("law", f"{self.law!r} is none", f"there are {', '.join(LAWS)}")
+        families, laws = ", ".join(FAMILIES), ", ".join(LAWS)
+        if text("family", made_of.family, f"there are {families}") not in FAMILIES:
+            raise setting_error("family", f"{made_of.family!r} is none", f"there are {families}")
+        if text("law", self.law, f"there are {laws}") not in LAWS:
+            raise setting_error("law", f"{self.law!r} is none", f"there are {laws}")
         known = settings_of(made_of.family)
         for name in ("width", "depth", "omega_0", "first_omega_0"):
             value = getattr(made_of, name)
-            if value is not None and name not in known:
+            if value is None:
+                continue
+            if name not in known:
                 raise setting_error(name, f"is not for the family {made_of.family}", "leave it out")
-            if value is not None and name in ("width", "depth") and value < 1:
-                raise setting_error(name, f"{value} is too small", "give at least 1")
-        if made_of.depth is not None and made_of.depth > MOST_LAYERS:
-            raise setting_error("depth", f"{made_of.depth} is too large", f"give at most {MOST_LAYERS}")
+            if name in made_of.options:
+                raise setting_error(name, f"is given twice, as {value} and {made_of.options[name]}", "give it once")
+            whole = name in ("width", "depth")
+            most = MOST_LAYERS if name == "depth" else 2**31
+            setattr(made_of, name, whole_number(name, value, 1, most) if whole else real_number(name, value))
         asked = {"s0": self.s0, "s1": self.s1, "purpose": self.purpose, "law": self.law != "matching"}
         given = [name for name, value in asked.items() if value not in (None, False)]
         if given and not FAMILIES[made_of.family].takes_noise:
-            raise setting_error(
-                given[0], f"is not for the family {made_of.family}, which takes no noise", "leave it out"
-            )
-        if self.learning_rate is not None and not 0 < self.learning_rate < float("inf"):
-            raise setting_error("learning_rate", f"{self.learning_rate} is not above 0", "give a positive one")
+            problem = f"is not for the family {made_of.family}, which takes no noise"
+            raise setting_error(given[0], problem, "leave it out")
+        for name in ("s0", "s1"):
+            if getattr(self, name) is not None:
+                setattr(self, name, real_number(name, getattr(self, name), positive=False))
+        if self.learning_rate is not None:
+            self.learning_rate = real_number("learning_rate", self.learning_rate)
 
     def settle_network(
         self, spectrum: TargetSpectrum, in_dim: int, out_dim: int, task: FieldTask, training: TrainingDefaults
@@ -142,7 +150,8 @@ class FieldPlan:
             try:
                 noise = self._noise(spectrum, sine, family.takes_noise)
             except ValueError as error:
-                raise setting_error("law", str(error), "choose another") from error
+                blamed = next((name for name in ("purpose", "s0", "s1") if name in str(error)), "law")
+                raise setting_error(blamed, str(error), "choose another") from error
         try:
             # Built once to know every setting that it ends up with, and how large it is.
             network = outline(self.field.family, in_dim, out_dim, settings)
@@ -166,6 +175,7 @@ class FieldPlan:
             SignalError: as `settle_network`.
         """
         signal, training = target.signal, target.row.training
+        size = training.batch_size if batch_size is None else whole_number("batch_size", batch_size, 0)
         settled = self.settle_network(target.spectrum, signal.dimensions, signal.channels, target.task(), training)
         description = Description(
             kind=signal.kind,
@@ -176,8 +186,9 @@ class FieldPlan:
             signal=signal.describe(),
             spectrum=settled.noise,
             holdout=target.options.holdout,
-            order=Order(target.options.seed, training.batch_size if batch_size is None else batch_size),
+            order=Order(target.options.seed, size),
         )
+        _check_travels(description, settled)
         return SettledPlan(description, settled, target)
 
     def _noise(self, spectrum: TargetSpectrum, network: SineNetwork, takes_noise: bool) -> NoiseReport:
@@ -247,10 +258,23 @@ class SettledPlan:
         return lines
 
 
-def check_seed(seed: int) -> None:
-    """Raises SignalError for a seed that torch and numpy do not both take."""
-    if not 0 <= seed < 2**32:
-        raise setting_error("seed", f"{seed} is not between 0 and 2^32 - 1", "choose another")
+def checked_seed(seed: Any) -> int:
+    """A seed that torch and numpy both take.
+
+    Raises:
+        SignalError: it is none.
+    """
+    return whole_number("seed", seed, 0, 2**32 - 1)
+
+
+def _check_travels(description: Description, settled: SettledNetwork) -> None:
+    """Raises SignalError, before any training, for a field whose file could not be opened again."""
+    if not (description.name.isprintable() and description.data.isprintable()):
+        raise SignalError(repr(description.name), "its path has characters that cannot be shown", "rename it")
+    try:
+        Description.from_dict(json.loads(json.dumps(description.as_dict())))
+    except (TypeError, ValueError) as error:
+        raise setting_error("field", f"cannot be written to a file ({error})", "correct its settings") from error
 
 
 def _default_rate(family: type[Field], noise: Optional[NoiseReport], training: TrainingDefaults) -> float:

@@ -16,7 +16,7 @@ from winner_ns.fields.description import Description
 from winner_ns.fitting.plan import FieldPlan, NetworkPlan, SettledPlan
 from winner_ns.fitting.run import find_checkpoint
 from winner_ns.fitting.target import Target, TargetOptions, target_of
-from winner_ns.fitting.training import SCHEDULES, Training
+from winner_ns.fitting.training import Training
 from winner_ns.signals import ReadOptions
 from winner_ns.writing import replacing
 
@@ -44,21 +44,23 @@ class RunFolder:
         self._due = time.monotonic() + BETWEEN
 
     def write_config(self) -> None:
-        """Writes the config.yml that nerfstudio's commands load; what it leaves open is filled in then."""
-        description = self.settled.description
-        lines = [
-            "!!python/object:winner_ns.plugin.trainer.SignalTrainerConfig",
-            f"method_name: {METHOD}",
-            f"experiment_name: {_quoted(Path(description.name).stem)}",
-            f"run_folder: {_quoted(str(self.folder.resolve()))}",
-            f"max_num_iterations: {self.steps}",
-            f"schedule: {self.schedule}",
-            f"learning_rate: {self.settled.learning_rate!r}",
-            # JSON is YAML.
-            f"description: {json.dumps(description.as_dict(), allow_nan=False)}",
-        ]
-        with replacing(self.folder / CONFIG) as temporary:
-            temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        """Writes the config.yml that nerfstudio's commands load; what it leaves open is filled in then. One that
+        another program has written stays as it is."""
+        path = self.folder / CONFIG
+        if path.exists() and _settings_of(path) is None:
+            return
+        plain = {
+            "steps": self.steps,
+            "schedule": self.schedule,
+            "learning_rate": self.settled.learning_rate,
+            "run_folder": str(self.folder.resolve()),
+            "experiment_name": Path(self.settled.description.name).stem,
+            "description": self.settled.description.as_dict(),
+        }
+        # As text within JSON: YAML reads some of JSON's numbers and characters as others.
+        text = json.dumps(json.dumps(plain, allow_nan=False))
+        with replacing(path) as temporary:
+            temporary.write_text(f"{_BEGINS}{text}\n", encoding="ascii")
 
     def keep(self, training: Training) -> None:
         """Writes a checkpoint if it is time to."""
@@ -139,17 +141,17 @@ def open_run(path: Path, steps: Optional[int] = None) -> UnfinishedRun:
         raise SignalError(
             checkpoint, "is damaged, or of no run that can be gone on with here", "go on with `ns-train --load-dir`"
         ) from error
-    whole, schedule = _settings_of(folder / CONFIG)
-    whole = steps or whole
-    if whole is None or schedule not in SCHEDULES:
-        raise SignalError(folder / CONFIG, "does not say how long the run was to be", "give --steps")
-    if state["step"] >= whole:
+    known = _settings_of(folder / CONFIG) or _settings_of_ns_train(folder / CONFIG)
+    schedule = known["schedule"]
+    whole = steps or known["steps"]
+    complete = state["step"] >= whole
+    if state["step"] > whole or (complete and (folder / "results" / "figures.json").exists()):
         raise SignalError(
             checkpoint,
             f"has been trained for {state['step']} steps, the whole run of {whole}",
             "give a larger --steps to go on",
         )
-    target = _target_of(description)
+    target = _target_of(description, known.get("shape_samples"))
     plan = _plan_of(description, first_rate)
     settled = plan.settle(target, description.order.batch_size)
     if json.loads(json.dumps(settled.description.as_dict()["network"])) != described["network"]:
@@ -159,11 +161,12 @@ def open_run(path: Path, steps: Optional[int] = None) -> UnfinishedRun:
     return UnfinishedRun(folder, SettledPlan(description, network, target), state, whole, schedule)
 
 
-def _target_of(description: Description) -> Target:
+def _target_of(description: Description, shape_samples: Optional[int]) -> Target:
     assert description.order is not None
     read = ReadOptions(**description.signal.get("read_options", {}))
     options = TargetOptions(
         holdout=description.holdout,
+        shape_samples=shape_samples or TargetOptions.shape_samples,
         shape_loss=str(description.target.get("loss", TargetOptions.shape_loss)),
         seed=description.order.seed,
     )
@@ -184,17 +187,52 @@ def _plan_of(description: Description, learning_rate: float) -> FieldPlan:
     return plan
 
 
-def _settings_of(config: Path) -> "tuple[Optional[int], str]":
-    """Steps and schedule that a config.yml names; read as text, as loading it would execute what it says."""
+_BEGINS = f"!!python/object:winner_ns.plugin.trainer.SignalTrainerConfig\nmethod_name: {METHOD}\nfit: "
+
+
+def _settings_of(config: Path) -> Optional[Dict[str, Any]]:
+    """Steps, schedule and whatever else `RunFolder` has written; None for another program's config.yml."""
+    try:
+        text = config.read_text(encoding="ascii")
+        return json.loads(json.loads(text.removeprefix(_BEGINS))) if text.startswith(_BEGINS) else None
+    except (OSError, ValueError):
+        return None
+
+
+_AS_HERE = {
+    "schedule": "cosine",
+    "max_norm": "null",
+    "weight_decay": "0",
+    "eps": "1.0e-08",
+}
+"""What ns-train's optimiser of a field must be for a run to go on here."""
+
+
+def _settings_of_ns_train(config: Path) -> Dict[str, Any]:
+    """Steps and schedule that ns-train's config.yml says; read as text, as loading it would execute what it holds.
+
+    Raises:
+        SignalError: there is none, or it says something that is not done here.
+    """
+    go_on = "go on with `ns-train winner-siren --load-dir`"
     try:
         text = config.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return None, "cosine"
+    except (OSError, UnicodeDecodeError) as error:
+        raise SignalError(config, "cannot be read, and says how long the run was to be", go_on) from error
     steps = re.search(r"^max_num_iterations: (\d+)$", text, re.MULTILINE)
-    schedule = re.search(r"^ *schedule: (\w+)$", text, re.MULTILINE)
-    return (int(steps[1]) if steps else None), (schedule[1] if schedule else "cosine")
-
-
-def _quoted(text: str) -> str:
-    """Text as a YAML scalar."""
-    return json.dumps(text, ensure_ascii=False)
+    # The field's own group, indented by two.
+    group = re.search(r"^  field:\n((?:    .*\n)+)", text, re.MULTILINE)
+    if steps is None or group is None or not text.startswith("!!python/object:winner_ns."):
+        raise SignalError(config, "is no config of winner-siren", go_on)
+    for name, wanted in _AS_HERE.items():
+        found = re.search(rf"^ +{name}: (.*)$", group[1], re.MULTILINE)
+        if found is not None and found[1] != wanted:
+            raise SignalError(config, f"its optimiser has {name} {found[1]}", go_on)
+    length = re.search(r"^ +max_steps: (.*)$", group[1], re.MULTILINE)
+    if length is not None and length[1] not in ("null", steps[1]):
+        raise SignalError(config, f"its learning rate falls over {length[1]} steps", go_on)
+    accumulated = re.search(r"^gradient_accumulation_steps: (.*)$", text, re.MULTILINE)
+    if accumulated is not None and accumulated[1] != "{}":
+        raise SignalError(config, "it accumulates gradients", go_on)
+    samples = re.search(r"^ +shape_samples: (\d+)$", text, re.MULTILINE)
+    return {"steps": int(steps[1]), "schedule": "cosine", "shape_samples": int(samples[1]) if samples else None}

@@ -63,7 +63,8 @@ def simplified(
         return vertices, faces
     import fast_simplification
 
-    collapsed = fast_simplification.simplify(vertices, faces, target_count=target)
+    # It refuses arrays that are not to be written to.
+    collapsed = fast_simplification.simplify(np.array(vertices), np.array(faces), target_count=target)
     return _with_single_edges(collapsed[0], collapsed[1].astype(np.int64))
 
 

@@ -9,8 +9,8 @@ from typing import Any, Optional, Tuple
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from torch import nn
 
-from winner_ns.fields.field import Field
 from winner_ns.fields.files import LoadedField
 from winner_ns.meshing.extraction import LevelSet, extract_level_set
 from winner_ns.progress import Report, silent
@@ -67,11 +67,11 @@ def fitted_level_set(
     return found
 
 
-_kept: Optional[Tuple[weakref.ref[Field], Tuple[Any, ...], LevelSet]] = None
+_kept: Optional[Tuple[weakref.ref[nn.Module], Tuple[Any, ...], LevelSet]] = None
 """The last surface, and the network and the arguments that it is of."""
 
 
-def _weights(network: Field) -> bytes:
+def _weights(network: nn.Module) -> bytes:
     """A fingerprint of all weights: torch's own counters of changes miss what is done to `Tensor.data`."""
     seen = hashlib.blake2b(digest_size=16)
     for name, value in network.state_dict().items():

@@ -123,14 +123,17 @@ class SignalTrainerConfig(TrainerConfig):
         """Takes what a config.yml holds; what that leaves open, because it is of an earlier version or `winner-ns fit`
         wrote it, has its default or follows from the run's description."""
         self.__dict__.update(type(self)().__dict__)
-        if "description" in state:
-            state = dict(state)
-            self._take_description(state.pop("description"), state.pop("learning_rate"), state.pop("schedule"))
-            state["run_folder"] = Path(state["run_folder"])
+        state = dict(state)
+        if "fit" in state:
+            self._take_fit(json.loads(state.pop("fit")))
         self.__dict__.update(state)
 
-    def _take_description(self, plain: Dict[str, Any], learning_rate: float, schedule: str) -> None:
-        described, data, model = Description.from_dict(plain), self.pipeline.datamanager, self.pipeline.model
+    def _take_fit(self, known: Dict[str, Any]) -> None:
+        """Takes what `winner-ns fit` has written (`RunFolder`)."""
+        described = Description.from_dict(known["description"])
+        data, model = self.pipeline.datamanager, self.pipeline.model
+        self.run_folder, self.experiment_name = Path(known["run_folder"]), known["experiment_name"]
+        self.max_num_iterations = known["steps"]
         data.data = Path(described.data) if described.data else None
         data.kind, data.holdout, data.description = described.kind, described.holdout, described.as_dict()
         data.read = ReadOptions(**described.signal.get("read_options", {}))
@@ -140,7 +143,8 @@ class SignalTrainerConfig(TrainerConfig):
             self.machine.seed = data.seed
         model.field = NetworkPlan(described.network.family, options=dict(described.network.settings))
         optimizer = self.optimizers["field"]
-        optimizer["optimizer"].lr, optimizer["scheduler"].schedule = learning_rate, schedule
+        optimizer["optimizer"].lr = known["learning_rate"]
+        optimizer["scheduler"].schedule, optimizer["scheduler"].max_steps = known["schedule"], known["steps"]
 
     def get_base_dir(self) -> Path:
         """The run's folder."""

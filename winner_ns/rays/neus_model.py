@@ -177,7 +177,7 @@ class WinnerNeuSModel(SceneModel, NeuSModel):
 
     def write_results(self, folder: Path) -> List[Path]:
         """The coloured mesh, in the frame of the data's files, if there is a surface yet; in evaluation mode."""
-        path = folder / f"{self.description.name}-fitted.ply"
+        path = folder / f"{Path(self.description.name).name}-fitted.ply"
         try:
             write_scene_mesh(self.field, self.description, path)
         except SignalError as error:

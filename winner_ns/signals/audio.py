@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import struct
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional
 
@@ -32,16 +33,17 @@ def read_audio(path: Path, options: Optional[ReadOptions] = None) -> GridSignal:
 
     Values are raw samples over the largest magnitude in the whole file (after averaging the channels where `mono`),
     also where only a slice is loaded, so that slices of one file are on one scale. Up to 16 bits are kept as int16,
-    24 and 32 as int32, floats as they are; averaging and resampling give float32. metadata: "sample_rate" (Hz) of
+    24 and 32 as int32, floats as they are; averaging and resampling give float32. Arrays keep their type; unsigned
+    8-bit ones, whose middle is 128 as in WAV, become signed. metadata: "sample_rate" (Hz) of
     what is loaded, "subtype" and "format" of the file, "start" (s), "full_scale" (the raw value of digital full
-    scale), "read_options" (where any were given).
+    scale; of arrays of more than 16 bits that of the least of 8, 16, 24, 32, … bits that hold them, as they may hold
+    samples of any), "read_options" (where any were given).
 
     Raises:
         SignalError: the file is no sound, has NaN or infinite samples, or what is asked for is outside of it, shorter
-            than 16 samples or silent.
+            than 16 samples or silent. An array has its channels first or unsigned samples of more than 8 bits.
     """
-    options = options or ReadOptions()
-    _check_options(path, options)
+    options = _checked(path, options or ReadOptions())
     with open(path, "rb") as file:
         is_array = file.read(6) == b"\x93NUMPY"
     if is_array:
@@ -61,8 +63,7 @@ def audio_of_array(
         options: which part of it is read, and how.
         rate: in hertz; None is the options' sample rate, else 44100.
     """
-    options = options or ReadOptions()
-    _check_options(path, options)
+    options = _checked(path, options or ReadOptions())
     return _load(path, options, _ArraySource(path, array, rate or options.sample_rate or ARRAY_SAMPLE_RATE))
 
 
@@ -130,15 +131,30 @@ def _load(path: Path, options: ReadOptions, source: "_ArraySource | _FileSource"
     )
 
 
-def _check_options(path: Path, options: ReadOptions) -> None:
+def _checked(path: Path, options: ReadOptions) -> ReadOptions:
+    """Options that can be met, in Python's own numbers, as descriptions hold them.
+
+    Raises:
+        SignalError: they cannot.
+    """
     if options.duration is not None and options.duration_samples is not None:
         raise SignalError(path, "is given both a duration and a number of samples", "give one of them")
     for name in ("duration", "duration_samples", "sample_rate"):
         value = getattr(options, name)
-        if value is not None and not value > 0:
+        if value is not None and not 0 < value < math.inf:
             raise SignalError(path, f"{name.replace('_', ' ')} is {value}", "give more than 0")
-    if not options.start >= 0:
+        if value is not None and name != "duration" and value != int(value):
+            raise SignalError(path, f"{name.replace('_', ' ')} is {value}", "give a whole number")
+    if not 0 <= options.start < math.inf:
         raise SignalError(path, f"start is {options.start} s", "give 0 or more")
+    return replace(
+        options,
+        start=float(options.start),
+        duration=None if options.duration is None else float(options.duration),
+        duration_samples=None if options.duration_samples is None else int(options.duration_samples),
+        sample_rate=None if options.sample_rate is None else int(options.sample_rate),
+        mono=bool(options.mono),
+    )
 
 
 def _wanted(options: ReadOptions, file_rate: int, rate: int) -> Optional[int]:
@@ -209,15 +225,40 @@ class _ArraySource:
             raise SignalError(
                 path, f"an array of shape {array.shape} is no sound", "give [samples] or [samples, channels]"
             )
+        # Of so few samples it would be too short in any case.
+        if array.ndim == 2 and array.shape[0] <= 8 and array.shape[1] >= MIN_SAMPLES:
+            advice = "transpose it: samples first, channels last"
+            raise SignalError(path, f"a sound of shape {array.shape} has its channels first", advice)
+        if array.dtype.kind == "u" and array.dtype.itemsize > 1:
+            middle = f"2**{8 * array.dtype.itemsize - 1}"
+            problem = f"holds {array.dtype}, samples without a sign"
+            raise SignalError(path, problem, f"subtract the middle, such as {middle}, and give signed integers")
         self.array = array.reshape(len(array), -1)
         self.channels = self.array.shape[1]
         self.rate = rate
-        self.metadata: Dict[str, Any] = {"subtype": str(array.dtype), "format": "NPY"}
-        self.full_scale = np.iinfo(array.dtype).max + 1.0 if array.dtype.kind in "ui" else 1.0
+        self.full_scale = self._full_scale()
+        subtype = str(array.dtype)
+        if array.dtype == np.int64:  # No file of a sound has so many bits.
+            subtype = "int16" if self.full_scale <= 2**15 else "int32"
+        self.metadata: Dict[str, Any] = {"subtype": subtype, "format": "NPY"}
 
     def blocks(self) -> Iterator[np.ndarray]:
         for start in range(0, len(self.array), BLOCK):
-            yield self.array[start : start + BLOCK]
+            block = self.array[start : start + BLOCK]
+            # Turning the highest bit over takes 128 away.
+            yield (block ^ np.uint8(128)).view(np.int8) if block.dtype == np.uint8 else block
+
+    def _full_scale(self) -> float:
+        """The raw value of digital full scale."""
+        dtype = self.array.dtype
+        if dtype.kind == "f":
+            return 1.0
+        bits = 8 * dtype.itemsize
+        if bits > 16 and self.array.size:
+            # numpy gives integers of 64 bits wherever nothing else is asked for.
+            low, high = int(self.array.min()), int(self.array.max())
+            bits = next(bits for bits in range(8, 72, 8) if max(-low, high + 1) <= 2 ** (bits - 1))
+        return 2.0 ** (bits - 1)
 
     def warnings(self, frames: int) -> List[str]:
         return []

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal, Optional, Tuple, Union, overload
+from typing import Any, Literal, Optional, Tuple, Union, overload
 
 import numpy as np
 
-from winner_ns.errors import SignalError
-from winner_ns.kinds import KINDS, kinds_of_files
+from winner_ns.errors import SignalError, setting_error
+from winner_ns.kinds import KINDS, Kind, kinds_of_files
 from winner_ns.signals.array import map_array
 from winner_ns.signals.grid import GridSignal
 from winner_ns.signals.options import ReadOptions
@@ -46,21 +46,51 @@ def load_signal(
         options: which part of a sound to read; other kinds are read whole.
 
     Raises:
-        SignalError: the file cannot be read as that kind; one line that says why and what to do.
+        SignalError: the file cannot be read as that kind; one line that says why and what to do. It is also what
+            becomes of any error in the reader of a kind that another package brings.
     """
     path = Path(path)
     if kind != "auto":
         check_kind(kind)
     _check_file(path)
     row = KINDS[detect_kind(path) if kind == "auto" else kind]
-    reader = row.get("reader")
-    return reader(path, options or ReadOptions()) if row.takes_read_options else reader(path)
+    return read_by(row, "reader", path, path, *([options or ReadOptions()] if row.takes_read_options else []))
+
+
+def read_by(row: Kind, trait: str, path: Path, *arguments: Any) -> Signal:
+    """The signal that a row's reader, named by `trait`, makes of its arguments.
+
+    Raises:
+        SignalError: it cannot be read, or the reader makes something else of it than the kind's signals.
+    """
+    signal = _asked(row, trait, path, *arguments)
+    made = getattr(signal, "kind", None)
+    if made != row.name:
+        what = f"of the kind {made}" if made else f"a {type(signal).__name__}, no signal"
+        problem = f"the {trait} of the kind {row.name} makes {what}"
+        raise SignalError(path, problem, f"let {getattr(row, trait)} make one of the kind {row.name}")
+    return signal
+
+
+def _asked(row: Kind, trait: str, path: Path, *arguments: Any) -> Any:
+    """What a function of a row answers; whatever goes wrong in one that is not ours is said in one line."""
+    package = KINDS.package_of(row.name)
+    try:
+        return row.get(trait)(*arguments)
+    except SignalError:
+        raise
+    except Exception as error:  # Any type: it is somebody else's function.
+        if not package:
+            raise
+        problem = f"the {trait} of the kind {row.name} fails ({type(error).__name__}: {error})"
+        brought = "this script or notebook" if package == "__main__" else package
+        raise SignalError(path, problem, f"correct it in {brought}, which brings the kind") from error
 
 
 def check_kind(kind: str) -> None:
-    """Raises SignalError for a name that is no kind of file."""
-    if kind not in KINDS or KINDS[kind].reader is None:
-        raise SignalError("kind", f"{kind!r} is none", f"choose auto, {', '.join(kinds_of_files())}")
+    """Raises SignalError, of the setting "kind", for a name that is no kind of file."""
+    if not isinstance(kind, str) or kind not in KINDS or KINDS[kind].reader is None:
+        raise setting_error("kind", f"{kind!r} is none", f"choose auto, {', '.join(kinds_of_files())}")
 
 
 def detect_kind(path: Union[str, os.PathLike]) -> str:
@@ -69,13 +99,14 @@ def detect_kind(path: Union[str, os.PathLike]) -> str:
     A GIF is a video if it has several frames. A .npy is told by its shape (`array_kind`).
 
     Raises:
-        SignalError: no readable file, or of no kind that is known, or of several.
+        SignalError: no readable file, or of no kind that is known, or of several; or a kind that another package brings
+            fails to say whether it is one.
     """
     path = Path(path)
     head = _check_file(path)
     rows = [KINDS[name] for name in kinds_of_files()]
     for row in rows:
-        if row.recognise is not None and row.get("recognise")(path, head):
+        if row.recognise is not None and _asked(row, "recognise", path, path, head):
             return row.name
     for row in rows:
         if any(head[at : at + len(signature)] == signature for at, signature in row.signatures):
@@ -98,6 +129,11 @@ def array_kind(path: Path, shape: Tuple[int, ...], dtype: np.dtype) -> str:
     tall are point samples of a shape, as no image is that narrow; other [h, w] and [h, w, channels <= 4] are images,
     [d, h, w] and [d, h, w, channels <= 4] volumes.
 
+    Refused because they could be of several kinds are: [1, n] and [2, n] with more than 64 columns per row (a sound
+    with its channels first, or an image), floats of [n, 3] with more than 64 rows per column (points, or an image),
+    [3, h, w] and [4, h, w] (an image with its channels first, or a volume) and 8-bit [n, h, w, 3] (a video, or a
+    volume); and of no kind are [1, h, w], more than four channels behind three axes, no axis or more than four.
+
     Args:
         path: what messages call it.
         shape, dtype: of the array.
@@ -109,6 +145,10 @@ def array_kind(path: Path, shape: Tuple[int, ...], dtype: np.dtype) -> str:
     tall = axes == 2 and shape[0] > 64 * shape[1]
     if axes == 1 or (tall and shape[1] <= 2):
         return "audio"
+    if axes == 2 and shape[0] <= 2 and shape[1] > 64 * shape[0]:
+        rows = f"{shape[0]} row{'s' if shape[0] > 1 else ''}"
+        what = f"a sound with its channels first, or an image of {rows}"
+        raise _ambiguous(path, shape, what, "image, or put channels last")
     if tall and dtype.kind == "f" and shape[1] == 3:
         raise _ambiguous(path, shape, "points of a shape, or an image", "shape or image")
     if tall and dtype.kind == "f" and shape[1] in (4, 6):
@@ -132,18 +172,21 @@ def _ambiguous(path: Path, shape: Tuple[int, ...], what: str, kinds: str) -> Sig
 
 def _check_file(path: Path) -> bytes:
     """The first bytes of a file that can be read and is not empty."""
+    folder, head = "", b""
     try:
         if path.is_dir():
-            problem = "is a folder" if any(path.iterdir()) else "is an empty folder"
-            raise SignalError(path, problem, "give one file, or a folder with transforms.json or a COLMAP model")
-        with open(path, "rb") as file:
-            head = file.read(32)
+            folder = "is a folder" if any(path.iterdir()) else "is an empty folder"
+        else:
+            with open(path, "rb") as file:
+                head = file.read(32)
     except FileNotFoundError as error:
         raise SignalError(path, "does not exist", "check the path") from error
     except OSError as error:
         raise SignalError(path, f"cannot be read ({error.strerror})", "check the path and its permissions") from error
     except ValueError as error:
         raise SignalError(repr(str(path)), f"is no path ({error})", "check the path") from error
+    if folder:
+        raise SignalError(path, folder, "give one file, or a folder with transforms.json or a COLMAP model")
     if not head:
         raise SignalError(path, "is empty (0 bytes)", "get a whole copy of the file")
     return head

@@ -13,7 +13,7 @@ from winner_ns.errors import SignalError
 from winner_ns.kinds import KINDS, kinds_of_files
 from winner_ns.signals.array import check_numbers, in_rows
 from winner_ns.signals.grid import GridSignal
-from winner_ns.signals.load import array_kind, check_kind, load_signal
+from winner_ns.signals.load import array_kind, check_kind, load_signal, read_by
 from winner_ns.signals.options import ReadOptions
 from winner_ns.signals.shape import ShapeSignal
 
@@ -37,18 +37,19 @@ def signal_of(
             nx ny nz) or [points, 3] for a shape; a PIL image; (samples, rate in hertz) or (rate, samples) for a sound;
             a trimesh mesh or scene; or a signal. 8- and 16-bit integers have their type's full range, floats that of
             their values.
-        kind: a name of `KINDS`; None: told by the file, or by the array's shape (`array_kind`).
+        kind: a name of `KINDS`; None or "auto": told by the file, or by the array's shape (`array_kind`).
         options: which part of a sound is read, and how.
 
     Raises:
         SignalError: it is none of these, could be of several kinds, or cannot be fitted.
     """
-    if kind not in (None, "auto"):
+    kind = None if kind == "auto" else kind
+    if kind is not None:
         check_kind(kind)
-    signal = _signal_of(data, None if kind == "auto" else kind, options or ReadOptions())
+    signal = _signal_of(data, kind, options or ReadOptions())
     if not isinstance(data, (GridSignal, ShapeSignal)):
         signal.in_memory = not isinstance(data, (str, os.PathLike))
-    if kind not in (None, "auto", signal.kind):
+    if kind not in (None, signal.kind):
         raise SignalError(signal.path, f"is {KINDS[signal.kind].words}, not {KINDS[kind].words}", "leave the kind out")
     if options not in (None, ReadOptions()) and not KINDS[signal.kind].takes_read_options:
         problem = f"is for sounds, {signal.path} is of the kind {signal.kind}"
@@ -72,37 +73,34 @@ def _signal_of(data: Any, kind: Optional[str], options: ReadOptions) -> Union[Gr
         from winner_ns.signals.shape_file import shape_of_mesh
 
         return shape_of_mesh(data, Path("mesh"))
-    if isinstance(data, tuple) and len(data) == 2 and any(_is_rate(part) for part in data):
+    if _is_pair(data):
         samples, rate = data if _is_rate(data[1]) else data[::-1]
         if kind not in (None, "audio"):
             raise SignalError("(samples, rate)", f"is a sound, not {KINDS[kind].words}", "give the array alone")
         from winner_ns.signals.audio import audio_of_array
 
-        if not 0 < float(rate) < 1e9 or float(rate) != int(rate):
+        rate = rate.item() if hasattr(rate, "item") else rate
+        if not 0 < float(rate) <= 1e9 or float(rate) != int(rate):
             raise SignalError("(samples, rate)", f"the rate is {rate}", "give hertz, a whole number above 0")
-        array = _array(samples)
-        if array.ndim == 2 and array.shape[0] <= 8 < array.shape[1]:
-            advice = "transpose it: samples first, channels last"
-            raise SignalError(ARRAY, f"a sound of shape {array.shape} has its channels first", advice)
-        return audio_of_array(array, ARRAY, options, int(rate))
+        return audio_of_array(_array(samples), ARRAY, options, int(rate))
     array = _array(data)
     kind = kind or array_kind(ARRAY, array.shape, array.dtype)
     row = KINDS[kind]
     if row.array_reader is None:
         able = ", ".join(name for name in kinds_of_files() if KINDS[name].array_reader is not None)
         raise SignalError(ARRAY, f"{row.plural} are not read from arrays", f"give a file, or one of {able}")
-    return row.get("array_reader")(array, ARRAY, options)
+    return read_by(row, "array_reader", ARRAY, array, ARRAY, options)
 
 
 def _array(data: Any) -> np.ndarray:
     """Data as an array of real numbers, in rows."""
     if _is_a(data, "torch", "Tensor"):
-        data = data.detach().cpu()
-        data = data.float().numpy() if data.dtype in _half_types() else data.numpy()
+        data = _array_of_tensor(data)
     if data is None or isinstance(data, (bytes, dict, set, bool, int, float, complex)):
         raise SignalError(type(data).__name__, "is no signal", _ADVICE)
     if isinstance(data, (list, tuple)) and any(isinstance(each, (str, os.PathLike)) for each in data):
         raise SignalError(f"a {type(data).__name__} of {len(data)} paths", "is no single signal", _ADVICE)
+    _check_masks(data)
     try:
         array = np.asarray(data)
     except Exception as error:  # Any type: lists of unequal length, and whatever an object's __array__ raises.
@@ -113,12 +111,60 @@ def _array(data: Any) -> np.ndarray:
     return in_rows(array)
 
 
-def _half_types() -> tuple:
+def _array_of_tensor(tensor: Any) -> np.ndarray:
+    """A tensor's numbers as they are, of less than single precision as single."""
     torch = sys.modules["torch"]
-    return torch.bfloat16, torch.float16
+    if tensor.is_meta:
+        raise SignalError("Tensor", "is on the meta device and has no values", "give one with values")
+    try:
+        tensor = tensor.detach().cpu()
+        if tensor.is_quantized:
+            tensor = tensor.dequantize()
+        if tensor.layout != torch.strided:
+            tensor = tensor.to_dense()
+        if tensor.dtype.is_floating_point and tensor.dtype not in (torch.float32, torch.float64):
+            tensor = tensor.float()
+        return tensor.resolve_conj().resolve_neg().numpy()
+    except Exception as error:  # Any type: there are many sorts of tensors, not all of which have numbers to give.
+        reason = str(error).partition("\n")[0]
+        raise SignalError("Tensor", f"gives no array ({reason})", "give an ordinary tensor") from error
+
+
+def _check_masks(data: Any) -> None:
+    """Raises SignalError where values are masked, which arrays of numbers would show."""
+    each = [data] if isinstance(data, np.ndarray) else data if isinstance(data, (list, tuple)) else []
+    masked = sum(int(np.ma.count_masked(one)) for one in each if isinstance(one, np.ma.MaskedArray))
+    if masked:
+        raise SignalError(ARRAY, f"{masked} of its values are masked", "say what they shall be: .filled(value)")
+
+
+def _is_pair(data: Any) -> bool:
+    """Whether something is (samples, rate) or (rate, samples).
+
+    Raises:
+        SignalError: it is meant as that, and is not.
+    """
+    if not isinstance(data, (list, tuple)) or len(data) != 2:
+        return False
+    rates = [_is_rate(part) for part in data]
+    if isinstance(data, tuple) and any(rates):
+        return True
+    if sum(rates) == 1 and not isinstance(data[rates.index(False)], str):
+        raise SignalError("[samples, rate]", "is a list", "give a sound as a tuple, (samples, rate)")
+    texts = [isinstance(part, (str, bytes)) for part in data]
+    if sum(texts) == 1 and not any(rates) and not isinstance(data[texts.index(False)], os.PathLike):
+        text = data[texts.index(True)]
+        raise SignalError("(samples, rate)", f"the rate is {text!r}, a text", "give hertz, a whole number above 0")
+    return False
 
 
 def _is_rate(value: Any) -> bool:
+    """Whether something is a single real number."""
+    if _is_a(value, "torch", "Tensor"):
+        real = not value.is_complex() and value.dtype is not sys.modules["torch"].bool
+        return value.ndim == 0 and real and not value.is_meta
+    if isinstance(value, np.ndarray):
+        return value.ndim == 0 and value.dtype.kind in "uif"
     return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
 
 

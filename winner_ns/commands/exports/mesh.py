@@ -74,7 +74,7 @@ def _export_surface(source: Path, options: argparse.Namespace) -> Dict[str, Any]
             raise SignalError(f"--{name}", "is not for surfaces learnt from photographs", "leave it out")
     meshes = "winner_ns.rays.neus_mesh"
     field, description = resolve(f"{meshes}:load_surface")(source)
-    output = options.output or Path(f"{description.name}-fitted.ply")
+    output = options.output or Path(f"{Path(description.name).name}-fitted.ply")
     asked = {name: getattr(options, name) for name in ("bounds", "components", "faces")}
     with progress_bar() as report:
         return resolve(f"{meshes}:write_scene_mesh")(
