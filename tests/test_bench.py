@@ -678,7 +678,7 @@ LOST = [
 ]  # fmt: skip
 UNTRAINABLE = [
     ({"fields": {"siren": "siren", "winner": "winner:purpose=ft"}}, ["fields.winner: the purpose must be", "'ft'"]),
-    ({"fields": {"siren": "siren", "winner": "winner:omega_0=-3"}}, ["fields.winner: omega_0 must be positive"]),
+    ({"fields": {"siren": "siren", "winner": "winner:omega_0=-3"}}, ["fields.winner: omega_0: -3.0 is not above 0"]),
     ({"fields": {"w": "winner:law=paper,s0=3"}}, ["fields.w: the law 'paper' takes no s0"]),
     ({"fields": {"w": "winner:s1=1,depth=1"}}, ["fields.w: s1 > 0 needs"]),
     ({"fields": {"grid": "hash-grid:levels=0"}}, ["fields.grid: ", "at least 1"]),

@@ -31,6 +31,12 @@ class SignalError(ValueError):
         self.setting = setting
         super().__init__(" ".join(f"{self.source}: {problem}; {advice}".split()))
 
+    @property
+    def named_problem(self) -> str:
+        """The problem with the setting that it is about, where another source is named with it."""
+        said = self.setting is None or self.setting in self.problem
+        return self.problem if said else f"{self.setting}: {self.problem}"
+
     def __reduce__(self) -> tuple:
         return type(self), (self.source, self.problem, self.advice, self.setting)
 

@@ -128,7 +128,7 @@ def _entries_of(preset: Preset, kinds: Sequence[str]) -> List[Tuple[FieldEntry, 
             _give_sizes(entry.plan.field, preset)
             _check(entry, departure, kinds)
         except SignalError as error:
-            raise SignalError(preset.path, f"{where}: {error.problem}", error.advice) from error
+            raise SignalError(preset.path, f"{where}: {error.named_problem}", error.advice) from error
         entries[entry.name.casefold()] = entry, departure
     return list(entries.values())
 
@@ -162,7 +162,7 @@ def _check(entry: FieldEntry, departure: Mapping[str, Any], kinds: Iterable[str]
         except SignalError as error:
             refused.append(error)
     else:
-        raise SignalError(entry.text, refused[0].problem, refused[0].advice)
+        raise refused[0]
     for kind in kinds:
         layers = network.depth or KINDS[kind].training.depth
         beyond = [number for number in departure.get("noise_layers", ()) if number > layers]

@@ -124,7 +124,7 @@ class FieldPlan:
             if getattr(self, name) is not None:
                 setattr(self, name, real_number(name, getattr(self, name), positive=False))
         if self.learning_rate is not None:
-            self.learning_rate = real_number("learning_rate", self.learning_rate)
+            self.learning_rate = real_number("learning_rate", self.learning_rate, most=1e38)
 
     def settle_network(
         self, spectrum: TargetSpectrum, in_dim: int, out_dim: int, task: FieldTask, training: TrainingDefaults

@@ -260,7 +260,7 @@ class CompareTrainerConfig(SignalTrainerConfig):
             try:
                 settled = entry.plan.settle(target, data.batch_size)
             except SignalError as error:
-                raise SignalError(f"{FLAG} {entry.text}", error.problem, error.advice) from error
+                raise SignalError(f"{FLAG} {entry.text}", error.named_problem, error.advice) from error
             described[entry.name] = settled.description.as_dict()
             settle_optimizer(self.optimizers[entry.name], settled.learning_rate, self.max_num_iterations)
             signal, *told = settled.lines()

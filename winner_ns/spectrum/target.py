@@ -20,7 +20,7 @@ SHAPE_KAPPA: Dict[str, float] = {"distance": 4.0, "occupancy": 1.4, "eikonal": 4
 interpolate between, and a squashed distance is constant almost everywhere, so that its centroid says less than its edge
 needs (docs/shapes.md). Signs alone leave specks where the band is wide."""
 
-MOST_RADIANS = 1e12
+MOST_RADIANS = 1e30
 """Of all frequencies and scales of a report."""
 
 BOTTLENECK_RATIO = 400.0
