@@ -173,3 +173,21 @@ def test_an_installed_package_adds_its_parts_by_entry_points(photo, tmp_path):
         )
         assert done.returncode == 0, done.stderr
         assert done.stdout.split() == ["own-parts"]
+
+
+@pytest.mark.parametrize(
+    "scales", [(1.0, 0.0), None, winner_ns.NoiseScales(np.nan, 0.0), winner_ns.NoiseScales(-1.0, 0.0)]
+)
+def test_a_law_that_gives_no_noise_is_said_in_one_line(scales, photo):
+    class Odd(winner_ns.Law):
+        source = "these tests"
+
+        def __call__(self, target, network):
+            return scales
+
+    winner_ns.register_law("odd", Odd)
+    try:
+        with pytest.raises(winner_ns.SignalError, match="the law 'odd'"):
+            winner_ns.fit(photo, law="odd", steps=1, progress=False)
+    finally:
+        LAWS._entries.pop("odd")

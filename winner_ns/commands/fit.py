@@ -31,20 +31,27 @@ _RESUMED = ("resume", "thing", "output", "steps", "device", "quiet", "run")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "winner-ns fit (THING | --resume RUN) [-o DIR] [options]"
     parser.add_argument(
         "thing", nargs="?", metavar="THING", help="an image, a sound, a mesh, points, a volume, a video"
     )
     parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="default outputs/NAME/winner-siren/TIME")
     parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with a run, to its end or to --steps")
-    parser.add_argument("--kind", help="image, audio, shape, volume or video (default: told by the file)")
-    parser.add_argument("--family", help="winner (default), siren, finer, wire, gauss, relu-pe, rff, hash-grid, …")
-    parser.add_argument("--purpose", help="interpolate, fit, memorise, or kappa (default 0.5, shapes 4)")
-    parser.add_argument("--law", help="of the initial noise: matching (default), paper, reference-code, explicit")
-    parser.add_argument("--steps", type=count, help="training steps (default: the kind's)")
-    parser.add_argument("--width", type=count, help="neurons of every hidden layer (default 256)")
-    parser.add_argument("--depth", type=count, help="number of hidden layers (default 4)")
-    parser.add_argument("--seed", type=int, help="of weights, order and split (default 42)")
-    parser.add_argument("--holdout", help="withhold a fraction of the samples, or every-second, and judge by them")
+    parser.add_argument("--kind", metavar="K", help="image, audio, shape, volume or video (default: told by the file)")
+    parser.add_argument(
+        "--family", metavar="F", help="winner (default), siren, finer, wire, gauss, relu-pe, rff, hash-grid, …"
+    )
+    parser.add_argument("--purpose", metavar="P", help="interpolate, fit, memorise, or kappa (default 0.5, shapes 4)")
+    parser.add_argument(
+        "--law", metavar="L", help="of the initial noise: matching (default), paper, reference-code, explicit"
+    )
+    parser.add_argument("--steps", type=count, metavar="N", help="training steps (default: the kind's)")
+    parser.add_argument("--width", type=count, metavar="N", help="neurons of every hidden layer (default 256)")
+    parser.add_argument("--depth", type=count, metavar="N", help="number of hidden layers (default 4)")
+    parser.add_argument("--seed", type=int, metavar="N", help="of weights, order and split (default 42)")
+    parser.add_argument(
+        "--holdout", metavar="H", help="withhold a fraction of the samples, or every-second, and judge by them"
+    )
     parser.add_argument(
         "--set",
         type=setting_of_text,
@@ -53,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="settings",
         help="batch_size, learning_rate, schedule, omega_0, first_omega_0, s0, s1, shape_loss, or one of the family",
     )
-    parser.add_argument("--device", help="cpu, cuda, … (default: CUDA if present, else MPS, else CPU)")
+    parser.add_argument("--device", metavar="D", help="cpu, cuda, … (default: CUDA if present, else MPS, else CPU)")
     parser.add_argument("--quiet", action="store_true", help="print nothing but where the results are")
     add_reading(parser)
 

@@ -2,12 +2,16 @@
 
 from nerfstudio.plugins.types import MethodSpecification
 
+from winner_ns.errors import one_line_errors
 from winner_ns.plugin.compare_trainer import CompareTrainerConfig
 from winner_ns.plugin.earlier_names import register_earlier_names
 from winner_ns.plugin.neus_trainer import SurfaceTrainerConfig
 from winner_ns.plugin.trainer import SignalTrainerConfig
+from winner_ns.registry import import_plugins
 
 register_earlier_names()
+with one_line_errors():
+    import_plugins()
 
 TRAINED_ALIKE = {
     "steps_per_save": 500,

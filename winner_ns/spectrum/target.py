@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Union
 
 import numpy as np
@@ -140,8 +140,16 @@ def choose_noise(
         if value is not None and name not in LAWS[law].takes:
             others = " or ".join(other for other in LAWS if name in LAWS[other].takes)
             raise ValueError(f"the law {law!r} takes no {name}; {others} does")
-    chosen = LAWS[law].chosen(target, **{name: asked[name] for name in LAWS[law].takes})
-    scales = chosen(target, network)
+    try:
+        chosen = LAWS[law].chosen(target, **{name: asked[name] for name in LAWS[law].takes})
+        scales = chosen(target, network)
+        usable = 0 <= scales.s0 <= MOST_RADIANS and 0 <= scales.s1 <= MOST_RADIANS
+    except (TypeError, AttributeError) as error:  # A law of somebody else's.
+        raise ValueError(f"the law {law!r} does not work ({error})") from error
+    if not usable:
+        raise ValueError(f"the law {law!r} gives s0 = {scales.s0} and s1 = {scales.s1}, which are no scales of noise")
+    # Numbers of numpy are no JSON.
+    scales = replace(scales, s0=float(scales.s0), s1=float(scales.s1))
     if scales.s1 > 0 and network.depth < 2:
         raise ValueError("s1 > 0 needs a network of at least two sine layers")
     return NoiseReport(
