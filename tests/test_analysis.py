@@ -29,8 +29,8 @@ from winner_ns.fitting.collapse import CollapseWatch
 from winner_ns.fitting.plan import FieldPlan
 from winner_ns.samples import CHIPTUNE
 from winner_ns.spectrum import SineNetwork, initial_band
-from winner_ns.spectrum.target import NoiseReport
-from winner_ns.spectrum.verdict import NOISE_RATIO
+from winner_ns.spectrum.expectation import NOISE_RATIO
+from winner_ns.spectrum.noise import NoiseReport
 
 
 def generator(seed: int = 0) -> torch.Generator:

@@ -20,7 +20,7 @@ from winner_ns.commands.main import main
 from winner_ns.signals import load_signal
 from winner_ns.spectrum import LAWS, PURPOSES, SineNetwork, centroid_of_function, initial_band, spectral_centroid
 from winner_ns.spectrum.inspection import magnitude_spectrum
-from winner_ns.spectrum.target import DISTANCE_SCALE
+from winner_ns.spectrum.noise import DISTANCE_SCALE
 
 RATE = 8000
 

@@ -16,7 +16,7 @@ from winner_ns.samples import CHIPTUNE
 from winner_ns.signals import load_signal
 from winner_ns.spectrum import spectral_centroid
 from winner_ns.spectrum.band import SineNetwork
-from winner_ns.spectrum.target import choose_noise, grid_spectrum
+from winner_ns.spectrum.noise import choose_noise, grid_spectrum
 
 
 @pytest.fixture(scope="module")

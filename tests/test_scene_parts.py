@@ -34,7 +34,7 @@ from winner_ns.rays.scene_spectrum import pixel_angles, scene_focus, scene_spect
 from winner_ns.rays.view_figures import perceptual_distance, view_metrics
 from winner_ns.rays.visual_hull import visual_hull_box
 from winner_ns.spectrum import SineNetwork, TargetSpectrum
-from winner_ns.spectrum.target import choose_noise
+from winner_ns.spectrum.noise import choose_noise
 
 BOX = SceneBox(aabb=torch.tensor([[-1.0, -2.0, -0.5], [2.0, 1.0, 0.5]]))
 

@@ -22,7 +22,7 @@ from winner_ns.spectrum import (
     scattered_interpolant,
     spectral_centroid,
 )
-from winner_ns.spectrum.target import BOTTLENECK_RATIO, choose_noise, grid_spectrum
+from winner_ns.spectrum.noise import BOTTLENECK_RATIO, choose_noise, grid_spectrum
 
 
 def column(*values):

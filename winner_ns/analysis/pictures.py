@@ -10,7 +10,7 @@ import numpy as np
 from winner_ns.analysis.analysis import Analysis, StateAnalysis
 from winner_ns.analysis.layers import OUTPUT
 from winner_ns.analysis.spectra import TARGET
-from winner_ns.spectrum.verdict import rounded
+from winner_ns.spectrum.expectation import rounded
 from winner_ns.writing import replacing
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from winner_ns.analysis.analysis import Analysis, StateAnalysis
 from winner_ns.analysis.layers import OUTPUT
 from winner_ns.analysis.spectra import TARGET
 from winner_ns.fitting.collapse import LEAST_STEPS, PLATEAU
-from winner_ns.spectrum.verdict import NOISE_RATIO, band_verdict, rounded
+from winner_ns.spectrum.expectation import NOISE_RATIO, band_verdict, rounded
 
 REACH = 1000.0
 """What is learnt at least 1/REACH as fast as what is learnt first counts as within reach of a training."""

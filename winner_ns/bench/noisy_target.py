@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from winner_ns.fitting.grid_target import GridTarget
-from winner_ns.spectrum.target import grid_spectrum
+from winner_ns.spectrum.noise import grid_spectrum
 
 
 def noisy_target(clean: GridTarget, sigma: float, seed: int) -> GridTarget:

@@ -10,7 +10,7 @@ from winner_ns.fields.field import Field
 from winner_ns.fields.units import Units, check_plain
 from winner_ns.kinds import KINDS, Kind
 from winner_ns.registry import PLUGINS
-from winner_ns.spectrum.target import NoiseReport
+from winner_ns.spectrum.noise import NoiseReport
 
 _NOT_FURTHER = ("format_version", "kind_package")
 _KEYS = ("kind", "name", "data", "network", "target", "signal", "spectrum", "holdout", "order")

@@ -19,9 +19,9 @@ from winner_ns.fields.denormals import flushed_denormals
 from winner_ns.fields.description import Description
 from winner_ns.fields.field import Field
 from winner_ns.fields.files import LoadedField, save_field
+from winner_ns.fitting.checked_numbers import real_number, shown, text, whole_number
 from winner_ns.fitting.collapse import collapse_line, collapse_watch
 from winner_ns.fitting.fit_progress import FitProgress, shown_progress
-from winner_ns.fitting.numbers import real_number, shown, text, whole_number
 from winner_ns.fitting.plan import FieldPlan, SettledPlan, checked_seed
 from winner_ns.fitting.target import Target, TargetOptions, target_of
 from winner_ns.fitting.training import SCHEDULES, Training

@@ -20,7 +20,7 @@ from winner_ns.fitting.sample_split import SampleSplit, parse_holdout
 from winner_ns.fitting.target import Target, TargetOptions
 from winner_ns.signals import GridSignal
 from winner_ns.spectrum import TargetSpectrum
-from winner_ns.spectrum.target import grid_spectrum
+from winner_ns.spectrum.noise import grid_spectrum
 
 QUIET_BELOW = 0.05
 """Standard deviation of the normalised training samples below which they are scaled up for training."""

@@ -12,12 +12,12 @@ from winner_ns.fields.families import FAMILIES, outline, settings_of
 from winner_ns.fields.field import Field, FieldTask
 from winner_ns.fields.initial import initial_field
 from winner_ns.fitting import choices
-from winner_ns.fitting.numbers import real_number, text, whole_number
+from winner_ns.fitting.checked_numbers import real_number, text, whole_number
 from winner_ns.fitting.target import Target
 from winner_ns.kinds import TrainingDefaults
 from winner_ns.spectrum import LAWS, SineNetwork, TargetSpectrum
-from winner_ns.spectrum.target import NoiseReport, choose_noise
-from winner_ns.spectrum.verdict import bottleneck_warning, start_warning
+from winner_ns.spectrum.expectation import bottleneck_warning, start_warning
+from winner_ns.spectrum.noise import NoiseReport, choose_noise
 
 RATE_WITHOUT_INTERPOLATION = 5e-4
 """For fields that give up on fitting because the spectrum is too bright to interpolate."""

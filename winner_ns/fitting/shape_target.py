@@ -22,7 +22,7 @@ from winner_ns.signals import ShapeSignal
 from winner_ns.signals.shape_sampler import ShapeSampler, block_seed, draw_block
 from winner_ns.spectrum import TargetSpectrum
 from winner_ns.spectrum.measure import target_spectrum
-from winner_ns.spectrum.target import DISTANCE_SCALE
+from winner_ns.spectrum.noise import DISTANCE_SCALE
 
 PASSES = 8
 """Training's passes through a shape's points before others are drawn: drawing takes longer than one."""

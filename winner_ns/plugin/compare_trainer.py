@@ -24,7 +24,7 @@ from winner_ns.fitting.evaluation import evaluate_field, on_plateau, pictures
 from winner_ns.fitting.field_entry import FLAG, FieldEntry, parse_entries
 from winner_ns.fitting.run import field_key
 from winner_ns.fitting.target import Target
-from winner_ns.glue.results import print_written
+from winner_ns.glue.finish import print_written
 from winner_ns.plugin.model import SignalModel, SignalModelConfig
 from winner_ns.plugin.pipeline import SignalPipeline, SignalPipelineConfig
 from winner_ns.plugin.trainer import SignalTrainerConfig, field_optimizers, settle_optimizer

@@ -20,7 +20,7 @@ from winner_ns.fields.files import LoadedField
 from winner_ns.figures.grids import psnr
 from winner_ns.fitting.collapse import CollapseWatch, collapse_line, collapse_watch
 from winner_ns.fitting.evaluation import evaluate_field, on_plateau, pictures, quick_figures
-from winner_ns.glue.results import print_written, results_callbacks
+from winner_ns.glue.finish import print_written, results_callbacks
 from winner_ns.kinds import KINDS
 from winner_ns.plugin.datamanager import SignalDataManager, SignalDataManagerConfig
 from winner_ns.plugin.model import SignalModel, SignalModelConfig

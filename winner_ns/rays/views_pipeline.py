@@ -17,7 +17,7 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
 from winner_ns.errors import one_line_errors
-from winner_ns.glue.results import print_written, results_callbacks
+from winner_ns.glue.finish import print_written, results_callbacks
 from winner_ns.rays.views_datamanager import ViewsDataManager
 from winner_ns.rays.views_picture import write_views_comparison
 from winner_ns.viewing.scene_panel import ScenePanel

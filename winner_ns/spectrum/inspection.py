@@ -11,9 +11,9 @@ from jaxtyping import Float
 from winner_ns.errors import setting_error
 from winner_ns.spectrum.band import SineNetwork
 from winner_ns.spectrum.centroid import LONGEST_TRANSFORM, channel_means
+from winner_ns.spectrum.expectation import band_verdict, bottleneck_warning
 from winner_ns.spectrum.measure import measure_of, target_spectrum
-from winner_ns.spectrum.target import NoiseReport, choose_noise
-from winner_ns.spectrum.verdict import band_verdict, bottleneck_warning
+from winner_ns.spectrum.noise import NoiseReport, choose_noise
 
 if TYPE_CHECKING:
     from winner_ns.signals import Signal

@@ -12,7 +12,7 @@ from winner_ns.kinds import KINDS
 from winner_ns.signals import GridSignal, ShapeSignal, Signal
 from winner_ns.spectrum.centroid import scattered_interpolant
 from winner_ns.spectrum.laws import TargetSpectrum
-from winner_ns.spectrum.target import DISTANCE_SCALE, grid_spectrum, shape_spectrum
+from winner_ns.spectrum.noise import DISTANCE_SCALE, grid_spectrum, shape_spectrum
 
 SHAPE_RESOLUTION = 64
 """Samples per axis of the grid that a shape's spectrum is measured on."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Optional
 
-from winner_ns.spectrum.target import BOTTLENECK_RATIO, NoiseReport
+from winner_ns.spectrum.noise import BOTTLENECK_RATIO, NoiseReport
 
 BLUR_RATIO = 4.0
 """Centroid frequency over a sine network's initial band from which on fine detail comes late or not at all: at a fourth
