@@ -13,6 +13,8 @@ import winner_ns
 from winner_ns.commands.main import main
 from winner_ns.fitting.run import load_runs
 
+pytestmark = pytest.mark.slow
+
 DATA = Path(__file__).parent / "data" / "version_0_1"
 RUNS = sorted(path.parent.relative_to(DATA) for path in DATA.glob("*/*/*/config.yml"))
 FITTED = [run for run in RUNS if run.parts[0] != "bunny"]

@@ -15,6 +15,8 @@ from PIL import Image
 
 import winner_ns
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(winner_ns.__file__).parents[1]
 PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)

@@ -53,6 +53,7 @@ def same_weights(a: torch.nn.Module, b: torch.nn.Module) -> bool:
     return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [kind for kind in kinds_of_files() if KINDS[kind].reader.startswith("winner_ns.")])
 def test_fit_gives_what_ns_train_gives_bit_for_bit(kind, files, ns_train, runs):
     steps, flags = 12, ["--pipeline.write-results", "False", "--machine.device-type", "cpu"]
@@ -66,6 +67,7 @@ def test_fit_gives_what_ns_train_gives_bit_for_bit(kind, files, ns_train, runs):
     assert fitted.description.as_dict() == trained.description.as_dict()
 
 
+@pytest.mark.slow
 def test_what_python_holds_is_fitted_as_its_file_is(files):
     with Image.open(files["image"]) as picture:
         picture.load()
@@ -248,6 +250,7 @@ def test_withheld_samples_and_part_of_a_sound(tone):
     assert field.target.train_size == 600
 
 
+@pytest.mark.slow
 def test_a_field_is_saved_as_itself_and_as_what_it_was_fitted_to(files, tmp_path):
     for kind, suffix in {"image": ".png", "audio": ".wav", "volume": ".npy", "video": ".npy", "shape": ".stl"}.items():
         steps = 150 if kind == "shape" else 2
@@ -280,6 +283,7 @@ def test_a_notebook_shows_the_fit(files):
         assert shown in html and "psnr" in html and "<script" not in html
 
 
+@pytest.mark.slow
 def test_the_library_needs_neither_nerfstudio_nor_torchs_compiler(photo, tmp_path):
     program = (
         "import sys, winner_ns; field = winner_ns.fit(sys.argv[1], steps=2, width=8, progress=False); field.figures; "
@@ -295,6 +299,7 @@ def test_the_library_needs_neither_nerfstudio_nor_torchs_compiler(photo, tmp_pat
 # The command ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_command_leaves_a_run_that_all_other_commands_open(photo, tmp_path, ns_eval, capfd):
     run = tmp_path / "run"
     assert (
@@ -324,6 +329,7 @@ def test_the_command_leaves_a_run_that_all_other_commands_open(photo, tmp_path, 
     assert "is there already" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_runs_go_on_bit_for_bit_in_either_program(photo, tmp_path, ns_train, runs, capfd):
     whole = winner_ns.fit(photo, steps=20, **SMALL)
     sizes = ["--width", "16", "--depth", "2"]
@@ -344,6 +350,7 @@ def test_runs_go_on_bit_for_bit_in_either_program(photo, tmp_path, ns_train, run
     assert same_weights(load_run(tmp_path / "first").network, all_steps)
 
 
+@pytest.mark.slow
 def test_runs_of_ns_train_go_on_here_where_they_are_trained_alike(photo, tmp_path, ns_train, runs, capfd):
     sizes = ["--pipeline.model.field.width", 16, "--pipeline.model.field.depth", 2, "--machine.device-type", "cpu"]
     common = ["--data", photo, "--max-num-iterations", 8, *sizes, "--pipeline.write-results", "False"]
@@ -366,6 +373,7 @@ def test_runs_of_ns_train_go_on_here_where_they_are_trained_alike(photo, tmp_pat
         assert "ns-train winner-siren --load-dir" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_complete_run_whose_results_are_missing_is_finished(photo, tmp_path, capsys):
     run, sizes = tmp_path / "run", ["--steps", "5", "--width", "8", "--quiet"]
     assert main(["fit", str(photo), "-o", str(run), *sizes]) == 0
@@ -378,6 +386,7 @@ def test_a_complete_run_whose_results_are_missing_is_finished(photo, tmp_path, c
     assert "has been trained for 5 steps" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_names_and_numbers_that_yaml_reads_otherwise_survive(tmp_path):
     path, rows = tmp_path / "a: b # 😀 'x\".npy", np.mgrid[0:12, 0:12]
     np.save(path, (1e-5 * np.sin(rows[0] * rows[1] / 9)).astype(np.float32))
@@ -391,6 +400,7 @@ def test_names_and_numbers_that_yaml_reads_otherwise_survive(tmp_path):
     assert pipeline.datamanager.need_target().signal.path == path
 
 
+@pytest.mark.slow
 def test_the_command_stops_at_ctrl_c_and_says_how_to_go_on(photo, tmp_path):
     program = Path(sys.executable).parent / "winner-ns"
     run = tmp_path / "run"
