@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 
 import numpy as np
@@ -361,6 +362,23 @@ def test_flags_that_cannot_be_are_one_line_and_leave_nothing(photo, ns_train, tm
     assert finished.status == 1
     assert says in finished.errors and "Traceback" not in finished.errors, finished.errors
     assert not (tmp_path / "outputs").exists()
+
+
+def test_methods_that_could_be_installed_are_listed_and_offered(monkeypatch, capfd):
+    """Listed without a look at anybody's source code, which takes seconds."""
+    from nerfstudio.configs import external_methods
+    from nerfstudio.scripts.train import entrypoint
+
+    def refuse(*arguments, **keywords):
+        raise AssertionError("source code was searched for")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(inspect, "getmodule", refuse)
+        listed, _ = external_methods.get_external_methods()
+    assert len(listed) > 20 and listed["in2n"].method_name == "in2n"
+    monkeypatch.setattr(external_methods.Confirm, "ask", lambda *arguments, **keywords: False)
+    offered = in_process(entrypoint, "ns-train", ["in2n"], monkeypatch, capfd)
+    assert offered.status == 0 and "pip install git+" in offered.output
 
 
 def test_integer_options_reach_a_family(photo, ns_train, runs):
