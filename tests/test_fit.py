@@ -19,7 +19,11 @@ from PIL import Image
 
 import winner_ns
 from winner_ns.commands.main import main
+from winner_ns.fields import mean_squared_error
+from winner_ns.fitting.fit import fit_settled, settle_fit
+from winner_ns.fitting.plan import FieldPlan
 from winner_ns.fitting.run import load_run
+from winner_ns.fitting.target import TargetOptions
 from winner_ns.kinds import KINDS, kinds_of_files
 
 SMALL = {"width": 16, "depth": 2, "progress": False}
@@ -181,6 +185,9 @@ def test_what_is_no_signal_is_said_in_one_line(data, said, tmp_path, monkeypatch
         ({"depth": 10**9}, "depth: 1000000000 is too large"),
         ({"family": "rff", "settings": {"features": 10**9}}, "a field of"),
         ({"learning_rate": -1.0}, "learning_rate: -1.0 is not above 0"),
+        ({"beta2": 1.0}, "beta2: 1 is too large"),
+        ({"beta2": -0.1}, "beta2: -0.1 is not 0 or more"),
+        ({"beta2": "0.95"}, "beta2: '0.95' is no number"),
         ({"batch_size": -1}, "batch_size: -1 is too small"),
         ({"seed": -1}, "seed: -1 is too small"),
         ({"device": "toaster"}, "device: 'toaster' is not here"),
@@ -202,6 +209,29 @@ def test_choices_that_cannot_be_are_named(choices, said, photo):
     with pytest.raises(winner_ns.SignalError) as error:
         winner_ns.fit(photo, **{"progress": False, **choices})
     assert said in str(error.value)
+
+
+def test_beta2_is_the_optimisers_and_that_of_torch(photo):
+    """Three of our steps beside torch's own Adam on the same gradients."""
+    plan = FieldPlan.of(beta2=0.95, width=8, depth=2)
+    settled = settle_fit(photo, plan, TargetOptions())
+    fitted, training = fit_settled(settled, steps=3, schedule="constant", device="cpu", progress=False)
+    reference = settled.initial_field()
+    optimizer = torch.optim.Adam(reference.parameters(), lr=settled.learning_rate, betas=(0.9, 0.95))
+    for step in range(3):
+        optimizer.zero_grad()
+        mean_squared_error(reference, *settled.target.batch(step, 8192)).backward()
+        optimizer.step()
+    assert same_weights(fitted.network, reference)
+    assert training.state_dict()["optimizer"]["param_groups"][0]["betas"] == (0.9, 0.95)
+    again = winner_ns.fit(photo, steps=3, schedule="constant", beta2=0.95, **{**SMALL, "width": 8})
+    assert same_weights(fitted.network, again.network)
+
+
+@pytest.mark.parametrize("family", ["winner", "finer"])
+def test_beta2_is_the_kinds_for_sines_and_adams_own_for_others(family, tone):
+    settled = settle_fit(tone, FieldPlan.of(family), TargetOptions())
+    assert settled.beta2 == (KINDS["audio"].training.beta2 if family == "winner" else 0.999)
 
 
 def test_a_scene_is_for_ns_train(tmp_path):

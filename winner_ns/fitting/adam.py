@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterable, List
+from typing import Any, Dict, Iterable, List, Tuple
 
 import torch
 from torch import Tensor
 from torch.nn import Parameter
 from torch.optim.adam import adam
 
-BETAS, EPSILON = (0.9, 0.999), 1e-8
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 
 
 class Adam:
-    """Adam (Kingma and Ba 2015, arXiv 1412.6980) with torch's defaults, the same bit for bit as torch.optim.Adam.
+    """Adam (Kingma and Ba 2015, arXiv 1412.6980) with torch's defaults but for beta2, the same bit for bit as
+    torch.optim.Adam.
 
     Args:
         parameters: what is trained; in `step`, those without a gradient stay as they are.
+        beta2: decay of the squared gradients' average, in [0, 1).
     """
 
-    def __init__(self, parameters: Iterable[Parameter]) -> None:
+    def __init__(self, parameters: Iterable[Parameter], beta2: float = BETA2) -> None:
         self.parameters: List[Parameter] = list(parameters)
+        self.betas: Tuple[float, float] = BETA1, beta2
+        """Decay of the gradients' average, and of their squares'."""
         self._averages = [torch.zeros_like(p, memory_format=torch.preserve_format) for p in self.parameters]
         self._squares = [torch.zeros_like(p, memory_format=torch.preserve_format) for p in self.parameters]
         self._steps = [torch.tensor(0.0) for _ in self.parameters]
@@ -50,8 +54,8 @@ class Adam:
             found_inf=None,
             has_complex=False,
             amsgrad=False,
-            beta1=BETAS[0],
-            beta2=BETAS[1],
+            beta1=self.betas[0],
+            beta2=self.betas[1],
             lr=learning_rate,
             weight_decay=0.0,
             eps=EPSILON,
@@ -71,7 +75,7 @@ class Adam:
         group: Dict[str, Any] = {
             "lr": learning_rate,
             "initial_lr": first_rate,
-            "betas": BETAS,
+            "betas": self.betas,
             "eps": EPSILON,
             "weight_decay": 0,
             "foreach": None,
@@ -83,12 +87,24 @@ class Adam:
 
     @torch.no_grad()
     def load_state_dict(self, state: Dict[str, Any]) -> None:
-        """Takes the state of another one, or of torch.optim.Adam, for the same parameters.
+        """Takes the state of another one, or of torch.optim.Adam, for the same parameters; the betas are its own, too.
 
         Raises:
             KeyError, RuntimeError: it is not of these parameters.
         """
+        self.betas = betas_of(state)
         for i, of_parameter in state["state"].items():
             self._steps[i].copy_(of_parameter["step"])
             self._averages[i].copy_(of_parameter["exp_avg"])
             self._squares[i].copy_(of_parameter["exp_avg_sq"])
+
+
+def betas_of(state: Dict[str, Any]) -> Tuple[float, float]:
+    """What a saved state (`Adam.state_dict`, or torch.optim.Adam's) was made with: decay of the gradients' average, and
+    of their squares'.
+
+    Raises:
+        KeyError, IndexError, ValueError, TypeError: it is no such state.
+    """
+    beta1, beta2 = state["param_groups"][0]["betas"]
+    return float(beta1), float(beta2)

@@ -128,6 +128,7 @@ def fit(
     steps: Optional[int] = None,
     batch_size: Optional[int] = None,
     learning_rate: Optional[float] = None,
+    beta2: Optional[float] = None,
     schedule: Literal["cosine", "step", "constant"] = "cosine",
     width: Optional[int] = None,
     depth: Optional[int] = None,
@@ -162,6 +163,7 @@ def fit(
         steps: training steps; None: the kind's.
         batch_size: samples a step, 0 being all; None: the kind's.
         learning_rate: Adam's at the start; None: by kind, family and initial band.
+        beta2: Adam's decay of the squared gradients' average, from 0 to below 1; None: by kind and family.
         schedule: of the learning rate: cosine (to zero at the end), step, or constant.
         width, depth: neurons of each hidden layer, and their number; None: the kind's.
         omega_0, first_omega_0: frequency factors of sine layers; None: the family's.
@@ -185,7 +187,7 @@ def fit(
     if settings is not None and not isinstance(settings, Mapping):
         raise setting_error("settings", f"{shown(settings)} is no mapping", "give names and values")
     plan = FieldPlan.of(
-        family, law, purpose, s0, s1, learning_rate, width=width, depth=depth, omega_0=omega_0,
+        family, law, purpose, s0, s1, learning_rate, beta2, width=width, depth=depth, omega_0=omega_0,
         first_omega_0=first_omega_0, options=dict(settings or {}),
     )  # fmt: skip
     options = TargetOptions(holdout="none" if holdout is None else str(holdout), shape_loss=shape_loss, seed=seed)
@@ -263,7 +265,13 @@ def fit_settled(
     network = settled.initial_field().to(checked_device(device))
     loss_name = str(description.target.get("loss", ""))
     training = Training(
-        network, lambda step: target.batch(step, batch_size), steps, settled.learning_rate, schedule, loss_name
+        network,
+        lambda step: target.batch(step, batch_size),
+        steps,
+        settled.learning_rate,
+        schedule,
+        loss_name,
+        settled.beta2,
     )
     if state is not None:
         training.load_state_dict(state)

@@ -24,6 +24,7 @@ RATE_WITHOUT_INTERPOLATION = 5e-4
 MOST_WEIGHTS = 2**31
 """Of a field: 8 GiB, and training takes several times as much."""
 MOST_LAYERS = 1024
+MOST_BETA2 = 0.999999
 
 
 @dataclass
@@ -51,7 +52,7 @@ class NetworkPlan:
 
 @dataclass
 class FieldPlan:
-    """A network, the law that its initial noise follows, and how fast it learns."""
+    """A network, the law that its initial noise follows, and how it learns."""
 
     field: NetworkPlan = field(default_factory=NetworkPlan)
     """The coordinate network."""
@@ -68,6 +69,8 @@ class FieldPlan:
     """Noise scale of layer 2, for the law explicit."""
     learning_rate: Optional[float] = None
     """Adam's at the start; None: by kind, family and initial band."""
+    beta2: Optional[float] = None
+    """Adam's decay of the squared gradients' average, in [0, 1); None: by kind and family."""
 
     @classmethod
     def of(
@@ -78,6 +81,7 @@ class FieldPlan:
         s0: Optional[float] = None,
         s1: Optional[float] = None,
         learning_rate: Optional[float] = None,
+        beta2: Optional[float] = None,
         **network: Any,
     ) -> FieldPlan:
         """A plan from choices side by side; s0 or s1 alone mean the law explicit."""
@@ -89,6 +93,7 @@ class FieldPlan:
             s0,
             s1,
             learning_rate,
+            beta2,
         )
 
     def check(self) -> None:
@@ -125,11 +130,13 @@ class FieldPlan:
                 setattr(self, name, real_number(name, getattr(self, name), positive=False))
         if self.learning_rate is not None:
             self.learning_rate = real_number("learning_rate", self.learning_rate, most=1e38)
+        if self.beta2 is not None:
+            self.beta2 = real_number("beta2", self.beta2, most=MOST_BETA2, positive=False)
 
     def settle_network(
         self, spectrum: TargetSpectrum, in_dim: int, out_dim: int, task: FieldTask, training: TrainingDefaults
     ) -> SettledNetwork:
-        """The network, its noise and its learning rate, from a spectrum alone.
+        """The network, its noise and Adam's numbers, from a spectrum alone.
 
         Args:
             spectrum: what the field shall learn.
@@ -162,7 +169,8 @@ class FieldPlan:
             raise setting_error("field", f"a field of {weights:,} weights", f"give at most {MOST_WEIGHTS:,}")
         described = NetworkDescription.of(network, self.field.family)
         rate = self.learning_rate or _default_rate(family, noise, training)
-        return SettledNetwork(described, noise, rate, spectrum)
+        beta2 = _default_beta2(noise, training) if self.beta2 is None else self.beta2
+        return SettledNetwork(described, noise, rate, beta2, spectrum)
 
     def settle(self, target: Target, batch_size: Optional[int] = None) -> SettledPlan:
         """The description of the field that is trained on a target, and its learning rate.
@@ -205,6 +213,7 @@ class SettledNetwork:
     noise: Optional[NoiseReport]
     """What the law said; None for families whose band no formula knows."""
     learning_rate: float
+    beta2: float
     spectrum: TargetSpectrum
 
     def lines(self) -> List[str]:
@@ -237,6 +246,11 @@ class SettledPlan:
     def learning_rate(self) -> float:
         """Adam's at the start."""
         return self.settled.learning_rate
+
+    @property
+    def beta2(self) -> float:
+        """Adam's decay of the squared gradients' average."""
+        return self.settled.beta2
 
     def initial_field(self) -> Field:
         """The fresh field, always the same one (`winner_ns.fields.initial`)."""
@@ -284,3 +298,7 @@ def _default_rate(family: type[Field], noise: Optional[NoiseReport], training: T
         return RATE_WITHOUT_INTERPOLATION
     widest = training.widest_band_at_full_rate
     return training.learning_rate / (2 if widest is not None and noise.band > widest else 1)
+
+
+def _default_beta2(noise: Optional[NoiseReport], training: TrainingDefaults) -> float:
+    return TrainingDefaults.beta2 if noise is None else training.beta2

@@ -13,6 +13,7 @@ import torch
 
 from winner_ns.errors import SignalError
 from winner_ns.fields.description import Description
+from winner_ns.fitting.adam import betas_of
 from winner_ns.fitting.plan import FieldPlan, NetworkPlan, SettledPlan
 from winner_ns.fitting.run import find_checkpoint
 from winner_ns.fitting.target import Target, TargetOptions, target_of
@@ -53,6 +54,7 @@ class RunFolder:
             "steps": self.steps,
             "schedule": self.schedule,
             "learning_rate": self.settled.learning_rate,
+            "beta2": self.settled.beta2,
             "run_folder": str(self.folder.resolve()),
             "experiment_name": Path(self.settled.description.name).stem,
             "description": self.settled.description.as_dict(),
@@ -134,6 +136,7 @@ def open_run(path: Path, steps: Optional[int] = None) -> UnfinishedRun:
         }
         state = {"step": saved["step"] + 1, "field": weights, "optimizer": optimizer}
         first_rate = float(optimizer["param_groups"][0]["initial_lr"])
+        _, beta2 = betas_of(optimizer)
         description = Description.from_dict(described)
         if description.row.reader is None or description.order is None:
             raise ValueError("it is of another kind")
@@ -152,7 +155,7 @@ def open_run(path: Path, steps: Optional[int] = None) -> UnfinishedRun:
             "give a larger --steps to go on",
         )
     target = _target_of(description, known.get("shape_samples"))
-    plan = _plan_of(description, first_rate)
+    plan = _plan_of(description, first_rate, beta2)
     settled = plan.settle(target, description.order.batch_size)
     if json.loads(json.dumps(settled.description.as_dict()["network"])) != described["network"]:
         raise SignalError(checkpoint, "is of another version's field", "go on with the version that began it")
@@ -178,10 +181,11 @@ def _target_of(description: Description, shape_samples: Optional[int]) -> Target
     return target
 
 
-def _plan_of(description: Description, learning_rate: float) -> FieldPlan:
+def _plan_of(description: Description, learning_rate: float, beta2: float) -> FieldPlan:
     """A plan that settles into the description's network and noise again."""
     network, noise = description.network, description.spectrum
-    plan = FieldPlan(NetworkPlan(network.family, options=dict(network.settings)), learning_rate=learning_rate)
+    made_of = NetworkPlan(network.family, options=dict(network.settings))
+    plan = FieldPlan(made_of, learning_rate=learning_rate, beta2=beta2)
     if noise is not None and network.family_class.takes_noise:
         plan.law, plan.s0, plan.s1 = "explicit", noise.s0, noise.s1
     return plan

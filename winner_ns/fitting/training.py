@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from winner_ns.fields import mean_squared_error
 from winner_ns.fields.eikonal import eikonal_loss
-from winner_ns.fitting.adam import Adam
+from winner_ns.fitting.adam import BETA2, Adam
 
 Batch = Tuple[Tensor, Tensor]
 """Coordinates [n, d] and target values [n, c]."""
@@ -55,6 +55,7 @@ class Training:
         learning_rate: Adam's at the start.
         schedule: one of SCHEDULES.
         loss: as for `training_loss`.
+        beta2: Adam's decay of the squared gradients' average.
     """
 
     def __init__(
@@ -65,10 +66,11 @@ class Training:
         learning_rate: float,
         schedule: str = "cosine",
         loss: str = "",
+        beta2: float = BETA2,
     ) -> None:
         self.field, self.batch, self.steps = field, batch, steps
         self.learning_rate, self.schedule, self.loss = learning_rate, schedule, loss
-        self.adam = Adam(field.parameters())
+        self.adam = Adam(field.parameters(), beta2)
         self.step = 0
         """Steps that have been made."""
         self.interrupted = False

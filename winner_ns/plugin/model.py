@@ -33,6 +33,8 @@ class SignalModelConfig(FieldPlan, ModelConfig):
     """Not used: there are no rays."""
     learning_rate: tyro.conf.Suppress[Optional[float]] = None
     """Set from --optimizers.field.optimizer.lr."""
+    beta2: tyro.conf.Suppress[Optional[float]] = None
+    """Set from --optimizers.field.optimizer.betas."""
     views: RenderingConfig = field(default_factory=RenderingConfig)
     """How posed photographs are rendered."""
     camera_optimizer: CameraOptimizerConfig = field(default_factory=lambda: CameraOptimizerConfig(mode="off"))

@@ -43,6 +43,8 @@ class WinnerNeuSModelConfig(FieldPlan, NeuSModelConfig):
     """The model's class."""
     learning_rate: tyro.conf.Suppress[Optional[float]] = None
     """Set from --optimizers.field.optimizer.lr."""
+    beta2: tyro.conf.Suppress[Optional[float]] = None
+    """Set from --optimizers.field.optimizer.betas."""
     num_samples: int = 32
     """Samples along a ray, evenly spread."""
     num_samples_importance: int = 32
