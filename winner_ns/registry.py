@@ -35,10 +35,13 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         what: an entry in a word, for messages.
         group: of the entry points that add to it.
         own: this package's entries, or where they are.
+        base: the class whose subclasses the entries are; None: entries are no classes.
     """
 
-    def __init__(self, what: str, group: str, own: Mapping[str, Union[Entry, str]]) -> None:
-        self.what, self.group = what, group
+    def __init__(
+        self, what: str, group: str, own: Mapping[str, Union[Entry, str]], base: Optional[type] = None
+    ) -> None:
+        self.what, self.group, self.base = what, group, base
         self._entries: Dict[str, Union[Entry, EntryPoint, str]] = dict(own)
         self._packages: Dict[str, str] = {}
         self._searched = False
@@ -81,7 +84,11 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
 
         Raises:
             ValueError: the name is no word, or another entry has it.
+            TypeError: the entry is no subclass of the table's base.
         """
+        if self.base is not None and not isinstance(entry, str):
+            if not (isinstance(entry, type) and issubclass(entry, self.base)):
+                raise TypeError(f"a {self.what} is a subclass of winner_ns.{self.base.__name__}, got {entry!r}")
         if not _NAME.fullmatch(name):
             raise ValueError(f"{name!r} is no name for a {self.what}: use letters, digits, - and _")
         if name in self._entries and not self._is_another_state(name, entry):
