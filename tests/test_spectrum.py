@@ -1,12 +1,15 @@
 """Centroids against values derived by hand, laws against the papers' formulas."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from winner_ns.fields import Siren
+from winner_ns.signals import signal_of
 from winner_ns.spectrum import (
     LAWS,
     PURPOSES,
@@ -18,10 +21,12 @@ from winner_ns.spectrum import (
     TargetSpectrum,
     centroid,
     centroid_of_function,
+    fitting_kappa,
     initial_band,
     scattered_interpolant,
     spectral_centroid,
 )
+from winner_ns.spectrum.measure import target_spectrum
 from winner_ns.spectrum.noise import BOTTLENECK_RATIO, choose_noise, grid_spectrum
 
 
@@ -160,8 +165,8 @@ def test_too_few_samples():
         spectral_centroid(np.zeros((1, 1)))
 
 
-def spectrum(kind="audio", dimensions=1, channels=1, psi=0.5732, omega=1000.0, raster=None):
-    return TargetSpectrum(kind, dimensions, channels, psi, omega, raster)
+def spectrum(kind="audio", dimensions=1, channels=1, psi=0.5732, omega=1000.0, raster=None, **further):
+    return TargetSpectrum(kind, dimensions, channels, psi, omega, raster, **further)
 
 
 # Published code's scales for the paper's clips and images, from their psi (four digits).
@@ -217,7 +222,32 @@ def test_matching_makes_the_band_kappa_omega(case, kappa, omega, width, depth):
 def test_every_law_has_a_name_and_a_source():
     assert set(LAWS) == {"matching", "paper", "reference-code", "explicit"}
     assert all(law.source for law in LAWS.values())
-    assert PURPOSES == {"interpolate": 0.5, "fit": 1.0, "memorise": 2.0}
+    assert PURPOSES == ("interpolate", "fit")
+
+
+def test_fitting_kappa_is_that_of_the_formula():
+    """At N = P alpha is 0.1; at N = P/20 it is 1: the band is Nyquist's; at N = P e^(-1/3) it is 0.2."""
+    few = spectrum(psi=0.2, omega=100.0, nyquist=1600.0)
+    for samples, alpha in ((50_000, 0.1), (2_500, 0.1 + 0.3 * math.log(20)), (35_827, 0.2), (10**7, 0.0), (100, 1.0)):
+        kappa = fitting_kappa(replace(few, samples=samples), weights=50_000)
+        assert kappa == pytest.approx(16.0 ** min(alpha, 1.0), rel=1e-4)
+    assert fitting_kappa(few, 50_000) == fitting_kappa(replace(few, nyquist=math.inf, samples=10), 50_000) == 1.0
+
+
+@given(d=st.integers(1, 3), c=st.integers(1, 4), width=st.integers(1, 40), depth=st.integers(1, 5))
+def test_weights_are_counted_as_torch_counts_them(d, c, width, depth):
+    field = Siren(d, c, width=width, depth=depth)
+    assert SineNetwork(d, width, depth).weights(c) == sum(each.numel() for each in field.parameters())
+
+
+def test_a_sounds_frequencies_are_told_in_hertz():
+    """2 seconds at 8000 Hz, 440 Hz: Omega = 2 pi 440 rad/s, a unit of coordinate being nearly a second."""
+    tone = signal_of((np.sin(2 * np.pi * 440 * np.arange(16000) / 8000).astype(np.float32), 8000))
+    report = choose_noise(target_spectrum(tone), SineNetwork(1))
+    assert report.omega * report.hertz == pytest.approx(440, rel=0.02)
+    assert f"Omega {report.omega * report.hertz:.4g} Hz" in report.lines()[0] and report.lines()[2].count(" Hz") == 2
+    image = choose_noise(spectrum("image", 2, omega=1e-3), SineNetwork(2))
+    assert "rad/unit" in image.lines()[0] and "no noise needed: this is a plain SIREN" in image.lines()[1]
 
 
 def test_choosing_noise():
@@ -237,7 +267,7 @@ def test_choosing_noise():
         ("paper", {}, "shape", "no noise scales for shape"),
         ("paper", {"purpose": "fit"}, "audio", "takes no purpose; matching does"),
         ("matching", {"s0": 1.0}, "audio", "takes no s0; explicit does"),
-        ("matching", {"purpose": "beautify"}, "audio", "interpolate, fit, memorise"),
+        ("matching", {"purpose": "beautify"}, "audio", "interpolate, fit"),
         ("matching", {"purpose": "-1"}, "audio", "from 0 to"),
         ("explicit", {"s0": -1.0}, "audio", "from 0 to"),
         ("nonsense", {}, "audio", "unknown law"),

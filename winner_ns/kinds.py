@@ -78,8 +78,8 @@ class Kind:
     sampled: Reference = "winner_ns.analysis.sampled:sampled_grid"
     """What an analysis sees of a target: (target) -> SampledTarget."""
     layer_two_variance: Optional[float] = None
-    """V, the variance of the second layer's pre-activation that matching takes (plain SIREN: 1). None: 16 for one
-    coordinate and 3 for more. (3 in place of 1.2 was 0.6 dB ahead at withheld samples of a volume.)"""
+    """V, the variance of the second layer's pre-activation that matching takes (plain SIREN: 1). None: 3. (In place of
+    1.2 that was 0.6 dB ahead at withheld samples of a volume.)"""
     most_s0: Optional[float] = None
     """Cap on s0, where more noise was measured to destroy."""
     has_gaps: bool = True

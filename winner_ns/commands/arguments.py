@@ -35,7 +35,7 @@ def add_plan(parser: Any, family: bool = True) -> None:
     parser.add_argument("--law", help="of the initial noise: matching (default), paper, reference-code or explicit")
     parser.add_argument(
         "--purpose",
-        help="of the law matching: interpolate, fit, memorise, or kappa (default 0.5, shapes 4, scenes 0.3)",
+        help="of the law matching: interpolate, fit, or kappa (default 0.5, shapes 4, scenes 0.3)",
     )
     parser.add_argument("--s0", type=float, help="noise scale of layer 1, means the law explicit")
     parser.add_argument("--s1", type=float, help="noise scale of layer 2, means the law explicit")

@@ -157,7 +157,7 @@ def fit(
         family: winner (a SIREN adapted to the signal), siren, finer, wire, gauss, relu-pe, rff, hash-grid, or a
             registered one.
         purpose: kappa of the law matching, the initial band over the signal's centroid frequency: interpolate (0.5),
-            fit (1), memorise (2) or a number; None: the kind's.
+            fit (by the number of weights a sample has) or a number; None: the kind's.
         law: how the initial noise follows from the spectrum: matching (default), paper, reference-code, explicit.
         s0, s1: noise scales of layers 1 and 2; they mean the law explicit.
         steps: training steps; None: the kind's.

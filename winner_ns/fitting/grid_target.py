@@ -133,7 +133,7 @@ def _training_spectrum(signal: GridSignal, split: SampleSplit) -> TargetSpectrum
         nyquist = tuple(n / 2 for n in nyquist)
     elif split.holdout is not None:
         samples = _gaps_filled(samples, split.is_heldout())
-    return grid_spectrum(signal.kind, samples, nyquist, signal.value_offset)
+    return grid_spectrum(signal.kind, samples, nyquist, signal.value_offset, split.train_size, signal.hertz)
 
 
 def _gaps_filled(samples: np.ndarray, heldout: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 import torch
@@ -67,6 +67,14 @@ class GridSignal:
         return tuple(
             np.pi * (n - 1) / (2 * e) if n > 1 else 0.0 for n, e in zip(self.shape, self.half_extent, strict=True)
         )
+
+    @property
+    def hertz(self) -> Optional[float]:
+        """The frequency of one radian per unit of coordinate, where time in seconds is the only axis; else None."""
+        rate, n = self.metadata.get("sample_rate"), self.shape[0]
+        if rate is None or self.dimensions > 1 or n < 2:
+            return None
+        return rate * 2 * self.half_extent[0] / (n - 1) / (2 * np.pi)
 
     def coordinates(self, indices: Int[Tensor, " n"]) -> Float[Tensor, "n d"]:
         """Coordinates in [-1, 1]^d of the samples with these flat (row-major) indices."""

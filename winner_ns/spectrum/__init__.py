@@ -12,6 +12,7 @@ from winner_ns.spectrum.laws import (
     PaperLaw,
     ReferenceCodeLaw,
     TargetSpectrum,
+    fitting_kappa,
     kappa_of,
     register_law,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "TargetSpectrum",
     "band_gain",
     "centroid_of_function",
+    "fitting_kappa",
     "initial_band",
     "kappa_of",
     "register_law",

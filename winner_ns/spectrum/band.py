@@ -19,6 +19,11 @@ class SineNetwork:
     omega_0: float = 30.0
     first_omega_0: float = 30.0
 
+    def weights(self, channels: int) -> int:
+        """How many weights and biases it has, with a linear output of so many values."""
+        hidden = (self.dimensions + 1) * self.width + (self.depth - 1) * (self.width + 1) * self.width
+        return hidden + (self.width + 1) * channels
+
 
 @dataclass(frozen=True)
 class WideLayer:

@@ -11,8 +11,8 @@ BLUR_RATIO = 4.0
 (kappa 0.25) bright spectra were fitted well, at a tenth (plain SIREN on photographs) they were measured to stay blurred
 by 2 to 5 dB."""
 NOISE_RATIO = 4.0
-"""A sine network's initial band over Nyquist from which on there is too much noise. Matching gives at most 2, memorise
-on the brightest signals; the paper's law gives 2.6 on a sound as short as 19,200 samples."""
+"""A sine network's initial band over Nyquist from which on there is too much noise. Matching by a purpose's name gives
+at most 1; the paper's law gives 2.6 on a sound as short as 19,200 samples."""
 
 
 def bottleneck_warning(report: NoiseReport) -> Optional[str]:

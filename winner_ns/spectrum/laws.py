@@ -11,8 +11,12 @@ from winner_ns.kinds import KINDS
 from winner_ns.registry import Registry
 from winner_ns.spectrum.band import SineNetwork, band_gain, initial_band
 
-PURPOSES: Dict[str, float] = {"interpolate": 0.5, "fit": 1.0, "memorise": 2.0}
-"""Purpose -> kappa, the initial band over the target's centroid frequency."""
+PURPOSES: Tuple[str, ...] = ("interpolate", "fit")
+"""Names of what a field is for, from which the law matching takes its kappa (`kappa_of`)."""
+INTERPOLATING_KAPPA = 0.5
+LAYER_TWO_VARIANCE = 3.0
+"""V, the variance of the second layer's pre-activation that matching takes (plain SIREN: 1), where a kind has none of
+its own."""
 
 MOST = 1e9
 """Of s0, s1 and kappa: many orders beyond what is of use, and within single precision."""
@@ -20,13 +24,6 @@ MOST = 1e9
 BRIGHT: Dict[int, float] = {1: 0.5, 2: 0.33}
 """psi, by the number of coordinates (0.33 from three on), above which the samples do not tell what lies between them:
 at withheld samples a plain SIREN, whose band is low, was measured to be ahead of every noise."""
-
-
-def layer_two_variance(kind: str, dimensions: int) -> float:
-    """V, the variance of the second layer's pre-activation that matching takes (plain SIREN: 1): the kind's, else 16
-    for one coordinate and 3 for more."""
-    own = KINDS[kind].layer_two_variance
-    return (16.0 if dimensions == 1 else 3.0) if own is None else own
 
 
 @dataclass(frozen=True)
@@ -44,10 +41,14 @@ class TargetSpectrum:
     radians per unit of coordinate."""
     psi_raster: Optional[float] = None
     """Centroid of the flattened raster (rows one after the other), channels averaged: what the authors' code runs."""
-    kappa: float = PURPOSES["interpolate"]
+    kappa: float = INTERPOLATING_KAPPA
     """Of the matching law, where no purpose is asked for."""
     nyquist: float = math.inf
     """The highest of the axes', radians per unit of coordinate; infinite where there is no grid, as of photographs."""
+    samples: Optional[int] = None
+    """How many are trained on; None: as many as are asked for, drawn anew."""
+    hertz: Optional[float] = None
+    """The frequency of one radian per unit of coordinate, of sounds."""
 
     @property
     def bright(self) -> bool:
@@ -76,8 +77,8 @@ class Law(ABC):
     """The initial band over the target's centroid frequency, where the law is made of that."""
 
     @classmethod
-    def chosen(cls, target: TargetSpectrum, **given: Any) -> Law:
-        """The law with what the user chose of `takes`; what was not chosen is None.
+    def chosen(cls, target: TargetSpectrum, weights: int, **given: Any) -> Law:
+        """The law with what the user chose of `takes`; what was not chosen is None. The field has so many weights.
 
         Raises:
             ValueError: a choice that cannot be.
@@ -152,7 +153,7 @@ class ExplicitLaw(Law):
     takes: ClassVar[Tuple[str, ...]] = ("s0", "s1")
 
     @classmethod
-    def chosen(cls, target: TargetSpectrum, **given: Any) -> ExplicitLaw:
+    def chosen(cls, target: TargetSpectrum, weights: int, **given: Any) -> ExplicitLaw:
         return cls(given.get("s0") or 0.0, given.get("s1") or 0.0)
 
     def __call__(self, target: TargetSpectrum, network: SineNetwork) -> NoiseScales:
@@ -165,31 +166,26 @@ class ExplicitLaw(Law):
 class MatchingLaw(Law):
     """Spectral matching: the fresh field's band is kappa times the target's centroid frequency, whatever the kind.
 
-    The layer-2 variance V = 1 + H s1²/2 is fixed (`layer_two_variance`), so s1 = sqrt(2 (V - 1)/H), and
+    The layer-2 variance V = 1 + H s1²/2 is fixed, so s1 = sqrt(2 (V - 1)/H), and
     s0 = sqrt((kappa Omega/G)² - (omega_0/d)²/3) makes sigma_out = kappa Omega (`initial_band`). Where that has no
     root, s0 = 0 and s1 shrinks, down to plain SIREN where its own band already reaches kappa Omega.
     """
 
-    kappa: float = PURPOSES["interpolate"]
+    kappa: float = INTERPOLATING_KAPPA
     variance: Optional[float] = None
-    """V; None is `layer_two_variance`."""
+    """V; None: the kind's, else `LAYER_TWO_VARIANCE`."""
     source: ClassVar[str] = "winner_ns: initial band = kappa x centroid frequency (docs/spectrum.md)"
     takes: ClassVar[Tuple[str, ...]] = ("purpose",)
 
     @classmethod
-    def chosen(cls, target: TargetSpectrum, **given: Any) -> MatchingLaw:
-        """kappa by the purpose's name or number; None is the target's own. "interpolate", asked for by name, means no
-        noise where the spectrum is too bright to interpolate (`TargetSpectrum.bright`): that is best at withheld
-        samples, and useless at the fitted ones."""
+    def chosen(cls, target: TargetSpectrum, weights: int, **given: Any) -> MatchingLaw:
         purpose = given.get("purpose")
-        if purpose is None:
-            return cls(target.kappa)
-        return cls(0.0 if target.bright and purpose == "interpolate" else kappa_of(purpose))
+        return cls(target.kappa if purpose is None else kappa_of(purpose, target, weights))
 
     def __call__(self, target: TargetSpectrum, network: SineNetwork) -> NoiseScales:
         if not 0 <= self.kappa <= MOST:
             raise ValueError(f"kappa must be from 0 to {MOST:g}, got {self.kappa}")
-        default = layer_two_variance(target.kind, target.dimensions)
+        default = KINDS[target.kind].layer_two_variance or LAYER_TWO_VARIANCE
         variance = default if self.variance is None else self.variance
         if not variance >= 1:
             raise ValueError(f"the layer-2 variance must be at least 1 (plain SIREN), got {variance}")
@@ -213,6 +209,7 @@ LAWS: Registry[Type[Law]] = Registry(
     "law",
     "winner_ns.laws",
     {"matching": MatchingLaw, "paper": PaperLaw, "reference-code": ReferenceCodeLaw, "explicit": ExplicitLaw},
+    base=Law,
 )
 """Every law by the name that flags and files take; `LAWS[name].source` says where it comes from."""
 
@@ -228,19 +225,26 @@ def register_law(name: str, law: Union[Type[Law], str]) -> None:
         ValueError: another law has the name, or it is no name.
         TypeError: not a subclass of Law.
     """
-    if not isinstance(law, str) and not (isinstance(law, type) and issubclass(law, Law)):
-        raise TypeError(f"a law is a subclass of winner_ns.Law, got {law!r}")
     LAWS.add(name, law)
 
 
-def kappa_of(purpose: Union[str, float]) -> float:
-    """The kappa that a purpose (a name of PURPOSES or a number from 0 to MOST) stands for.
+def kappa_of(purpose: Union[str, float], target: TargetSpectrum, weights: int) -> float:
+    """The kappa that a purpose stands for.
+
+    Args:
+        purpose: one of PURPOSES, or kappa itself, from 0 to MOST. "interpolate" means no noise where the spectrum is
+            too bright to interpolate (`TargetSpectrum.bright`): that is best at withheld samples, and useless at the
+            fitted ones.
+        target: what is fitted.
+        weights: of the field.
 
     Raises:
         ValueError: neither.
     """
-    if purpose in PURPOSES:
-        return PURPOSES[purpose]
+    if purpose == "interpolate":
+        return 0.0 if target.bright else INTERPOLATING_KAPPA
+    if purpose == "fit":
+        return fitting_kappa(target, weights)
     try:
         kappa = float(purpose)
     except ValueError:
@@ -249,3 +253,15 @@ def kappa_of(purpose: Union[str, float]) -> float:
         names = ", ".join(PURPOSES)
         raise ValueError(f"the purpose must be one of {names} or a number from 0 to {MOST:g}, got {purpose!r}")
     return kappa
+
+
+def fitting_kappa(target: TargetSpectrum, weights: int) -> float:
+    """The kappa that fits the samples best: the more weights P a sample has, the nearer the band comes to Nyquist.
+
+    kappa = (Nyquist/Omega)^alpha with alpha = 0.1 + 0.3 ln(P/N), within 0 … 1, for N samples (docs/spectrum.md).
+    1 where training draws its samples without end, and where there is no grid.
+    """
+    if target.samples is None or not math.isfinite(target.nyquist) or target.omega <= 0:
+        return 1.0
+    alpha = min(max(0.1 + 0.3 * math.log(weights / target.samples), 0.0), 1.0)
+    return max(target.nyquist / target.omega, 1.0) ** alpha

@@ -45,7 +45,7 @@ class GridMeasure(Measure):
 
     @staticmethod
     def spectrum(signal: GridSignal, loss: str) -> TargetSpectrum:
-        return grid_spectrum(signal.kind, signal.samples, signal.nyquist, signal.value_offset)
+        return grid_spectrum(signal.kind, signal.samples, signal.nyquist, signal.value_offset, hertz=signal.hertz)
 
     @staticmethod
     def samples(signal: GridSignal) -> Shaped[np.ndarray, "*shape channels"]:

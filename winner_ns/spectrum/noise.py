@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Union
 
@@ -28,7 +29,12 @@ BOTTLENECK_RATIO = 400.0
 
 
 def grid_spectrum(
-    kind: str, samples: Shaped[np.ndarray, "*shape channels"], nyquist: Sequence[float], value_offset: float = 0.0
+    kind: str,
+    samples: Shaped[np.ndarray, "*shape channels"],
+    nyquist: Sequence[float],
+    value_offset: float = 0.0,
+    count: Optional[int] = None,
+    hertz: Optional[float] = None,
 ) -> TargetSpectrum:
     """The spectrum of samples on a regular grid.
 
@@ -37,6 +43,8 @@ def grid_spectrum(
         samples: the training samples, raw, channels last.
         nyquist: per axis, the grid's Nyquist frequency in radians per unit of coordinate.
         value_offset: the raw value that counts as zero: psi is that of the values in [-1, 1].
+        count: how many of them are trained on; None: all.
+        hertz: the frequency of one radian per unit of coordinate, of sounds.
     """
     axes = [axis for axis in range(samples.ndim - 1) if samples.shape[axis] > 1]
     channels = samples.shape[-1]
@@ -45,7 +53,10 @@ def grid_spectrum(
     # Row after row only where the array lies in memory that way; a copy of a large one would be no small matter.
     flat = samples.ndim == 3
     raster = spectral_centroid(samples.reshape(-1, channels), offset=value_offset) if flat else psi
-    return TargetSpectrum(kind, samples.ndim - 1, channels, psi, omega, raster, nyquist=max(nyquist))
+    count = math.prod(samples.shape[:-1]) if count is None else count
+    return TargetSpectrum(
+        kind, samples.ndim - 1, channels, psi, omega, raster, nyquist=max(nyquist), samples=count, hertz=hertz
+    )
 
 
 def shape_spectrum(
@@ -78,6 +89,8 @@ class NoiseReport:
 
     bright: bool
     """Whether the spectrum is so bright that what lies between the samples cannot be told (`TargetSpectrum.bright`)."""
+    hertz: Optional[float] = None
+    """The frequency of one radian per unit of coordinate, of sounds."""
 
     @property
     def bottleneck(self) -> bool:
@@ -86,12 +99,19 @@ class NoiseReport:
 
     def lines(self) -> List[str]:
         """What a user reads of it."""
-        kappa = "" if self.kappa is None else f", kappa {self.kappa:g}"
+        kappa = "" if self.kappa is None else f", kappa {self.kappa:.3g}"
+        noise = f"s0 {self.s0:.5g}, s1 {self.s1:.4g}"
+        if self.s0 == self.s1 == 0:
+            noise = "no noise needed: this is a plain SIREN" if self.kappa else "no noise: this is a plain SIREN"
         return [
-            f"spectrum  psi {self.psi:.4f} of Nyquist, Omega {self.omega:.5g} rad/unit",
-            f"law       {self.law}{kappa}: s0 {self.s0:.5g}, s1 {self.s1:.4g}",
-            f"band      {self.band:.5g} rad/unit at the start (plain SIREN {self.plain_band:.4g})",
+            f"spectrum  psi {self.psi:.4f} of Nyquist, Omega {self._frequency(self.omega)}",
+            f"law       {self.law}{kappa}: {noise}",
+            f"band      {self._frequency(self.band)} at the start (plain SIREN {self._frequency(self.plain_band)})",
         ]
+
+    def _frequency(self, omega: float) -> str:
+        """An angular frequency in the units that a user knows."""
+        return f"{omega:.5g} rad/unit" if self.hertz is None else f"{omega * self.hertz:.4g} Hz"
 
     def as_dict(self) -> Dict[str, Any]:
         """Plain JSON."""
@@ -108,7 +128,7 @@ class NoiseReport:
         for name, value in values.items():
             number = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= MOST_RADIANS
             allowed = {"law": isinstance(value, str), "bright": isinstance(value, bool)}.get(name, number)
-            if not allowed and not (value is None and name in ("kappa", "first_layer_divisor")):
+            if not allowed and not (value is None and name in ("kappa", "first_layer_divisor", "hertz")):
                 raise ValueError(f"the description's {name} is {value!r}")
         return cls(**values)
 
@@ -141,7 +161,8 @@ def choose_noise(
             others = " or ".join(other for other in LAWS if name in LAWS[other].takes)
             raise ValueError(f"the law {law!r} takes no {name}; {others} does")
     try:
-        chosen = LAWS[law].chosen(target, **{name: asked[name] for name in LAWS[law].takes})
+        weights = network.weights(target.channels)
+        chosen = LAWS[law].chosen(target, weights, **{name: asked[name] for name in LAWS[law].takes})
         scales = chosen(target, network)
         usable = 0 <= scales.s0 <= MOST_RADIANS and 0 <= scales.s1 <= MOST_RADIANS
     except (TypeError, AttributeError) as error:  # A law of somebody else's.
@@ -163,4 +184,5 @@ def choose_noise(
         band=initial_band(network, scales.s0, scales.s1),
         plain_band=initial_band(network),
         bright=target.bright,
+        hertz=target.hertz,
     )
