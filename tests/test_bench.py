@@ -301,6 +301,14 @@ def test_a_killed_benchmark_goes_on_without_loss_or_doubles(tmp_path):
     ]
 
 
+def test_a_fields_beta2_is_that_of_its_training(tmp_path):
+    fields = {"own": "siren", "short": "siren:beta2=0.5"}
+    records = {name: run_alone(tmp_path, name, fields=fields, steps=3) for name in fields}
+    assert {name: record["beta2"] for name, record in records.items()} == {"own": 0.999, "short": 0.5}
+    first, *last = (record["curve"]["psnr"] for record in records.values())
+    assert first[0] == last[0][0] and first[-1] != last[0][-1]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("field", ["siren", "by-loss", "hash-grid"])
 def test_a_cell_that_was_interrupted_goes_on_to_the_same_field(field, tmp_path, monkeypatch):

@@ -150,6 +150,16 @@ def test_each_field_has_its_own_curves(photo, compare, runs):
     assert events.Scalars("Results/slow/psnr")
 
 
+def test_each_field_has_its_own_betas(photo, compare, runs):
+    finished = compare("--data", photo, "--max-num-iterations", 2, *SMALL, FIELDS, "siren", "short=siren:beta2=0.5",
+                       "--optimizers.field.optimizer.betas", 0.8, 0.95)  # fmt: skip
+    assert finished.status == 0, finished.errors
+    (checkpoint,) = (runs()[0] / "nerfstudio_models").iterdir()
+    optimizers = torch.load(checkpoint, weights_only=True)["optimizers"]
+    betas = {name: state["param_groups"][0]["betas"] for name, state in optimizers.items()}
+    assert betas == {"siren": (0.8, 0.95), "short": (0.8, 0.5)}
+
+
 @pytest.mark.slow
 def test_an_interrupted_comparison_resumes_to_the_same_result(photo, compare, runs):
     common = ("--data", photo, "--max-num-iterations", 50, *SMALL, "--pipeline.datamanager.holdout", 0.1,
@@ -281,15 +291,16 @@ SETTINGS = {
     "s1": NUMBERS,
     "purpose": st.sampled_from(["fit", "0.7"]),
     "lr": NUMBERS,
+    "beta2": st.floats(0.0, 0.999),
 }
 KNOWN = {
-    "winner": ["width", "depth", "omega_0", "s0", "s1", "lr"],
+    "winner": ["width", "depth", "omega_0", "s0", "s1", "lr", "beta2"],
     "siren": ["width", "depth", "omega_0", "lr"],
     "finer": ["width", "depth", "omega_0", "scale_gradient", "lr"],
     "wire": ["width", "depth", "omega_0", "scale", "lr"],
     "gauss": ["width", "depth", "scale", "lr"],
     "relu-pe": ["width", "depth", "frequencies", "lr"],
-    "rff": ["width", "depth", "features", "sigma", "lr"],
+    "rff": ["width", "depth", "features", "sigma", "lr", "beta2"],
     "hash-grid": ["width", "levels", "lr"],
 }
 
@@ -303,7 +314,7 @@ def test_settings_come_out_as_they_were_written(data):
     plan, made_of = entry.plan, entry.plan.field
     found = {"width": made_of.width, "depth": made_of.depth, "lr": plan.learning_rate, "s0": plan.s0, "s1": plan.s1}
     found.update(made_of.options)
-    found["omega_0"] = made_of.omega_0
+    found["omega_0"], found["beta2"] = made_of.omega_0, plan.beta2
     assert made_of.family == family
     assert {key: found[key] for key in given} == given
     assert made_of.width == given.get("width", 33) and made_of.depth == given.get("depth", 3)
@@ -338,6 +349,7 @@ def test_any_text_is_a_field_or_one_clear_line(text):
         (["winner:law=paper,s0=3"], "takes no s0"),
         (["siren:purpose=fit"], "no setting 'purpose'"),
         (["siren:lr=0"], "not above 0"),
+        (["siren:beta2=1"], "beta2: 1 is too large"),
         (["siren:depth=0"], "at least 1"),
         (["winner:purpose"], "no KEY=VALUE"),
     ],

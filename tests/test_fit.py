@@ -48,9 +48,18 @@ def film(tmp_path) -> Path:
 
 
 @pytest.fixture
-def files(photo, tone, torus, volume, film) -> dict:
+def box(tmp_path) -> Path:
+    """A mesh of twelve faces, distances to which are quickly measured."""
+    mesh = trimesh.creation.box((60.0, 50.0, 40.0))
+    mesh.apply_translation([100.0, -50.0, 20.0])
+    mesh.export(tmp_path / "box.ply")
+    return tmp_path / "box.ply"
+
+
+@pytest.fixture
+def files(photo, tone, box, volume, film) -> dict:
     """A small file of each kind."""
-    return {"image": photo, "audio": tone, "shape": torus, "volume": volume, "video": film}
+    return {"image": photo, "audio": tone, "shape": box, "volume": volume, "video": film}
 
 
 def same_weights(a: torch.nn.Module, b: torch.nn.Module) -> bool:
@@ -281,9 +290,9 @@ def test_withheld_samples_and_part_of_a_sound(tone):
 
 
 @pytest.mark.slow
-def test_a_field_is_saved_as_itself_and_as_what_it_was_fitted_to(files, tmp_path):
+def test_a_field_is_saved_as_itself_and_as_what_it_was_fitted_to(files, tmp_path, coarse_meshes):
     for kind, suffix in {"image": ".png", "audio": ".wav", "volume": ".npy", "video": ".npy", "shape": ".stl"}.items():
-        steps = 150 if kind == "shape" else 2
+        steps = 30 if kind == "shape" else 2
         field = winner_ns.fit(files[kind], steps=steps, **{**SMALL, "width": 48})
         written = field.save(tmp_path / f"saved-{kind}{suffix}")
         assert written.stat().st_size > 500
@@ -403,6 +412,15 @@ def test_runs_of_ns_train_go_on_here_where_they_are_trained_alike(photo, tmp_pat
         assert "ns-train winner-siren --load-dir" in capfd.readouterr().err
 
 
+def test_a_run_goes_on_with_its_beta2(photo, tmp_path):
+    run, sizes = tmp_path / "run", ["--width", "8", "--depth", "2", "--set", "schedule=constant", "--quiet"]
+    assert main(["fit", str(photo), "-o", str(run), "--steps", "3", "--beta2", "0.5", *sizes]) == 0
+    assert main(["fit", "--resume", str(run), "--steps", "6", "--quiet"]) == 0
+    small = {"width": 8, "depth": 2, "progress": False, "schedule": "constant"}
+    whole, other = (winner_ns.fit(photo, steps=6, beta2=beta2, **small).network for beta2 in (0.5, None))
+    assert same_weights(load_run(run).network, whole) and not same_weights(whole, other)
+
+
 @pytest.mark.slow
 def test_a_complete_run_whose_results_are_missing_is_finished(photo, tmp_path, capsys):
     run, sizes = tmp_path / "run", ["--steps", "5", "--width", "8", "--quiet"]
@@ -460,6 +478,7 @@ def test_the_command_stops_at_ctrl_c_and_says_how_to_go_on(photo, tmp_path):
         (["--family", "sirens"], "--family: 'sirens' is none"),
         (["--set", "omega_0=x"], "--set omega_0: 'x' is no number"),
         (["--set", "wings=2"], "wings"),
+        (["--beta2", "1"], "--beta2: 1 is too large"),
         (["--start", "1"], "--start: is for sounds"),
         (["--holdout", "most"], "--holdout: 'most' is not a way"),
         (["--device", "toaster"], "--device: 'toaster' is not here"),

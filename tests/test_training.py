@@ -17,6 +17,7 @@ from safetensors import safe_open
 import winner_ns
 from winner_ns.commands.main import main
 from winner_ns.fields import FAMILIES
+from winner_ns.fitting.run import load_run
 
 
 def figures(run):
@@ -27,10 +28,10 @@ def figures(run):
 def test_image_from_the_command_line_to_files(photo, tmp_path):
     """In a process of its own, exactly as a user types it."""
     finished = run_program(
-        "ns-train", "winner-siren", "--data", photo, "--vis", "tensorboard", "--max-num-iterations", 150, cwd=tmp_path
+        "ns-train", "winner-siren", "--data", photo, "--vis", "tensorboard", "--max-num-iterations", 60, cwd=tmp_path
     )
     assert finished.status == 0, finished.errors
-    for word in ("psi", "Omega", "matching, kappa 0.5", "s0", "s1", "band", "150 steps", "comparison.png"):
+    for word in ("psi", "Omega", "matching, kappa 0.5", "s0", "s1", "band", "60 steps", "comparison.png"):
         assert word in finished.output
     (run,) = (tmp_path / "outputs" / "photo" / "winner-siren").iterdir()
     original = np.asarray(Image.open(photo)).astype(float)
@@ -52,7 +53,7 @@ def test_image_from_the_command_line_to_files(photo, tmp_path):
 
 @pytest.mark.slow
 def test_sound(tone, ns_train, ns_eval, runs):
-    finished = ns_train("--data", tone, "--max-num-iterations", 100)
+    finished = ns_train("--data", tone, "--max-num-iterations", 100, "--pipeline.model.field.width", 128)
     assert finished.status == 0, finished.errors
     (run,) = runs()
     original, rate = soundfile.read(tone)
@@ -67,8 +68,8 @@ def test_sound(tone, ns_train, ns_eval, runs):
 @pytest.mark.slow
 def test_shape_comes_back_in_its_own_frame(torus, ns_train, ns_eval, runs, coarse_meshes):
     finished = ns_train(
-        "--data", torus, "--max-num-iterations", 300, "--pipeline.datamanager.shape-samples", 100000,
-        "--pipeline.datamanager.batch-size", 4096, "--pipeline.model.field.width", 64,
+        "--data", torus, "--max-num-iterations", 250, "--pipeline.datamanager.shape-samples", 30000,
+        "--pipeline.datamanager.batch-size", 2048, "--pipeline.model.field.width", 64,
     )  # fmt: skip
     assert finished.status == 0, finished.errors
     (run,) = runs()
@@ -151,6 +152,42 @@ def test_resuming_with_another_field_or_signal_is_refused(photo, tone, ns_train,
     assert missing.status == 1 and "nowhere" in missing.errors
 
 
+def test_betas_reach_the_optimiser_and_stay_those_of_the_run(photo, ns_train, runs, tmp_path):
+    def betas(run):
+        (checkpoint,) = (run / "nerfstudio_models").iterdir()
+        state = torch.load(checkpoint, weights_only=True)["optimizers"]["field"]
+        return state["param_groups"][0]["betas"]
+
+    little = ("--data", photo, "--pipeline.model.field.width", 8, "--pipeline.model.field.depth", 2,
+              "--machine.device-type", "cpu", "--pipeline.write-results", False)  # fmt: skip
+    small = (*little, "--optimizers.field.scheduler.schedule", "constant")
+    begun = ns_train(*small, "--max-num-iterations", 3, "--optimizers.field.optimizer.betas", 0.9, 0.95)
+    assert begun.status == 0, begun.errors
+    (run,) = runs()
+    assert betas(run) == (0.9, 0.95)
+    alike = {"width": 8, "depth": 2, "schedule": "constant", "beta2": 0.95, "progress": False, "device": "cpu"}
+    fitted = winner_ns.fit(photo, steps=3, **alike).network.state_dict()
+    trained = load_run(run).network.state_dict()
+    assert all(torch.equal(trained[name], fitted[name]) for name in fitted)
+    # A run of the other command goes on here, with nothing said of its betas.
+    ours = tmp_path / "ours"
+    sizes = ["--steps", "3", "--width", "8", "--depth", "2", "--beta2", "0.95", "--set", "schedule=constant"]
+    assert main(["fit", str(photo), "-o", str(ours), *sizes, "--quiet"]) == 0
+    resume = (*small, "--max-num-iterations", 5, "--load-dir", ours / "nerfstudio_models")
+    other = ns_train(*resume, "--optimizers.field.optimizer.betas", 0.9, 0.999)
+    said = "--optimizers.field.optimizer.betas: is 0.9 0.999, and the run was begun with 0.9 0.95; leave it out"
+    assert other.status == 1 and said in other.errors and "Traceback" not in other.errors
+    resumed = ns_train(*resume)
+    assert resumed.status == 0, resumed.errors
+    (longer,) = [each for each in runs() if each != run]
+    assert betas(longer) == (0.9, 0.95)
+    # And one of here, even of another beta1, in the other command.
+    assert ns_train(*little, "--max-num-iterations", 2, "--optimizers.field.optimizer.betas", 0.8, 0.9).status == 0
+    (odd,) = [each for each in runs() if each not in (run, longer)]
+    assert main(["fit", "--resume", str(odd), "--steps", "3", "--quiet"]) == 0
+    assert betas(odd) == (0.8, 0.9)
+
+
 @pytest.mark.slow
 def test_a_run_whose_data_is_gone_still_opens(photo, ns_train, runs, tmp_path):
     from nerfstudio.utils.eval_utils import eval_setup
@@ -204,7 +241,7 @@ def test_quiet_sounds_are_trained_louder_and_come_back_quiet(tmp_path, ns_train,
     sound[-1] = 0.9  # The file's peak, after which everything else is quiet.
     soundfile.write(tmp_path / "quiet.wav", sound, 8000, subtype="FLOAT")
     finished = ns_train("--data", tmp_path / "quiet.wav", "--max-num-iterations", 100,
-                        "--pipeline.datamanager.read.duration-samples", 1400)  # fmt: skip
+                        "--pipeline.model.field.width", 128, "--pipeline.datamanager.read.duration-samples", 1400)  # fmt: skip
     assert finished.status == 0, finished.errors
     assert "trained" in finished.output and "times larger" in finished.output
     run = runs()[0]
@@ -288,9 +325,9 @@ def test_the_viewers_picture_shows_the_signal(kind, request, ns_train, runs):
     data = request.getfixturevalue(kind)
     flags = (
         "--max-num-iterations",
-        120,
+        40,
         "--pipeline.datamanager.shape-samples",
-        60000,
+        20000,
         "--pipeline.write-results",
         False,
     )
@@ -319,10 +356,11 @@ def test_the_viewers_picture_shows_the_signal(kind, request, ns_train, runs):
 
 @pytest.mark.slow
 def test_the_bottleneck_is_said_before_and_after_and_winner_has_none(ns_train, runs):
-    """The demo's sound, 100 steps: plain SIREN stays on its plateau, WINNER is at least 20 dB ahead."""
+    """The beginning of the demo's sound, 100 steps: plain SIREN stays on its plateau, WINNER is at least 20 dB ahead."""
     from winner_ns.samples import CHIPTUNE
 
-    flags = ("--data", CHIPTUNE, "--max-num-iterations", 100)
+    flags = ("--data", CHIPTUNE, "--pipeline.datamanager.read.duration", 0.5, "--max-num-iterations", 100,
+             "--pipeline.model.field.width", 128)  # fmt: skip
     plain = ns_train(*flags, "--pipeline.model.field.family", "siren")
     assert plain.status == 0
     assert "expect the bottleneck, a collapse" in plain.output and "hardly left its plateau" in plain.output
@@ -350,6 +388,8 @@ def test_resuming_with_other_withheld_samples_or_another_order_is_refused(photo,
         (["--pipeline.model.field.width", 0], "width"),
         (["--max-num-iterations", 0], "max-num-iterations"),
         (["--machine.seed", -1], "seed"),
+        (["--optimizers.field.optimizer.betas", 0.9, 1.0], "--optimizers.field.optimizer.betas: 1 is too large"),
+        (["--optimizers.field.optimizer.betas", "nan", 0.9], "--optimizers.field.optimizer.betas: nan is not 0"),
         (["--pipeline.model.law", "paper", "--pipeline.model.field.depth", 1], "two sine layers"),
         (["--pipeline.model.field.family", "finer", "--pipeline.model.purpose", "fit"], "takes no noise"),
         (["--pipeline.datamanager.read.mono", True], "is for sounds"),

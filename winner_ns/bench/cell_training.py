@@ -20,6 +20,7 @@ from winner_ns.errors import SignalError
 from winner_ns.fields.denormals import flushed_denormals
 from winner_ns.fields.files import LoadedField, save_field
 from winner_ns.fitting.evaluation import evaluate_field, quick_figures
+from winner_ns.fitting.plan import SettledPlan
 from winner_ns.fitting.target import Target, TargetOptions, target_of
 from winner_ns.fitting.training import Training, synchronise
 from winner_ns.kinds import KINDS
@@ -47,8 +48,8 @@ def run_cell(
 
     Returns:
         Plain JSON: key, signal, kind, size (in words), field, family, seed; settings (all of the cell but its file);
-        figures (of `metrics`), steps, learning_rate, noise (s0, s1, psi, omega, band, or None); curve: lists steps,
-        seconds (of training alone) and figures by their names. What is infinite or no number is None.
+        figures (of `metrics`), steps, learning_rate, beta2, noise (s0, s1, psi, omega, band, or None); curve: lists
+        steps, seconds (of training alone) and figures by their names. What is infinite or no number is None.
 
     Raises:
         SignalError: the signal cannot be read or the field cannot be built.
@@ -59,7 +60,7 @@ def run_cell(
         settled = settle(cell.plan, target, cell.batch, cell.departures)
         network = initial_field(settled, cell.departures).to(device)
         loaded = LoadedField(network, settled.description)
-        training = _training(cell, network, target, settled.learning_rate)
+        training = _training(cell, network, target, settled)
 
         start = time.monotonic()
         state = UnfinishedCell(folder, cell, tell)
@@ -88,6 +89,7 @@ def run_cell(
         "size": excerpt.size(clean.signal),
         "steps": cell.steps,
         "learning_rate": settled.learning_rate,
+        "beta2": settled.beta2,
         "noise": noise,
         "figures": figures,
         "curve": curve,
@@ -133,14 +135,15 @@ def _target(cell: Cell) -> Target:
     return target_of(path, cell.kind, TargetOptions(holdout=cell.holdout, seed=cell.seed), read)
 
 
-def _training(cell: Cell, network: Any, target: Target, learning_rate: float) -> Training:
+def _training(cell: Cell, network: Any, target: Target, settled: SettledPlan) -> Training:
     sampler = LossSampler(target, cell.batch, cell.seed) if cell.departures.get("sampling") else None
 
     def batch(step: int) -> "tuple[Tensor, Tensor]":
         return target.batch(step, cell.batch) if sampler is None else sampler.batch(step, network, training.device)
 
     loss = target.describe().get("loss", "")
-    training = Training(network, batch, cell.steps, learning_rate, cell.schedule, loss)
+    rate, beta2 = settled.learning_rate, settled.beta2
+    training = Training(network, batch, cell.steps, rate, cell.schedule, loss, beta2)
     return training
 
 

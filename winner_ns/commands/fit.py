@@ -41,13 +41,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--family", metavar="F", help="winner (default), siren, finer, wire, gauss, relu-pe, rff, hash-grid, …"
     )
-    parser.add_argument("--purpose", metavar="P", help="interpolate, fit, memorise, or kappa (default 0.5, shapes 4)")
+    parser.add_argument("--purpose", metavar="P", help="interpolate, fit, or kappa (default 0.5, shapes 4)")
     parser.add_argument(
         "--law", metavar="L", help="of the initial noise: matching (default), paper, reference-code, explicit"
     )
     parser.add_argument("--steps", type=count, metavar="N", help="training steps (default: the kind's)")
     parser.add_argument("--width", type=count, metavar="N", help="neurons of every hidden layer (default 256)")
     parser.add_argument("--depth", type=count, metavar="N", help="number of hidden layers (default 4)")
+    parser.add_argument("--beta2", type=float, metavar="B", help="Adam's, from 0 to below 1 (default: the kind's)")
     parser.add_argument("--seed", type=int, metavar="N", help="of weights, order and split (default 42)")
     parser.add_argument(
         "--holdout", metavar="H", help="withhold a fraction of the samples, or every-second, and judge by them"
@@ -140,9 +141,10 @@ def _settle(options: argparse.Namespace) -> "tuple[Any, int, str]":
     named = {
         name: further.pop(name) for name in ("omega_0", "first_omega_0", "s0", "s1", "learning_rate") if name in further
     }
+    named |= given(options, ("family", "law", "purpose", "width", "depth", "beta2"))
     batch_size, schedule = further.pop("batch_size", None), str(further.pop("schedule", "cosine"))
     shape_loss = str(further.pop("shape_loss", TargetOptions.shape_loss))
-    plan = FieldPlan.of(**given(options, ("family", "law", "purpose", "width", "depth")), **named, options=further)
+    plan = FieldPlan.of(**named, options=further)
     chosen = TargetOptions(
         options.holdout or "none", shape_loss=shape_loss, seed=42 if options.seed is None else options.seed
     )

@@ -24,7 +24,8 @@ RATE_WITHOUT_INTERPOLATION = 5e-4
 MOST_WEIGHTS = 2**31
 """Of a field: 8 GiB, and training takes several times as much."""
 MOST_LAYERS = 1024
-MOST_BETA2 = 0.999999
+MOST_BETA = 0.999999
+"""Of Adam's averages: longer ones than a run."""
 
 
 @dataclass
@@ -131,7 +132,7 @@ class FieldPlan:
         if self.learning_rate is not None:
             self.learning_rate = real_number("learning_rate", self.learning_rate, most=1e38)
         if self.beta2 is not None:
-            self.beta2 = real_number("beta2", self.beta2, most=MOST_BETA2, positive=False)
+            self.beta2 = real_number("beta2", self.beta2, most=MOST_BETA, positive=False)
 
     def settle_network(
         self, spectrum: TargetSpectrum, in_dim: int, out_dim: int, task: FieldTask, training: TrainingDefaults

@@ -20,6 +20,7 @@ from winner_ns.export.results import results_table, write_fitted
 from winner_ns.fields.files import LoadedField
 from winner_ns.figures.grids import psnr
 from winner_ns.figures.table import figures_table
+from winner_ns.fitting.adam import BETA1, BETA2
 from winner_ns.fitting.evaluation import evaluate_field, on_plateau, pictures
 from winner_ns.fitting.field_entry import FLAG, FieldEntry, parse_entries
 from winner_ns.fitting.run import field_key
@@ -256,13 +257,13 @@ class CompareTrainerConfig(SignalTrainerConfig):
         described: Dict[str, Dict[str, Any]] = {}
         lines: List[str] = []
         for entry in entries:
-            entry.plan.learning_rate = self.optimizers[entry.name]["optimizer"].lr
             try:
+                self._tell_plan(entry.plan, entry.name)
                 settled = entry.plan.settle(target, data.batch_size)
             except SignalError as error:
                 raise SignalError(f"{FLAG} {entry.text}", error.named_problem, error.advice) from error
             described[entry.name] = settled.description.as_dict()
-            settle_optimizer(self.optimizers[entry.name], settled.learning_rate, self.max_num_iterations)
+            settle_optimizer(self.optimizers[entry.name], settled.learning_rate, settled.beta2, self.max_num_iterations)
             signal, *told = settled.lines()
             lines += [signal] if not lines else []
             lines += [entry.name, *(f"  {line}" for line in told)]
@@ -278,6 +279,8 @@ class CompareTrainerConfig(SignalTrainerConfig):
         group = deepcopy(self.optimizers.get("field", field_optimizers()["field"]))
         if entry.plan.learning_rate is not None:
             group["optimizer"].lr = entry.plan.learning_rate
+        if entry.plan.beta2 is not None:
+            group["optimizer"].betas = (group["optimizer"].betas or (BETA1, BETA2))[0], entry.plan.beta2
         return group
 
     def descriptions(self) -> Dict[str, Dict[str, Any]]:

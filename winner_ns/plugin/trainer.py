@@ -8,7 +8,7 @@ import shutil
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
-from typing import Any, Dict, List, Literal, Optional, Type
+from typing import Any, Dict, List, Literal, Optional, Tuple, Type
 
 import torch
 import tyro
@@ -20,12 +20,14 @@ from nerfstudio.utils import comms
 from nerfstudio.utils.rich_utils import CONSOLE
 from torch.optim import Optimizer, lr_scheduler
 
-from winner_ns.errors import SignalError, one_line_errors, settings_called
+from winner_ns.errors import SignalError, one_line_errors, setting_error, settings_called
 from winner_ns.fields.denormals import flushed_denormals
 from winner_ns.fields.description import Description
+from winner_ns.fitting.adam import BETA1, BETA2
+from winner_ns.fitting.checked_numbers import real_number
 from winner_ns.fitting.fit import best_device
-from winner_ns.fitting.plan import NetworkPlan
-from winner_ns.fitting.run import find_checkpoint, read_descriptions
+from winner_ns.fitting.plan import MOST_BETA, FieldPlan, NetworkPlan
+from winner_ns.fitting.run import find_checkpoint, read_betas, read_descriptions
 from winner_ns.fitting.shape_target import LEAST_SAMPLES
 from winner_ns.fitting.target import Target
 from winner_ns.fitting.training import rate_factor
@@ -48,6 +50,8 @@ class FieldOptimizerConfig(AdamOptimizerConfig):
 
     lr: Optional[float] = None  # type: ignore[assignment]
     """Learning rate at the start; None: by kind, family and initial band."""
+    betas: Optional[Tuple[float, float]] = None
+    """Decay of the averages of the gradients and of their squares, in [0, 1); None: 0.9, and by kind and family."""
 
 
 @dataclass
@@ -144,6 +148,8 @@ class SignalTrainerConfig(TrainerConfig):
         model.field = NetworkPlan(described.network.family, options=dict(described.network.settings))
         optimizer = self.optimizers["field"]
         optimizer["optimizer"].lr = known["learning_rate"]
+        # A run of before there was a choice has Adam's own.
+        optimizer["optimizer"].betas = BETA1, known.get("beta2", BETA2)
         optimizer["scheduler"].schedule, optimizer["scheduler"].max_steps = known["schedule"], known["steps"]
 
     def get_base_dir(self) -> Path:
@@ -234,11 +240,11 @@ class SignalTrainerConfig(TrainerConfig):
         data.train_num_rays_per_batch = data.batch_size
         if self.experiment_name is None:
             self.experiment_name = data.data.name
-        model.learning_rate = self.optimizers["field"]["optimizer"].lr
         with settings_called(model_flag):
+            self._tell_plan(model, "field")
             description, settled = (describe_surface if surface else describe_radiance)(model, data)
         data.description = description.as_dict()
-        settle_optimizer(self.optimizers["field"], settled.learning_rate, self.max_num_iterations)
+        settle_optimizer(self.optimizers["field"], settled.learning_rate, settled.beta2, self.max_num_iterations)
         for name in ("color", "camera_opt"):
             if self.optimizers[name]["scheduler"].max_steps is None:
                 self.optimizers[name]["scheduler"].max_steps = self.max_num_iterations
@@ -247,12 +253,42 @@ class SignalTrainerConfig(TrainerConfig):
     def _settle_model(self, target: Target) -> List[str]:
         """Fills in what is trained and how; returns what a user is told of it."""
         data, model = self.pipeline.datamanager, self.pipeline.model
-        model.learning_rate = self.optimizers["field"]["optimizer"].lr
         with settings_called(model_flag):
+            self._tell_plan(model, "field")
             settled = model.settle(target, data.batch_size)
         data.description = settled.description.as_dict()
-        settle_optimizer(self.optimizers["field"], settled.learning_rate, self.max_num_iterations)
+        settle_optimizer(self.optimizers["field"], settled.learning_rate, settled.beta2, self.max_num_iterations)
         return [*settled.lines(), *(f"note      {warning}" for warning in target.warnings)]
+
+    def _tell_plan(self, plan: FieldPlan, group: str) -> None:
+        """Hands a field's plan what was chosen of its optimiser; betas that were left open are those that the run to go
+        on with was begun with.
+
+        Raises:
+            SignalError: betas that cannot be, or others than that run's, whose optimiser keeps its own.
+        """
+        optimizer, begun = self.optimizers[group]["optimizer"], self._begun_with().get(group)
+        if optimizer.betas is None:
+            optimizer.betas = begun
+        plan.learning_rate = optimizer.lr
+        if optimizer.betas is None:
+            return
+        beta1, plan.beta2 = optimizer.betas
+        beta1 = real_number("beta1", beta1, most=MOST_BETA, positive=False)
+        plan.check()
+        optimizer.betas = beta1, plan.beta2
+        if begun is not None and optimizer.betas != begun:
+            asked, held = (" ".join(f"{beta:g}" for beta in betas) for betas in (optimizer.betas, begun))
+            raise setting_error("beta2", f"is {asked}, and the run was begun with {held}", "leave it out")
+
+    def _begun_with(self) -> Dict[str, Tuple[float, float]]:
+        """Each group's betas in the checkpoint to go on from; nothing where there is none that can be read."""
+        source = self.load_checkpoint or self.load_dir
+        try:
+            step = None if self.load_checkpoint else self.load_step
+            return {} if source is None else read_betas(find_checkpoint(source, step))
+        except SignalError:
+            return {}  # `_settle_resume` says why.
 
     def _settle_resume(self) -> None:
         """Finds the checkpoint to go on from.
@@ -324,11 +360,13 @@ class SignalTrainerConfig(TrainerConfig):
         super().save_config()
 
 
-def settle_optimizer(group: Dict[str, Any], learning_rate: float, steps: int) -> None:
-    """Fills in the learning rate and the length of the schedule of a field's parameter group."""
+def settle_optimizer(group: Dict[str, Any], learning_rate: float, beta2: float, steps: int) -> None:
+    """Fills in Adam's numbers and the length of the schedule of a field's parameter group."""
     optimizer, scheduler = group["optimizer"], group["scheduler"]
     if optimizer.lr is None:
         optimizer.lr = learning_rate
+    if optimizer.betas is None:
+        optimizer.betas = BETA1, beta2
     if scheduler.max_steps is None:
         scheduler.max_steps = steps
 
@@ -337,6 +375,8 @@ def model_flag(setting: str) -> str:
     """The flag of ns-train that stands for a setting of the field."""
     if setting == "learning_rate":
         return "--optimizers.field.optimizer.lr"
+    if setting in ("beta1", "beta2"):
+        return "--optimizers.field.optimizer.betas"
     part = "model.field." if setting in NetworkPlan.__dataclass_fields__ else "model."
     return f"--pipeline.{part}{setting.replace('_', '-')}"
 
