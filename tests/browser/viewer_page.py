@@ -151,6 +151,10 @@ class ViewerPage:
         tells the last, and the viewer's threads take what follows too soon in any order."""
         self.page.evaluate("() => new Promise(done => setTimeout(done, 250))")
 
+    def _drawn(self) -> None:
+        """Waits until the page has drawn what was done."""
+        self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
     def choose(self, label: str, value: str) -> None:
         """Chooses from a dropdown."""
         field = self.page.get_by_label(label, exact=True).first
@@ -204,13 +208,17 @@ class ViewerPage:
         return info.value.suggested_filename, Path(info.value.path()).read_bytes()
 
     def drag(self, right: int, down: int, button: str = "left") -> None:
-        """Drags the middle of the 3D view by so many pixels."""
+        """Drags the middle of the 3D view by so many pixels.
+
+        A busy page loses moves, most of all those that come before it has drawn the last one."""
         left, top, width, height = self.area()
         x, y = left + width // 2, top + height // 2
         self.page.mouse.move(x, y)
         self.page.mouse.down(button=button)
-        for part in np.linspace(0.1, 1.0, 10):
+        for part in np.linspace(0.25, 1.0, 4):
+            self._drawn()
             self.page.mouse.move(x + right * part, y + down * part)
+        self._drawn()
         self.page.mouse.up(button=button)
 
     def move_closer(self, notches: int) -> None:
