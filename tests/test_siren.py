@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from winner_ns.fields import Siren, evaluate, mean_squared_error, winner_init
+from winner_ns.fields.finer import Finer, FinerLayer
 from winner_ns.fields.mean_squared_error import autograd_gradient
-from winner_ns.fields.siren_gradient import siren_gradient
+from winner_ns.fields.sine_gradient import sine_gradient
+from winner_ns.fields.sine_layer import SineLayer
 from winner_ns.spectrum import SineNetwork, initial_band
 
 
@@ -117,8 +119,12 @@ def test_initial_band_agrees_with_the_closed_form(d, width, s0, s1):
     assert math.sqrt(slopes / variance) == pytest.approx(initial_band(SineNetwork(d, width, 4), s0, s1), rel=0.07)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
+    made_of=st.sampled_from([(Siren, {}), (Finer, {}), (Finer, {"scale_gradient": True})]),
+    training=st.booleans(),
+    omega_0=st.floats(0.5, 30.0),
+    first_omega_0=st.floats(0.5, 30.0),
     d=st.integers(1, 3),
     channels=st.integers(1, 3),
     width=st.integers(2, 24),
@@ -127,17 +133,74 @@ def test_initial_band_agrees_with_the_closed_form(d, width, s0, s1):
     chunk=st.integers(1, 80),
     seed=st.integers(0, 1000),
 )
-def test_written_out_gradient_equals_autograd(d, channels, width, depth, points, chunk, seed):
+def test_written_out_gradient_equals_autograd(
+    made_of, training, omega_0, first_omega_0, d, channels, width, depth, points, chunk, seed
+):
     generator = seeded(seed)
-    field = Siren(d, channels, width=width, depth=depth, omega_0=7.0, first_omega_0=3.0, generator=generator).double()
+    (family, further), omegas = made_of, {"omega_0": omega_0, "first_omega_0": first_omega_0}
+    field = family(d, channels, width=width, depth=depth, **omegas, **further, generator=generator).double()
+    field.train(training)  # In which FINER differentiates less than in evaluation.
+    assert field.summed_gradient() is sine_gradient
     x = torch.rand(points, d, generator=generator, dtype=torch.float64) * 2 - 1
     y = torch.rand(points, channels, generator=generator, dtype=torch.float64)
-    loss, gradients = siren_gradient(field, x, y, chunk)
+    loss, gradients = sine_gradient(field, x, y, chunk)
     expected_loss, expected = autograd_gradient(field, x, y, points)
     assert torch.allclose(loss, expected_loss, rtol=1e-10)
     for gradient, reference, parameter in zip(gradients, expected, field.parameters()):
         assert gradient.shape == parameter.shape
         assert torch.allclose(gradient, reference, rtol=1e-8, atol=1e-12)
+
+
+class Doubled(SineLayer):
+    """A layer of somebody else's, who says nothing of its derivative."""
+
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+class Shifted(SineLayer):
+    """Another one, whose pre-activation is not a sine layer's."""
+
+    def pre_activation(self, x):
+        return super().pre_activation(x) + 0.5
+
+
+class Twice(Siren):
+    """A field whose layers are sines, and its output is not theirs."""
+
+    def forward(self, coordinates):
+        return 2 * super().forward(coordinates)
+
+
+@pytest.mark.parametrize("other", [Doubled, Shifted, Twice, FinerLayer], ids=lambda other: other.__name__)
+def test_what_is_not_known_is_left_to_autograd(other):
+    field = (Twice if other is Twice else Siren)(2, 1, width=8, depth=2, generator=seeded())
+    if other is not Twice:
+        field.layers[1] = other(8, 8, omega_0=5.0, bound=0.3, generator=seeded(1))
+    field.double()
+    # FINER's layers among SIREN's say what is theirs.
+    assert field.summed_gradient() is (sine_gradient if other is FinerLayer else None)
+    x, y = torch.rand(30, 2, dtype=torch.float64), torch.rand(30, 1, dtype=torch.float64)
+    mean_squared_error(field, x, y, chunk=7).backward()
+    expected = torch.autograd.grad((field(x) - y).square().mean(), list(field.parameters()))
+    assert all(torch.allclose(p.grad, e, rtol=1e-8, atol=1e-12) for p, e in zip(field.parameters(), expected))
+
+
+@pytest.mark.parametrize("family", [Siren, Finer])
+def test_the_loss_is_the_same_bit_for_bit_and_differentiable_once(family):
+    field = family(2, 3, width=40, depth=3, generator=seeded())
+    x, y = torch.rand(700, 2, generator=seeded(1)) * 2 - 1, torch.rand(700, 3, generator=seeded(2))
+    gradients = []
+    for _ in range(2):
+        field.zero_grad()
+        loss = mean_squared_error(field, x, y)
+        loss.backward()
+        gradients.append([loss.detach(), *(parameter.grad for parameter in field.parameters())])
+    assert all(torch.equal(a, b) for a, b in zip(*gradients))
+    square = mean_squared_error(field, x, y).square()
+    once = torch.autograd.grad(square, list(field.parameters()), create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        once[0].sum().backward()
 
 
 def test_training_takes_the_same_path_as_the_plain_reference():

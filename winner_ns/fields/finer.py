@@ -13,15 +13,15 @@ that is k = 1/sqrt(d)), and the factor |z| + 1 counts as a constant in backpropa
 
 from __future__ import annotations
 
-import math
+from functools import partial
 from typing import Any, ClassVar, Dict, Optional
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from winner_ns.fields.field import Field
-from winner_ns.fields.sine_layer import SineLayer, undrawn_linear
+from winner_ns.fields.sine_field import SineField
+from winner_ns.fields.sine_layer import SineLayer
 
 
 class FinerLayer(SineLayer):
@@ -42,8 +42,17 @@ class FinerLayer(SineLayer):
         scale = (phase.detach() if constant else phase).abs() / self.omega_0 + 1.0
         return torch.sin(scale * phase)
 
+    def activate(self, z: Float[Tensor, "n o"], value: Float[Tensor, "n o"], scratch: Float[Tensor, "n o"]) -> None:
+        scale = torch.abs(z, out=scratch).div_(self.omega_0).add_(1.0)
+        torch.sin(z.mul_(scale), out=value)
+        z.cos_()
+        if self.scale_gradient or not self.training:
+            # |z| z has the derivative 2 |z|.
+            scale.mul_(2.0).sub_(1.0)
+        z.mul_(scale)
 
-class Finer(Field):
+
+class Finer(SineField):
     """A FINER network R^d -> R^c: `depth` variable-periodic layers and a linear output layer.
 
     With `first_bias_scale` None a seed gives the weights that `Siren` gets from it.
@@ -90,29 +99,7 @@ class Finer(Field):
             "scale_gradient": scale_gradient,
         }
         not_negative = () if first_bias_scale is None else ("first_bias_scale",)
-        super().__init__(in_dim, out_dim, settings, ("omega_0", "first_omega_0"), not_negative)
-        hidden_bound = math.sqrt(6.0 / width) / omega_0
-        layers = [
-            FinerLayer(
-                in_dim if i == 0 else width,
-                width,
-                omega_0=first_omega_0 if i == 0 else omega_0,
-                bound=1.0 / in_dim if i == 0 else hidden_bound,
-                scale_gradient=scale_gradient,
-                generator=generator,
-            )
-            for i in range(depth)
-        ]
-        self.layers = nn.ModuleList(layers)
-        self.output = undrawn_linear(width, out_dim)
-        bias_bound = 1.0 / math.sqrt(width)
-        nn.init.uniform_(self.output.weight, -hidden_bound, hidden_bound, generator=generator)
-        nn.init.uniform_(self.output.bias, -bias_bound, bias_bound, generator=generator)
+        layer = partial(FinerLayer, scale_gradient=scale_gradient)
+        super().__init__(in_dim, out_dim, settings, layer, not_negative, generator)
         if first_bias_scale is not None:
-            nn.init.uniform_(layers[0].bias, -first_bias_scale, first_bias_scale, generator=generator)
-
-    def forward(self, coordinates: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch c"]:
-        hidden = coordinates.reshape(-1, self.in_dim)
-        for layer in self.layers:
-            hidden = layer(hidden)
-        return self.output(hidden).reshape(*coordinates.shape[:-1], self.out_dim)
+            nn.init.uniform_(self.layers[0].bias, -first_bias_scale, first_bias_scale, generator=generator)

@@ -45,6 +45,17 @@ class SineLayer(nn.Module):
         z = self.pre_activation(x)
         return torch.sin(z) if z.requires_grad else z.sin_()
 
+    def activate(self, z: Float[Tensor, "n o"], value: Float[Tensor, "n o"], scratch: Float[Tensor, "n o"]) -> None:
+        """What `forward` makes of its pre-activation, and the derivative that autograd finds of it, without a graph.
+
+        Args:
+            z: the pre-activation, which becomes the derivative by it.
+            value: takes the layer's values.
+            scratch: for intermediate results.
+        """
+        torch.sin(z, out=value)
+        z.cos_()
+
 
 def undrawn_linear(in_features: int, out_features: int) -> nn.Linear:
     """nn.Linear without its own initialisation, which would draw from the global generator."""

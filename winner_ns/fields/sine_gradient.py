@@ -1,8 +1,9 @@
-"""Mean squared error of a SIREN and its gradient, written out layer by layer: the training step's hot path.
+"""Squared error of sine networks and its gradient, written out layer by layer: the training step's hot path.
 
-The plain reference is autograd on `Siren.forward`; the tests hold one against the other. What it gains (measured on one
-AVX-512 core, 2 -> 4 x 256 -> 1): no allocation in the loop, intermediate results that stay in the cache, omega_0 inside
-the matrix products, gradients accumulated by the product that computes them.
+What is particular to a family its layers say (`SineLayer.activate`): SIREN's, and FINER's, whose derivative is not the
+cosine alone. The plain reference is autograd on `SineField.forward`; the tests hold one against the other. What it
+gains (measured on one AVX-512 core, 2 -> 4 x 256 -> 1): no allocation in the loop, intermediate results that stay in
+the cache, omega_0 inside the matrix products, gradients accumulated by the product that computes them.
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ from winner_ns.fields.sine_layer import SineLayer
 
 
 @torch.no_grad()
-def siren_gradient(
+def sine_gradient(
     field: Field, coordinates: Float[Tensor, "n d"], values: Float[Tensor, "n c"], chunk: int
 ) -> Tuple[Float[Tensor, ""], List[Tensor]]:
     """The summed squared error and its gradient by `field.parameters()`, `chunk` points at a time.
 
     Args:
-        field: a Siren, or one of sine layers and a linear output alike.
+        field: one of sine layers and a linear output (`SineField`).
         coordinates: points.
         values: targets.
-        chunk: points at a time; the workspace takes 2 x depth arrays of chunk x width.
+        chunk: points at a time; the workspace takes 2 x depth + 1 arrays of chunk x width.
 
     Returns:
         The sum, and one gradient for each of `field.parameters()`, in their order.
@@ -47,22 +48,23 @@ def siren_gradient(
     output_weight_gradient = torch.zeros_like(output_weight)
     errors = torch.empty_like(values)
 
-    workspace = coordinates.new_empty(2 * len(weights), min(chunk, len(coordinates)), output_weight.shape[1])
+    workspace = coordinates.new_empty(2 * len(weights) + 1, min(chunk, len(coordinates)), output_weight.shape[1])
     rows = -1
     for x, y, error in zip(coordinates.split(chunk), values.split(chunk), errors.split(chunk)):
         if len(x) != rows:
             rows = len(x)
             arrays = [array[:rows] for array in workspace]
-            # z is the pre-activation, then its cosine, then the gradient by the pre-activation; a sine's array takes
-            # the gradient by the sine once the sine itself is done with.
+            # z is the pre-activation, then the sine's derivative, then the gradient by the pre-activation; a sine's
+            # array takes the gradient by the sine once the sine itself is done with.
+            *arrays, scratch = arrays
             sines, z, z_transposed = arrays[0::2], arrays[1::2], [array.t() for array in arrays[1::2]]
             ones = x.new_ones(rows)
 
         previous = x
         for i, omega_0 in enumerate(omegas):
             torch.addmm(biases[i], previous, transposed[i], alpha=omega_0, out=z[i])
-            previous = torch.sin(z[i], out=sines[i])
-            z[i].cos_()
+            layers[i].activate(z[i], sines[i], scratch)
+            previous = sines[i]
         torch.addmm(output_bias, previous, output_weight.t(), out=error).sub_(y)
 
         output_weight_gradient.addmm_(error.t(), previous)
