@@ -23,4 +23,4 @@ def callers() -> List[inspect.FrameInfo]:
 
 def list_without_source_code() -> None:
     """Each method of the list asks for the name of the function that makes it."""
-    setattr(external_methods, "inspect", SimpleNamespace(stack=callers))
+    external_methods.inspect = SimpleNamespace(stack=callers)  # pyright: ignore[reportPrivateImportUsage]
