@@ -238,9 +238,9 @@ def test_beta2_is_the_optimisers_and_that_of_torch(photo):
 
 
 @pytest.mark.parametrize("family", ["winner", "finer"])
-def test_beta2_is_the_kinds_for_sines_and_adams_own_for_others(family, tone):
+def test_beta2_is_the_kinds_where_none_is_chosen(family, tone):
     settled = settle_fit(tone, FieldPlan.of(family), TargetOptions())
-    assert settled.beta2 == (KINDS["audio"].training.beta2 if family == "winner" else 0.999)
+    assert settled.beta2 == KINDS["audio"].training.beta2
 
 
 def test_a_scene_is_for_ns_train(tmp_path):

@@ -29,7 +29,7 @@ class TrainingDefaults:
     learning_rate: float = 1e-3
     """Adam's, for sine fields; other families bring their published one."""
     beta2: float = 0.999
-    """Adam's decay of the squared gradients' average, for sine fields; other families keep 0.999, Adam's own."""
+    """Adam's decay of the squared gradients' average, of all families; 0.999 is Adam's own."""
     widest_band_at_full_rate: Optional[float] = 180.0
     """Initial band in radians per unit from which on half the rate is taken: in two or more dimensions 1e-3 worked at
     197 and failed at 298, where half of it did. None: the rate suits every band."""

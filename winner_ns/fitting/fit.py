@@ -163,7 +163,7 @@ def fit(
         steps: training steps; None: the kind's.
         batch_size: samples a step, 0 being all; None: the kind's.
         learning_rate: Adam's at the start; None: by kind, family and initial band.
-        beta2: Adam's decay of the squared gradients' average, from 0 to below 1; None: by kind and family.
+        beta2: Adam's decay of the squared gradients' average, from 0 to below 1; None: the kind's.
         schedule: of the learning rate: cosine (to zero at the end), step, or constant.
         width, depth: neurons of each hidden layer, and their number; None: the kind's.
         omega_0, first_omega_0: frequency factors of sine layers; None: the family's.

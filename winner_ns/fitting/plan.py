@@ -71,7 +71,7 @@ class FieldPlan:
     learning_rate: Optional[float] = None
     """Adam's at the start; None: by kind, family and initial band."""
     beta2: Optional[float] = None
-    """Adam's decay of the squared gradients' average, in [0, 1); None: by kind and family."""
+    """Adam's decay of the squared gradients' average, in [0, 1); None: the kind's."""
 
     @classmethod
     def of(
@@ -170,7 +170,7 @@ class FieldPlan:
             raise setting_error("field", f"a field of {weights:,} weights", f"give at most {MOST_WEIGHTS:,}")
         described = NetworkDescription.of(network, self.field.family)
         rate = self.learning_rate or _default_rate(family, noise, training)
-        beta2 = _default_beta2(noise, training) if self.beta2 is None else self.beta2
+        beta2 = training.beta2 if self.beta2 is None else self.beta2
         return SettledNetwork(described, noise, rate, beta2, spectrum)
 
     def settle(self, target: Target, batch_size: Optional[int] = None) -> SettledPlan:
@@ -299,7 +299,3 @@ def _default_rate(family: type[Field], noise: Optional[NoiseReport], training: T
         return RATE_WITHOUT_INTERPOLATION
     widest = training.widest_band_at_full_rate
     return training.learning_rate / (2 if widest is not None and noise.band > widest else 1)
-
-
-def _default_beta2(noise: Optional[NoiseReport], training: TrainingDefaults) -> float:
-    return TrainingDefaults.beta2 if noise is None else training.beta2

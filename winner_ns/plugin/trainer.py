@@ -51,7 +51,7 @@ class FieldOptimizerConfig(AdamOptimizerConfig):
     lr: Optional[float] = None  # type: ignore[assignment]
     """Learning rate at the start; None: by kind, family and initial band."""
     betas: Optional[Tuple[float, float]] = None
-    """Decay of the averages of the gradients and of their squares, in [0, 1); None: 0.9, and by kind and family."""
+    """Decay of the averages of the gradients and of their squares, in [0, 1); None: 0.9, and the kind's."""
 
 
 @dataclass
