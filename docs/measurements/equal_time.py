@@ -41,7 +41,7 @@ READ = ReadOptions(duration_samples=150_000, mono=True)
 PLAIN_RATES = (3e-4, 5e-4, 1e-3)
 
 METHODS: Dict[str, Dict[str, Any]] = {
-    "paper recipe": {"law": "reference-code", "learning_rate": 1e-4, "width": 222},
+    "paper recipe": {"law": "reference-code", "learning_rate": 1e-4, "beta2": 0.999, "width": 222},
     "ours, fit": {"purpose": "fit"},
     "ours, interpolate": {"purpose": "interpolate"},
     **{f"plain SIREN {rate:g}": {"family": "siren", "learning_rate": rate} for rate in PLAIN_RATES},
@@ -67,7 +67,7 @@ def run_cell(path: Path, method: str, seconds: float, seed: int) -> Dict[str, An
     field, report = settled.initial_field(), settled.description.spectrum
     assert report is not None and settled.description.order is not None
     network = reference_network(field) if recipe else field
-    optimizer, batch_size = Adam(network.parameters()), settled.description.order.batch_size
+    optimizer, batch_size = Adam(network.parameters(), settled.beta2), settled.description.order.batch_size
     whole = target.batch(0, 0) if recipe else None
 
     start, step = time.perf_counter(), 0
