@@ -15,7 +15,7 @@ from winner_ns.errors import SignalError
 from winner_ns.fields.field import FieldTask
 from winner_ns.fields.files import LoadedField
 from winner_ns.fitting.evaluation import grid_figures, quick_grid_figures
-from winner_ns.fitting.interpolation import interpolation_error
+from winner_ns.fitting.interpolation import gaps_filled, interpolation_error
 from winner_ns.fitting.sample_split import SampleSplit, parse_holdout
 from winner_ns.fitting.target import Target, TargetOptions
 from winner_ns.signals import GridSignal
@@ -132,17 +132,5 @@ def _training_spectrum(signal: GridSignal, split: SampleSplit) -> TargetSpectrum
         samples = samples[(slice(None, None, 2),) * signal.dimensions]
         nyquist = tuple(n / 2 for n in nyquist)
     elif split.holdout is not None:
-        samples = _gaps_filled(samples, split.is_heldout())
+        samples = gaps_filled(samples, split.is_heldout())
     return grid_spectrum(signal.kind, samples, nyquist, signal.value_offset, split.train_size, signal.hertz)
-
-
-def _gaps_filled(samples: np.ndarray, heldout: np.ndarray) -> np.ndarray:
-    """A copy in which withheld samples are interpolated linearly along the last axis (in raster order)."""
-    flat = samples.reshape(-1, samples.shape[-1]).astype(np.float32)
-    gaps = heldout.reshape(-1)
-    for start in range(0, len(flat), BLOCK):
-        part, gap = flat[start : start + BLOCK], gaps[start : start + BLOCK]
-        known = np.flatnonzero(~gap)
-        for channel in range(flat.shape[1]):
-            part[gap, channel] = np.interp(np.flatnonzero(gap), known, part[known, channel])
-    return flat.reshape(samples.shape)

@@ -1,78 +1,131 @@
-"""The best classical interpolation of the training samples, so that a field's held-out figure has a yardstick."""
+"""Interpolation without a field, from the training samples alone: so that a field's held-out figure has a yardstick."""
 
 from __future__ import annotations
 
 from typing import Optional, Tuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
-from winner_ns.fitting.sample_split import SampleSplit
+from winner_ns.fitting.kriging import (
+    GapKriging,
+    LatticeStencils,
+    estimates,
+    kriging_stencils,
+    measured_halfway,
+    measured_with_gaps,
+    settings_halfway,
+    settings_in_gaps,
+)
+from winner_ns.fitting.sample_split import SampleSplit, central_crop
 from winner_ns.signals import GridSignal
 
 MOST_SAMPLES = 2**20
 """Larger signals are judged by a central crop of about this many samples."""
+MOST_MEASURED_IN_GAPS = 2**18
+"""Samples that the covariance is measured on, a central crop of larger signals, where samples are withheld at random:
+each round of measuring estimates what is withheld of them."""
+MOST_MEASURED_HALFWAY = 2**20
+"""The same for lattices, those between their samples included."""
 
 
 def interpolation_error(signal: GridSignal, split: SampleSplit) -> Optional[Tuple[str, float]]:
-    """Interpolates the withheld samples from the training samples.
+    """Interpolates the withheld samples from the training samples, by splines and by kriging.
 
-    Regular gaps ("every-second"): cubic spline along every axis (bicubic, tricubic). Random gaps: a cubic spline
-    through the irregular samples in 1D, else thin-plate splines through the 24 nearest samples, which were measured
-    1 dB ahead of Clough-Tocher triangles on photographs.
+    Splines: for regular gaps ("every-second") cubic ones along every axis (bicubic, tricubic); for random gaps a cubic
+    one through the irregular samples in 1D, else thin-plate splines through the 24 nearest samples, which were measured
+    1 dB ahead of Clough-Tocher triangles on photographs. Kriging: `winner_ns.fitting.kriging`.
 
     Returns:
-        The method's name and its mean squared error at the withheld samples (values in [-1, 1]); None where nothing
-        is withheld.
+        The name of the method that is nearest to the withheld samples, and its mean squared error there (values in
+        [-1, 1]); None where nothing is withheld.
     """
     if split.heldout_size == 0:
         return None
-    crop = _central_crop(signal.shape)
-    values = (signal.samples[crop].astype(np.float64) - signal.value_offset) / signal.value_scale
-    heldout = split.is_heldout()[crop]
-    regular = split.holdout == "every-second"
-    name, estimate = _from_every_second(values) if regular else _from_scattered(values, heldout)
-    error = estimate[heldout] - values[heldout]
-    return name, float(np.mean(error**2))
+    crop = central_crop(signal.shape, MOST_SAMPLES)
+    values, known = normalised(signal, crop), ~split.is_heldout()[crop]
+    wanted = np.argwhere(~known)
+    truth = values[~known]
+    if split.holdout == "every-second":
+        lattice = values[(slice(None, None, 2),) * signal.dimensions]
+        stencils = kriged_halfway(lattice, known.shape)
+        found = {
+            {1: "cubic spline", 2: "bicubic"}.get(signal.dimensions, "tricubic"): splined(lattice, known.shape)[~known],
+            "kriging": estimates(stencils, lattice, wanted),
+        }
+    else:
+        name = "cubic spline" if signal.dimensions == 1 else "thin-plate spline"
+        kriging = kriged_in_gaps(values, known)
+        found = {name: spline_at(values, known, wanted), "kriging": estimates(kriging, values, wanted)}
+    errors = {name: float(np.mean((estimate - truth) ** 2)) for name, estimate in found.items()}
+    return min(errors.items(), key=lambda each: each[1])
 
 
 def judged_samples(signal: GridSignal, split: SampleSplit) -> Int[np.ndarray, " n"]:
     """Flat indices of the withheld samples that fields and interpolation are judged by: all; of signals of more than
     MOST_SAMPLES those in a central crop."""
-    crop = _central_crop(signal.shape)
+    crop = central_crop(signal.shape, MOST_SAMPLES)
     inside = np.argwhere(split.is_heldout()[crop]) + [part.start for part in crop]
     return np.asarray(np.ravel_multi_index(tuple(inside.T), signal.shape))
 
 
-def _central_crop(shape: Tuple[int, ...]) -> Tuple[slice, ...]:
-    """Even starts, so that every second sample stays every second one."""
-    size = int(np.prod(shape, dtype=np.int64))
-    scale = min(1.0, (MOST_SAMPLES / size) ** (1 / len(shape)))
-    lengths = [min(n, max(4, round(n * scale))) for n in shape]
-    return tuple(slice((n - m) // 4 * 2, (n - m) // 4 * 2 + m) for n, m in zip(shape, lengths))
+def normalised(signal: GridSignal, part: Tuple[slice, ...]) -> Float[np.ndarray, "*shape c"]:
+    """Values in [-1, 1] of a part of a signal."""
+    return (signal.samples[part].astype(np.float64) - signal.value_offset) / signal.value_scale
 
 
-def _from_every_second(values: Float[np.ndarray, "*shape c"]) -> Tuple[str, np.ndarray]:
+def kriged_in_gaps(values: Float[np.ndarray, "*shape c"], known: Bool[np.ndarray, "*shape"]) -> GapKriging:
+    """Kriging in the gaps of an array, with the covariance of its own samples. What is in the gaps is not looked at."""
+    part, settings = central_crop(known.shape, MOST_MEASURED_IN_GAPS), settings_in_gaps(known.ndim)
+    start = gaps_filled(values[part], ~known[part]).astype(np.float64)
+    return GapKriging(known, measured_with_gaps(start, known[part], settings), settings)
+
+
+def kriged_halfway(lattice: Float[np.ndarray, "*shape c"], shape: Tuple[int, ...]) -> LatticeStencils:
+    """Kriging between the samples of an array, with the covariance of its own samples.
+
+    Args:
+        lattice: its samples.
+        shape: of the grid whose every second sample they are.
+    """
+    part, settings = central_crop(shape, MOST_MEASURED_HALFWAY), settings_halfway(len(shape))
+    known = tuple(slice(each.start // 2, (each.stop + 1) // 2) for each in part)
+    start = splined(lattice[known], tuple(each.stop - each.start for each in part))
+    return kriging_stencils(lattice.shape[:-1], measured_halfway(start, settings), settings)
+
+
+def gaps_filled(samples: np.ndarray, gaps: Bool[np.ndarray, "*shape"]) -> np.ndarray:
+    """A copy, as float32, in which gaps are filled linearly along the last axis (in raster order)."""
+    flat = samples.reshape(-1, samples.shape[-1]).astype(np.float32)
+    flat_gaps = gaps.reshape(-1)
+    for start in range(0, len(flat), MOST_SAMPLES):
+        part, gap = flat[start : start + MOST_SAMPLES], flat_gaps[start : start + MOST_SAMPLES]
+        known = np.flatnonzero(~gap)
+        for channel in range(flat.shape[1]):
+            part[gap, channel] = np.interp(np.flatnonzero(gap), known, part[known, channel]) if len(known) else 0.0
+    return flat.reshape(samples.shape)
+
+
+def splined(lattice: Float[np.ndarray, "*shape c"], shape: Tuple[int, ...]) -> Float[np.ndarray, "*fine c"]:
+    """All samples of the grid of which a lattice is every second sample, by cubic splines along every axis."""
     from scipy.interpolate import make_interp_spline
 
-    estimate = values[(slice(None, None, 2),) * (values.ndim - 1)]
-    for axis in range(values.ndim - 1):
-        known = np.arange(0, values.shape[axis], 2)
+    estimate = lattice
+    for axis, length in enumerate(shape):
+        known = np.arange(0, length, 2)
         degree = min(3, len(known) - 1)
-        estimate = make_interp_spline(known, estimate, k=degree, axis=axis)(np.arange(values.shape[axis]))
-    return {1: "cubic spline", 2: "bicubic"}.get(values.ndim - 1, "tricubic"), estimate
+        estimate = make_interp_spline(known, estimate, k=degree, axis=axis)(np.arange(length))
+    return estimate
 
 
-def _from_scattered(values: Float[np.ndarray, "*shape c"], heldout: np.ndarray) -> Tuple[str, np.ndarray]:
+def spline_at(
+    values: Float[np.ndarray, "*shape c"], known: Bool[np.ndarray, "*shape"], wanted: Int[np.ndarray, "n d"]
+) -> Float[np.ndarray, "n c"]:
+    """A spline through irregular samples: cubic in 1D, else thin-plate splines through the 24 nearest ones."""
     from scipy.interpolate import RBFInterpolator, make_interp_spline
 
-    estimate = values.copy()
-    known, wanted = np.argwhere(~heldout), np.argwhere(heldout)
-    if heldout.ndim == 1:
-        spline = make_interp_spline(known[:, 0], values[~heldout], k=min(3, len(known) - 1))
-        estimate[heldout] = spline(wanted[:, 0])
-        return "cubic spline", estimate
-    neighbors = min(24, len(known))
-    spline = RBFInterpolator(known, values[~heldout], neighbors=neighbors, kernel="thin_plate_spline", degree=1)
-    estimate[heldout] = spline(wanted)
-    return "thin-plate spline", estimate
+    samples = np.argwhere(known)
+    if known.ndim == 1:
+        return make_interp_spline(samples[:, 0], values[known], k=min(3, len(samples) - 1))(wanted[:, 0])
+    neighbors = min(24, len(samples))
+    return RBFInterpolator(samples, values[known], neighbors=neighbors, kernel="thin_plate_spline", degree=1)(wanted)

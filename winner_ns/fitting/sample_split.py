@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from typing import Optional, Tuple, Union
 
 import numpy as np
@@ -77,6 +79,22 @@ class SampleSplit:
             return np.ravel_multi_index(tuple(2 * p for p in position), self.shape)
         return permute(numbers, self.size, self._key(0))
 
+    def withheld_samples(self, numbers: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+        """Flat indices of the withheld samples with these numbers (0 … heldout_size-1)."""
+        if self.holdout != "every-second":
+            return permute(numbers + self.train_size, self.size, self._key(0))
+        # One after the other, all that are even or odd along the same axes.
+        parities = list(itertools.product((0, 1), repeat=len(self.shape)))[1:]
+        shapes = [tuple((n + 1 - odd) // 2 for n, odd in zip(self.shape, parity)) for parity in parities]
+        ends = np.cumsum([math.prod(shape) for shape in shapes])
+        found = np.empty(len(numbers), dtype=np.int64)
+        for parity, shape, end in zip(parities, shapes, ends):
+            here = np.flatnonzero((numbers < end) & (numbers >= end - math.prod(shape)))
+            if len(here):
+                position = np.unravel_index(numbers[here] - (end - math.prod(shape)), shape)
+                found[here] = np.ravel_multi_index(tuple(2 * p + odd for p, odd in zip(position, parity)), self.shape)
+        return found
+
     def heldout_samples(self, most: int) -> Int[np.ndarray, " n"]:
         """Flat indices of the withheld samples; a random choice of `most` of them where there are more."""
         if self.holdout == "every-second":
@@ -112,30 +130,52 @@ class SampleSplit:
             batch_size: samples for this process; 0, or as many as there are, is every training sample.
             rank, world_size: which share of a distributed step.
         """
-        epochs, within = self._order(step, batch_size, rank, world_size)
-        if self._whole(batch_size, world_size):
-            return self.train_samples(within)
-        numbers = np.concatenate(
-            [permute(within[epochs == e], self.train_size, self._key(2 + int(e))) for e in np.unique(epochs)]
+        return self.train_samples(self.shuffled(self.train_size, step, batch_size, rank, world_size))
+
+    def shuffled(
+        self, size: int, step: int, batch_size: int, rank: int = 0, world_size: int = 1, stream: int = 0
+    ) -> Int[np.ndarray, " n"]:
+        """Numbers from 0 to size-1 of one step, none twice within an epoch; other arguments as for `batch`.
+
+        Args:
+            size: of an epoch.
+            stream: orders of other streams have nothing to do with each other.
+        """
+        epochs, within = _order(size, step, batch_size, rank, world_size)
+        if _whole(size, batch_size, world_size):
+            return within
+        first = 2 + stream * 2**31
+        return np.concatenate(
+            [permute(within[epochs == e], size, self._key(first + int(e))) for e in np.unique(epochs)]
         )
-        return self.train_samples(numbers)
 
     def passes(self, step: int, batch_size: int, rank: int = 0, world_size: int = 1) -> Int[np.ndarray, " n"]:
         """How often training has been through all samples before each one of a `batch`."""
-        return self._order(step, batch_size, rank, world_size)[0]
-
-    def _whole(self, batch_size: int, world_size: int) -> bool:
-        return batch_size <= 0 or batch_size * world_size >= self.train_size
-
-    def _order(
-        self, step: int, batch_size: int, rank: int, world_size: int
-    ) -> Tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
-        """For each sample of a step: the pass through all of them, and its place in that."""
-        if self._whole(batch_size, world_size):
-            within = np.arange(rank, self.train_size, world_size)
-            return np.full(len(within), step), within
-        positions = np.arange(batch_size) + (step * world_size + rank) * batch_size
-        return positions // self.train_size, positions % self.train_size
+        return _order(self.train_size, step, batch_size, rank, world_size)[0]
 
     def _key(self, purpose: int) -> int:
         return (int(self.seed) << 32) + purpose
+
+
+def central_crop(shape: Tuple[int, ...], most: int) -> Tuple[slice, ...]:
+    """A central part of a grid with about so many samples, the whole grid if it has no more; starts are even, so that
+    every second sample stays every second one."""
+    size = int(np.prod(shape, dtype=np.int64))
+    scale = min(1.0, (most / size) ** (1 / len(shape)))
+    lengths = [min(n, max(4, round(n * scale))) for n in shape]
+    return tuple(slice((n - m) // 4 * 2, (n - m) // 4 * 2 + m) for n, m in zip(shape, lengths))
+
+
+def _whole(size: int, batch_size: int, world_size: int) -> bool:
+    return batch_size <= 0 or batch_size * world_size >= size
+
+
+def _order(
+    size: int, step: int, batch_size: int, rank: int, world_size: int
+) -> Tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
+    """For each sample of a step: the pass through all of them, and its place in that."""
+    if _whole(size, batch_size, world_size):
+        within = np.arange(rank, size, world_size)
+        return np.full(len(within), step), within
+    positions = np.arange(batch_size) + (step * world_size + rank) * batch_size
+    return positions // size, positions % size
