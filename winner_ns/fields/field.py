@@ -6,6 +6,7 @@ import inspect
 from dataclasses import dataclass
 from typing import Any, Callable, ClassVar, Dict, Iterable, List, Optional, Tuple
 
+import torch
 from torch import nn
 
 from winner_ns.spectrum.band import SineNetwork
@@ -63,6 +64,11 @@ class Field(nn.Module):
     """Whether the encoding is learnt as well, so that the tangent kernel at the start says little of later steps."""
     band_setting: ClassVar[Optional[str]] = None
     """The setting that widens or narrows the band that a fresh field has."""
+    noise_on_request: ClassVar[bool] = False
+    """Whether a law's noise is added to the weights of its first two layers where a law is asked for; without one the
+    family is as published."""
+    adaptable: ClassVar[bool] = True
+    """Whether the law matching may bring the band that a fresh field has to a target's (`turned`)."""
     whole_batch: ClassVar[bool] = False
     """Whether a batch is cheaper in one piece than in pieces that stay in the processor's cache."""
 
@@ -96,6 +102,9 @@ class Field(nn.Module):
             if isinstance(value, float) and not abs(value) <= LARGEST_SETTING:
                 raise ValueError(f"{name} must be at most {LARGEST_SETTING:g} in magnitude, got {value}")
 
+    def noise_added(self, generator: Optional[torch.Generator]) -> None:  # noqa: B027 (most have nothing to do)
+        """Called when a law's noise has been added to the weights."""
+
     @classmethod
     def setting_names(cls) -> List[str]:
         """Names of the settings that the constructor takes: all after the numbers of coordinates and values but the
@@ -109,6 +118,19 @@ class Field(nn.Module):
         """Settings that suit what the field is for, where a user gives none; of these, what the constructor takes."""
         taken = cls.setting_names()
         return {name: size for name, size in (("width", task.width), ("depth", task.depth)) if name in taken}
+
+    @classmethod
+    def turned(cls, settings: Dict[str, Any], knob: float, in_dim: int) -> Dict[str, Any]:
+        """The settings that change where a fresh field's band is to be another; the band grows with the knob, which is
+        above 0. Without an override, `band_setting` is the knob. For families that take noise on request, 1 gives the
+        settings that go along with noise.
+
+        Raises:
+            ValueError: the family has no such setting.
+        """
+        if cls.band_setting is None or not cls.adaptable:
+            raise ValueError("the law matching knows no setting of this family by which its band could be changed")
+        return {cls.band_setting: knob}
 
     @classmethod
     def most_weights(cls, in_dim: int, out_dim: int, settings: Dict[str, Any]) -> int:

@@ -66,6 +66,8 @@ class Finer(SineField):
         first_omega_0: frequency factor of the first layer; None is omega_0.
         first_bias_scale: k of the first layer's biases, U(-k, k); None is torch's default, 1/sqrt(d).
         scale_gradient: whether training differentiates the factor |z| + 1 too.
+        spread_biases: whether, where a law's noise is added, the first layer's biases are drawn so that the neurons'
+            slowest places, z = 0, lie all over the domain.
         generator: source of all randomness; None is torch's global one.
 
     Raises:
@@ -73,6 +75,7 @@ class Finer(SineField):
     """
 
     learning_rate: ClassVar[float] = 5e-4
+    noise_on_request: ClassVar[bool] = True
     band_setting: ClassVar[Optional[str]] = "first_bias_scale"
     source: ClassVar[str] = "FINER: Liu et al., CVPR 2024, arXiv 2312.02434"
 
@@ -87,6 +90,7 @@ class Finer(SineField):
         first_omega_0: Optional[float] = None,
         first_bias_scale: Optional[float] = None,
         scale_gradient: bool = False,
+        spread_biases: bool = False,
         generator: Optional[torch.Generator] = None,
     ) -> None:
         first_omega_0 = omega_0 if first_omega_0 is None else first_omega_0
@@ -97,9 +101,24 @@ class Finer(SineField):
             "first_omega_0": float(first_omega_0),
             "first_bias_scale": None if first_bias_scale is None else float(first_bias_scale),
             "scale_gradient": scale_gradient,
+            "spread_biases": spread_biases,
         }
         not_negative = () if first_bias_scale is None else ("first_bias_scale",)
         layer = partial(FinerLayer, scale_gradient=scale_gradient)
         super().__init__(in_dim, out_dim, settings, layer, not_negative, generator)
         if first_bias_scale is not None:
             nn.init.uniform_(self.layers[0].bias, -first_bias_scale, first_bias_scale, generator=generator)
+
+    @classmethod
+    def turned(cls, settings: Dict[str, Any], knob: float, in_dim: int) -> Dict[str, Any]:
+        """Below 1, slower sines in the first layer; noise widens the band. Along one coordinate, noise so wide leaves
+        z = 0 near the middle alone unless the biases spread it."""
+        first_omega_0 = settings.get("first_omega_0") or settings.get("omega_0") or 30.0
+        return {"first_omega_0": first_omega_0 * knob, "spread_biases": in_dim == 1 and knob >= 1}
+
+    @torch.no_grad()
+    def noise_added(self, generator: Optional[torch.Generator]) -> None:
+        if self.settings["spread_biases"]:
+            first = self.layers[0]
+            places = torch.empty_like(first.weight).uniform_(-1.0, 1.0, generator=generator)
+            first.bias.copy_(-(first.weight * places).sum(1))

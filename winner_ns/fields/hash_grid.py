@@ -55,6 +55,8 @@ class HashGrid(Field):
     learns_encoding: ClassVar[bool] = True
     sizes: ClassVar[Tuple[str, ...]] = ("width", "depth", "levels", "features_per_level")
     band_setting: ClassVar[Optional[str]] = "max_resolution"
+    # It learns its encoding, so that what it starts with says little.
+    adaptable: ClassVar[bool] = False
     # Its gradient is as large as its tables.
     whole_batch: ClassVar[bool] = True
 

@@ -78,10 +78,13 @@ class ReluPE(Field):
         width: neurons of every hidden layer.
         depth: number of hidden layers.
         frequencies: L, the number of octaves of the encoding; 0 leaves a plain ReLU network.
+        highest: the encoding's highest frequency in radians per unit, > 0: its L frequencies are then evenly spaced in
+            their logarithm from pi/2, or that; None: 2^k pi.
         generator: source of all randomness; None is torch's global one.
 
     Raises:
-        ValueError: a dimension, width or depth below 1 or a negative number of frequencies.
+        ValueError: a dimension, width or depth below 1, a negative number of frequencies or a highest one that is not
+            positive.
     """
 
     learning_rate: ClassVar[float] = 1e-3
@@ -90,7 +93,7 @@ class ReluPE(Field):
     source: ClassVar[str] = "ReLU with positional encoding: Mildenhall et al. (NeRF), ECCV 2020, arXiv 2003.08934"
 
     octaves: Float[Tensor, " frequencies"]
-    """2^k pi, in radians per unit."""
+    """Of the encoding, in radians per unit."""
 
     def __init__(
         self,
@@ -100,20 +103,32 @@ class ReluPE(Field):
         width: int = 256,
         depth: int = 4,
         frequencies: int = 10,
+        highest: Optional[float] = None,
         generator: Optional[torch.Generator] = None,
     ) -> None:
         settings: Dict[str, Any] = {"width": width, "depth": depth, "frequencies": frequencies}
-        super().__init__(in_dim, out_dim, settings, not_negative=("frequencies",))
+        settings["highest"] = None if highest is None else float(highest)
+        super().__init__(
+            in_dim, out_dim, settings, () if highest is None else ("highest",), not_negative=("frequencies",)
+        )
         if frequencies > MOST_FREQUENCIES:
             raise ValueError(f"frequencies must be at most {MOST_FREQUENCIES}, got {frequencies}")
-        octaves = math.pi * 2.0 ** torch.arange(frequencies)
+        if highest is None:
+            octaves = math.pi * 2.0 ** torch.arange(frequencies)
+        else:
+            octaves = torch.linspace(math.log(min(math.pi / 2, highest)), math.log(highest), frequencies).exp()
         self.register_buffer("octaves", octaves, persistent=False)
         self.network = MultilayerPerceptron(
             in_dim * (1 + 2 * frequencies), out_dim, width=width, depth=depth, generator=generator
         )
 
+    @classmethod
+    def turned(cls, settings: Dict[str, Any], knob: float, in_dim: int) -> Dict[str, Any]:
+        """The highest frequency of the encoding, whose number of frequencies stays."""
+        return {"highest": knob}
+
     def encode(self, coordinates: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch e"]:
-        """(x, sin(2^k pi x), cos(2^k pi x)): the coordinates, then all sines, then all cosines; e = d (1 + 2 L)."""
+        """(x, sin(f x), cos(f x)) of the octaves f: coordinates, then all sines, then all cosines; e = d (1 + 2 L)."""
         phases = (coordinates[..., None] * self.octaves).flatten(-2)
         return torch.cat([coordinates, phases.sin(), phases.cos()], dim=-1)
 

@@ -15,6 +15,40 @@ from winner_ns.fields.sine_layer import SineLayer
 
 
 @torch.no_grad()
+def scale_layers(
+    field: Field, factors: Optional[Sequence[float]] = None, bias_factors: Optional[Sequence[float]] = None
+) -> Field:
+    """Multiplies a fresh field's weights and biases by a number a layer, in place and before any noise, as other
+    initialisations than SIREN's ask for (`winner_ns.spectrum.rival_laws`).
+
+    Args:
+        field: a freshly initialised Siren, or a field of another family with `layers` and an `output`.
+        factors: of the weights; each sine layer's, and the output's last. None: 1.
+        bias_factors: of the biases.
+
+    Returns:
+        The field.
+
+    Raises:
+        ValueError: as many factors as there are no layers, or a field without these.
+    """
+    if factors is None and bias_factors is None:
+        return field
+    layers: Sequence[SineLayer] = getattr(field, "layers", ())
+    output = getattr(field, "output", None)
+    if not layers or output is None:
+        raise ValueError("only fields of sine layers and an output can be scaled layer by layer")
+    for name, numbers in (("weight", factors), ("bias", bias_factors)):
+        if numbers is None:
+            continue
+        if len(numbers) != len(layers) + 1:
+            raise ValueError(f"{len(numbers)} factors for {len(layers)} layers and an output")
+        for layer, number in zip((*layers, output), numbers, strict=True):
+            getattr(layer, name).mul_(number)
+    return field
+
+
+@torch.no_grad()
 def winner_init(
     field: Field,
     s0: float,
@@ -56,4 +90,5 @@ def winner_init(
             noise = torch.empty_like(layer.weight).normal_(0.0, scale / divisor, generator=generator)
             layer.weight.add_(noise)
     field.noise_scales = (float(s0), float(s1))
+    field.noise_added(generator)
     return field

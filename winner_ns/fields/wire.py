@@ -98,6 +98,14 @@ class Wire(Field):
         self.layers = nn.ModuleList(ComplexLinear(neurons, neurons, generator) for _ in range(depth - 1))
         self.output = ComplexLinear(neurons, out_dim, generator)
 
+    @classmethod
+    def turned(cls, settings: Dict[str, Any], knob: float, in_dim: int) -> Dict[str, Any]:
+        """All frequency factors and the envelope by a common factor, which leaves the wavelets' shape."""
+        factor = knob / (settings.get("omega_0") or 20.0)
+        first_omega_0 = (settings.get("first_omega_0") or settings.get("omega_0") or 20.0) * factor
+        scale = settings["scale"] if settings.get("scale") is not None else 10.0
+        return {"omega_0": knob, "first_omega_0": first_omega_0, "scale": scale * factor}
+
     def forward(self, coordinates: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch c"]:
         # There are no complex numbers of half precision: under autocast this family stays in float32.
         with torch.autocast(coordinates.device.type, enabled=False):

@@ -234,7 +234,7 @@ def described_field(name: str, description: Description) -> str:
     words = f"**{_plain(name)}** {made_of.settings.get('depth', '')} x {made_of.settings.get('width', '')}"
     if noise is not None:
         words += f", psi {noise.psi:.4g}"
-        if made_of.family_class.takes_noise:
+        if made_of.family_class.takes_noise or noise.s0 > 0:
             words += f", s0 {noise.s0:.4g}, s1 {noise.s1:.4g} ({noise.law})"
     return words
 
