@@ -442,10 +442,10 @@ def test_analyses_do_not_overwrite_each_other(
 ) -> None:
     """Of runs, of their checkpoints and of fields with other settings."""
     small = ("--data", tone, "--max-num-iterations", 4, "--steps-per-save", 2, "--save-only-latest-checkpoint", False)
-    assert ns_train(*small, "--pipeline.model.field.width", 12).status == 0
+    assert ns_train(*small, "--pipeline.model.field.width", 12, "--pipeline.model.field.depth", 2).status == 0
     monkeypatch.chdir(tmp_path)
     (run,) = runs()
-    data = ["--data", photo, "--width", 12]
+    data = ["--data", photo, "--width", 12, "--depth", 2]
     folders = []
     for arguments in (
         [run],
@@ -453,7 +453,7 @@ def test_analyses_do_not_overwrite_each_other(
         [run / "results" / "field.safetensors"],
         data,
         [*data, "--s0", 3.5, "--s1", 0.1],
-        ["--data", tone, "--width", 12, "--mono"],
+        ["--data", tone, "--width", 12, "--depth", 2, "--mono"],
     ):
         capfd.readouterr()
         assert main([str(a) for a in ("analyze", *arguments, "--points", 16, "--json")]) == 0
@@ -463,10 +463,10 @@ def test_analyses_do_not_overwrite_each_other(
     (tmp_path / "other").mkdir()
     photo.rename(tmp_path / "other" / "photo.png")
     capfd.readouterr()
-    assert main(["analyze", "--data", "other/photo.png", "--width", "12", "--points", "16"]) == 1
+    assert main(["analyze", "--data", "other/photo.png", "--width", "12", "--depth", "2", "--points", "16"]) == 1
     assert "photo.png; name another folder with --output" in capfd.readouterr().err
-    assert str(folders[4]) == "photo-winner-width=12-s0=3.5-s1=0.1-points=16-analysis"
-    assert str(folders[5]) == "tone-winner-width=12-mono-points=16-analysis"
+    assert str(folders[4]) == "photo-winner-width=12-depth=2-s0=3.5-s1=0.1-points=16-analysis"
+    assert str(folders[5]) == "tone-winner-width=12-depth=2-mono-points=16-analysis"
 
 
 @pytest.mark.slow

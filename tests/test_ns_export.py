@@ -34,12 +34,12 @@ def bunny_scene(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def radiance_field(bunny_scene, trained_once) -> Path:
-    return trained_once("winner-siren", "--data", bunny_scene, "--max-num-iterations", 200, *RADIANCE)
+    return trained_once("winner-siren", "--data", bunny_scene, "--max-num-iterations", 100, *RADIANCE)
 
 
 @pytest.fixture(scope="module")
 def surface(bunny_scene, trained_once) -> Path:
-    return trained_once("winner-neus", "--data", bunny_scene, "--max-num-iterations", 120, *SURFACE)
+    return trained_once("winner-neus", "--data", bunny_scene, "--max-num-iterations", 80, *SURFACE)
 
 
 @pytest.fixture

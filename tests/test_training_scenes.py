@@ -97,7 +97,7 @@ def figures(run: Path) -> dict:
 
 @pytest.mark.slow
 def test_a_scene_is_learnt_evaluated_resumed_and_rendered(bunny_scene, ns_train, ns_eval, ns_render, runs, tmp_path):
-    finished = ns_train("--data", bunny_scene, "--max-num-iterations", 200, *RADIANCE)
+    finished = ns_train("--data", bunny_scene, "--max-num-iterations", 120, *RADIANCE)
     assert finished.status == 0, finished.errors
     assert "20 of 32 x 32 pixels" in finished.output and "Omega" in finished.output
     (run,) = runs()
@@ -111,7 +111,7 @@ def test_a_scene_is_learnt_evaluated_resumed_and_rendered(bunny_scene, ns_train,
 
     # On from where it stopped: one more step keeps what was learnt.
     again = ns_train(
-        "--data", bunny_scene, "--max-num-iterations", 201, *RADIANCE, "--load-dir", run / "nerfstudio_models"
+        "--data", bunny_scene, "--max-num-iterations", 121, *RADIANCE, "--load-dir", run / "nerfstudio_models"
     )
     assert again.status == 0, again.errors
     assert figures(runs()[-1])["psnr"] == pytest.approx(figures(run)["psnr"], abs=0.2)
@@ -131,7 +131,7 @@ def test_a_scene_is_learnt_evaluated_resumed_and_rendered(bunny_scene, ns_train,
 @pytest.mark.slow
 def test_paths_of_cameras_are_rendered(bunny_scene, ns_train, ns_render, runs, tmp_path):
     """Along a spiral, along a path as the viewer writes it, and as the test views were taken."""
-    assert ns_train("--data", bunny_scene, "--max-num-iterations", 100, *RADIANCE).status == 0
+    assert ns_train("--data", bunny_scene, "--max-num-iterations", 60, *RADIANCE).status == 0
     (run,) = runs()
     stations = [
         {"camera_to_world": [1, 0, 0, 0, 0, 0, -1, -3, 0, 1, 0, 0, 0, 0, 0, 1], "fov": 50, "aspect": 1.5},
@@ -185,17 +185,17 @@ def resized(scene: Path, size_of) -> Path:
 @pytest.mark.slow
 def test_an_interrupted_scene_resumes_to_the_same_result(bunny_scene, ns_train, runs):
     """Rays, samples and the grid of what is empty go on as if nothing had been."""
-    common = ["--data", bunny_scene, "--max-num-iterations", 100, *RADIANCE, "--timestamp"]
+    common = ["--data", bunny_scene, "--max-num-iterations", 50, *RADIANCE, "--timestamp"]
     assert ns_train(*common, "whole").status == 0
-    kept = ["--steps-per-save", 70, "--save-only-latest-checkpoint", False]
+    kept = ["--steps-per-save", 35, "--save-only-latest-checkpoint", False]
     assert ns_train(*common, "first", *kept).status == 0
     whole, first = runs()
-    (first / "nerfstudio_models" / "step-000000099.ckpt").unlink()
+    (first / "nerfstudio_models" / "step-000000049.ckpt").unlink()
     # By the run's folder, in which there are other files, too.
     finished = ns_train(*common, "resumed", "--load-dir", first)
     assert finished.status == 0, finished.errors
     resumed = runs()[-1]
-    states = [torch.load(run / "nerfstudio_models" / "step-000000099.ckpt") for run in (whole, resumed)]
+    states = [torch.load(run / "nerfstudio_models" / "step-000000049.ckpt") for run in (whole, resumed)]
     for name, value in states[0]["pipeline"].items():
         if torch.is_tensor(value) and value.is_floating_point():
             torch.testing.assert_close(value, states[1]["pipeline"][name], rtol=1e-3, atol=1e-5)
@@ -222,7 +222,7 @@ def test_what_cannot_be_gone_on_from_is_said_before_anything_is_made(bunny_scene
 def test_photographs_of_several_sizes_are_learnt(bunny_scene, ns_train, runs, tmp_path):
     scene = in_nerfstudios_format(bunny_scene, tmp_path / "mixed", opaque=False)
     resized(scene, lambda index: 24 if index % 3 == 0 else 32)
-    finished = ns_train("--data", scene, "--max-num-iterations", 200, *RADIANCE)
+    finished = ns_train("--data", scene, "--max-num-iterations", 120, *RADIANCE)
     assert finished.status == 0, finished.errors
     assert figures(runs()[0])["psnr"] > 17.0
     for flag in ("batch-size", "eval-num-rays-per-batch"):
@@ -277,7 +277,7 @@ def test_what_a_mask_hides_is_not_learnt(bunny_scene, ns_train, runs, tmp_path):
     green = {}
     for masked in (True, False):
         flags = [*RADIANCE, *in_box, "--pipeline.datamanager.pixel-sampler.ignore-mask", not masked]
-        finished = ns_train("--data", scene, "--max-num-iterations", 200, *flags)
+        finished = ns_train("--data", scene, "--max-num-iterations", 100, *flags)
         assert finished.status == 0, finished.errors
         from nerfstudio.utils.eval_utils import eval_setup
 
@@ -292,7 +292,7 @@ def test_what_a_mask_hides_is_not_learnt(bunny_scene, ns_train, runs, tmp_path):
 def test_fisheye_cameras_are_trained_with(bunny_scene, ns_train, runs, tmp_path):
     """Of so narrow a view that the pictures hardly differ."""
     scene = in_nerfstudios_format(bunny_scene, tmp_path / "fisheye", opaque=False, model="OPENCV_FISHEYE")
-    finished = ns_train("--data", scene, "--max-num-iterations", 200, *RADIANCE)
+    finished = ns_train("--data", scene, "--max-num-iterations", 120, *RADIANCE)
     assert finished.status == 0, finished.errors
     assert figures(runs()[0])["psnr"] > 17.0
 
@@ -376,7 +376,7 @@ def test_cameras_that_a_parser_turns_are_turned_back(bunny_scene, ns_method, run
 
 @pytest.fixture(scope="module")
 def learnt_surface(bunny_scene, trained_once) -> Path:
-    return trained_once("winner-neus", "--data", bunny_scene, "--max-num-iterations", 250, *SURFACE)
+    return trained_once("winner-neus", "--data", bunny_scene, "--max-num-iterations", 150, *SURFACE)
 
 
 @pytest.mark.slow
@@ -427,7 +427,7 @@ def test_opaque_photographs_are_of_unbounded_scenes(bunny_scene, ns_method, runs
     assert finished.status == 0, finished.errors
     assert "unbounded" in finished.output
     in_box = ["--pipeline.model.views.extent", "bounded", "--pipeline.model.views.background-color", "white"]
-    assert ns_method("winner-siren", "--data", opaque, "--max-num-iterations", 150, *RADIANCE, *in_box).status == 0
+    assert ns_method("winner-siren", "--data", opaque, "--max-num-iterations", 100, *RADIANCE, *in_box).status == 0
     assert figures(runs()[-1])["psnr"] > 16.0
     finished = ns_method("winner-neus", "--data", opaque, "--max-num-iterations", 2, *SURFACE)
     assert finished.status == 0, finished.errors
@@ -636,7 +636,7 @@ def test_cameras_are_corrected_where_that_is_asked_for(bunny_scene, ns_train, ru
 @pytest.mark.parametrize("background", ["black", "random"])
 def test_backgrounds_are_what_transparent_pixels_lie_on(bunny_scene, ns_train, runs, background):
     finished = ns_train(
-        "--data", bunny_scene, "--max-num-iterations", 120, *RADIANCE,
+        "--data", bunny_scene, "--max-num-iterations", 80, *RADIANCE,
         "--pipeline.model.views.background-color", background,
     )  # fmt: skip
     assert finished.status == 0, finished.errors

@@ -19,7 +19,7 @@ from winner_ns.signals import load_signal
 
 pytestmark = pytest.mark.slow
 FEW = [
-    "--pipeline.datamanager.shape-samples", 60000, "--pipeline.datamanager.batch-size", 4096,
+    "--pipeline.datamanager.shape-samples", 30000, "--pipeline.datamanager.batch-size", 2048,
     "--pipeline.model.field.width", 64, "--pipeline.model.field.depth", 3, "--pipeline.write-results", False,
 ]  # fmt: skip
 
@@ -28,7 +28,8 @@ FEW = [
 def fitted_torus(trained_once, tmp_path_factory):
     """A run whose mesh several tests export."""
     data = write_torus(tmp_path_factory.mktemp("data") / "torus.ply")
-    return trained_once("winner-siren", "--data", data, "--max-num-iterations", 250, *FEW)
+    more = ["--pipeline.datamanager.shape-samples", 60000, "--pipeline.datamanager.batch-size", 4096]
+    return trained_once("winner-siren", "--data", data, "--max-num-iterations", 250, *FEW, *more)
 
 
 def exported(run, tmp_path, *arguments):
@@ -40,7 +41,7 @@ def exported(run, tmp_path, *arguments):
 
 @pytest.mark.parametrize("loss", ["distance", "occupancy"])
 def test_losses_with_signs_give_the_shape_back(torus, ns_train, ns_eval, runs, tmp_path, coarse_meshes, loss):
-    finished = ns_train("--data", torus, "--max-num-iterations", 400, *FEW, "--pipeline.datamanager.shape-loss", loss)
+    finished = ns_train("--data", torus, "--max-num-iterations", 300, *FEW, "--pipeline.datamanager.shape-loss", loss)
     assert finished.status == 0, finished.errors
     (run,) = runs()
     assert ns_eval(run)["iou"] > 0.93
@@ -51,7 +52,7 @@ def test_losses_with_signs_give_the_shape_back(torus, ns_train, ns_eval, runs, t
 
 def test_the_eikonal_loss_finds_the_surface_and_its_normals(torus, ns_train, runs):
     flags = ["--data", torus, "--max-num-iterations", 300, *FEW, "--pipeline.datamanager.shape-loss", "eikonal"]
-    finished = ns_train(*flags, "--pipeline.datamanager.batch-size", 2048)
+    finished = ns_train(*flags, "--pipeline.datamanager.batch-size", 1024)
     assert finished.status == 0, finished.errors
     field = load_run(runs()[0])
     points, normals = load_signal(torus).sample_surface(2000, 5)
