@@ -4,16 +4,22 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
+import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from skimage import data
 
+import winner_ns
+from winner_ns.commands.main import main
+from winner_ns.errors import SignalError
 from winner_ns.fitting.interpolation import (
     interpolation_error,
     kriged_halfway,
     kriged_in_gaps,
     spline_at,
+    spline_stencils,
     splined,
 )
 from winner_ns.fitting.kriging import (
@@ -25,7 +31,11 @@ from winner_ns.fitting.kriging import (
     kriging_weights,
     nearest_known,
 )
+from winner_ns.fitting.pseudo_samples import GapSamples, HalfwaySamples
+from winner_ns.fitting.run import load_run
+from winner_ns.fitting.run_folder import open_run
 from winner_ns.fitting.sample_split import SampleSplit
+from winner_ns.fitting.target import TargetOptions, target_of
 from winner_ns.signals import GridSignal
 from winner_ns.signals.grid import square_half_extent
 
@@ -222,3 +232,149 @@ def test_what_is_withheld_changes_no_estimate(holdout):
     else:
         found = [estimates(kriged_in_gaps(values, known), values, gaps) for values in (image, other)]
     assert np.array_equal(*found)
+
+
+@pytest.mark.parametrize("fine", [(61,), (40,), (21, 24), (11, 9, 10), (1, 20)])
+def test_spline_stencils_are_the_spline_through_all_samples(fine):
+    every_second = (slice(None, None, 2),) * len(fine)
+    lattice = noise(fine)[every_second]
+    stencils = spline_stencils(lattice.shape[:-1])
+    estimated = estimates(stencils, lattice, np.argwhere(np.ones(fine, dtype=bool)))
+    assert np.allclose(estimated.reshape(*fine, 2), splined(lattice, fine), atol=1e-6)
+
+
+def target(values, holdout, between="kriging", kind="image", seed=5):
+    return target_of(values, kind, TargetOptions(holdout=holdout, between=between, seed=seed))
+
+
+def by_place(batch):
+    """Values of a batch by their coordinates."""
+    return {tuple(x): y for x, y in zip(batch[0].tolist(), batch[1].tolist())}
+
+
+@pytest.mark.parametrize("holdout", ["0.2", "every-second"])
+def test_samples_and_estimates_of_the_withheld_ones_are_one_set(holdout):
+    image = np.uint8(255 * (photograph(40, 2)[..., :1] * 0.5 + 0.5))
+    both, alone = target(image, holdout), target(image, holdout, "none")
+    assert both.train_size == alone.train_size
+    samples = by_place(alone.batch(0, 0))
+    whole = by_place(both.batch(0, 0))
+    assert len(whole) == image.size and len(both.batch(3, 0)[0]) == image.size
+    assert {place: whole[place] for place in samples} == samples
+    # An epoch in parts sees each place once.
+    parts = [by_place(both.batch(step, 100)) for step in range(16)]
+    assert {place: value for part in parts for place, value in part.items()} == whole
+    shares = [by_place(both.batch(1, 50, rank, 3)) for rank in range(3)]
+    assert len(shares[0] | shares[1] | shares[2]) == 150
+    again = target(image, holdout)
+    assert all((a == b).all() for a, b in zip(again.batch(7, 99, 1, 2), both.batch(7, 99, 1, 2)))
+
+
+@pytest.mark.parametrize("holdout", ["0.2", "every-second"])
+def test_no_withheld_value_is_trained_on(holdout):
+    image = data.camera()[100:140, 200:240].copy()
+    first = target(image, holdout)
+    other = image.copy()
+    other[first.split.is_heldout()] = np.random.default_rng(0).integers(0, 256, int(first.split.heldout_size))
+    second = target(other, holdout)
+    assert all((a == b).all() for a, b in zip(first.batch(0, 0), second.batch(0, 0)))
+
+
+@pytest.mark.parametrize("shape, kind", [((300,), "audio"), ((30, 41), "image"), ((7, 8, 9), "volume")])
+def test_where_nothing_is_withheld_a_quarter_of_a_batch_is_halfway_between_samples(shape, kind):
+    values = noise(shape, 1).astype(np.float32)
+    found = target(values[..., 0] if kind == "volume" else values, "none", kind=kind)
+    coordinates, trained = found.batch(4, 100)
+    assert len(coordinates) == 100
+    steps = (coordinates.double() / np.array(found.signal.half_extent) + 1) / 2 * (np.array(shape) - 1)
+    twice = np.round(2 * steps.numpy())
+    assert np.allclose(twice, 2 * steps.numpy(), atol=1e-3)
+    halfway = (twice % 2 == 1).any(axis=1)
+    assert halfway.sum() == 25
+    # Each of them is a mean of samples with weights whose sum is 1: near them, here.
+    assert np.abs(trained.numpy()).max() < 2 * found.gain * np.abs(values).max()
+    assert len(found.batch(0, 0)[0]) == found.train_size + round(found.train_size / 3)
+    epoch = [by_place(found.batch(step, 100)) for step in range(-(-found.train_size // 75))]
+    assert len({place for part in epoch for place in part}) > found.train_size
+
+
+def test_a_smooth_sound_is_left_to_the_spline_and_a_melody_is_not():
+    time = (np.arange(4000) - 1999.5) / 8000
+    tones = sum(np.sin(2 * np.pi * f * time) for f in (440.0, 1250.0, 2310.0))[:, None] / 3
+    assert target((tones, 8000), "0.1", kind="audio").between.method == "kriging"
+    smooth = np.exp(-(time**2) / 0.02)[:, None]
+    for holdout, samples in (("0.1", GapSamples), ("none", HalfwaySamples), ("every-second", HalfwaySamples)):
+        between = target((smooth, 8000), holdout, kind="audio").between
+        assert isinstance(between, samples) and between.method == "spline"
+        coordinates, values = between.at(np.arange(between.size))
+        expected = np.exp(-((coordinates * time[-1]) ** 2) / 0.02)
+        assert np.allclose(values, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("wrong", ["krigging", "", 3, None])
+def test_what_cannot_be_between_is_one_line(wrong):
+    with pytest.raises(SignalError, match="between: .* there are kriging and none"):
+        target(noise((8, 8)), "none", wrong)
+
+
+def test_shapes_have_nothing_between():
+    with pytest.raises(SignalError, match="between: is for images"):
+        target_of(trimesh.creation.box(), options=TargetOptions(between="kriging"))
+
+
+def test_the_smallest_grids_have_something_between():
+    for shape, holdout in itertools.product(
+        [(2,), (3,), (1, 5), (2, 2), (3, 3), (2, 2, 2), (1, 4, 4)], ("none", "0.3", "every-second")
+    ):
+        kind = {1: "audio", 2: "image", 3: "volume"}[len(shape)]
+        values = noise(shape, 1).astype(np.float32)
+        try:
+            found = target(values[..., 0] if kind == "volume" else values, holdout, kind=kind)
+        except SignalError:
+            continue
+        assert np.isfinite(found.batch(0, 0)[1]).all()
+
+
+def test_kriging_tames_a_wide_band_between_the_samples():
+    image = np.uint8(255 * (photograph(32) * 0.5 + 0.5))
+    sizes = {"width": 64, "depth": 3, "steps": 100, "batch_size": 512, "learning_rate": 2e-3, "seed": 1}
+    alone, both = (
+        winner_ns.fit(image, purpose=2, holdout=0.2, between=between, progress=False, **sizes)
+        for between in ("none", "kriging")
+    )
+    assert both.figures["psnr_heldout"] > alone.figures["psnr_heldout"] + 2.0
+    assert both.figures["psnr"] > alone.figures["psnr_heldout"] + 5.0
+    assert both.description.target["between"] == "kriging" and "between" not in alone.description.target
+
+
+def test_a_run_goes_on_with_what_it_was_trained_on_between_the_samples(photo, tmp_path, capsys):
+    sizes = ["--width", "8", "--depth", "2", "--quiet", "--between", "kriging"]
+    assert main(["fit", str(photo), "-o", str(tmp_path / "whole"), "--steps", "6", *sizes]) == 0
+    assert main(["fit", str(photo), "-o", str(tmp_path / "part"), "--steps", "3", *sizes]) == 0
+    (tmp_path / "part" / "results" / "figures.json").unlink()
+    weights = load_run(tmp_path / "part").network.state_dict()
+    unfinished = open_run(tmp_path / "part", 6)
+    assert unfinished.settled.target.options.between == "kriging"
+    assert all(torch.equal(weights[name], value) for name, value in unfinished.state["field"].items())
+    assert main(["fit", str(photo), "-o", str(tmp_path / "x"), *sizes[:-1], "crigging"]) == 1
+    assert "--between: 'crigging' is none; there are kriging and none" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("holdout", ["none", "0.1"])
+def test_ns_train_trains_on_the_same_estimates_bit_for_bit(holdout, photo, ns_train, runs):
+    sizes = ["--pipeline.model.field.width", 16, "--pipeline.model.field.depth", 2, "--machine.device-type", "cpu"]
+    data_flags = ["--data", photo, "--pipeline.datamanager.holdout", holdout, "--pipeline.write-results", "False"]
+    flags = [*data_flags, *sizes, "--max-num-iterations", 6]
+    between = ["--pipeline.datamanager.between", "kriging"]
+    finished = ns_train(*flags, *between)
+    assert finished.status == 0, finished.errors
+    trained = load_run(runs()[0])
+    held = {} if holdout == "none" else {"holdout": holdout}
+    fitted = winner_ns.fit(photo, steps=6, device="cpu", between="kriging", width=16, depth=2, progress=False, **held)
+    states = trained.network.state_dict(), fitted.network.state_dict()
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[1])
+    assert trained.description.as_dict() == fitted.description.as_dict()
+    # What lies between is the run's own: without it, it does not go on.
+    other = ns_train(*flags[:-1], 9, "--load-dir", runs()[0] / "nerfstudio_models")
+    assert other.status == 1 and "'between': 'kriging'" in other.errors

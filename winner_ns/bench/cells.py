@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from winner_ns.bench.inputs import Input
+from winner_ns.bench.metrics import has_samples
 from winner_ns.bench.preset import Preset, swept_field
 from winner_ns.bench.preset_values import MOST
 from winner_ns.errors import SignalError
@@ -48,6 +49,8 @@ class Cell:
     """As the preset's, of kinds of which a part can be read."""
     resolution: Optional[int]
     """As the preset's, of kinds that are given back as a mesh."""
+    between: str = "none"
+    """As the preset's, of kinds that have samples."""
 
     @property
     def key(self) -> str:
@@ -104,6 +107,7 @@ def cells_of(preset: Preset, inputs: Sequence[Input]) -> List[Cell]:
             sigma=preset.sigma,
             samples=preset.samples if KINDS[each.kind].takes_read_options else None,
             resolution=preset.resolution if KINDS[each.kind].meshed else None,
+            between=preset.between if has_samples(each.kind) else "none",
         )
         for seed, each, (entry, departure) in itertools.product(range(preset.seeds), inputs, fields)
     ]

@@ -11,6 +11,7 @@ from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Tuple
 from winner_ns.bench.metrics import metrics
 from winner_ns.errors import SignalError
 from winner_ns.fields.families import FAMILIES
+from winner_ns.fitting.pseudo_samples import BETWEEN
 from winner_ns.fitting.training import SCHEDULES
 from winner_ns.kinds import kinds_of_files
 from winner_ns.spectrum import LAWS, PaperLaw
@@ -214,6 +215,7 @@ READERS: Dict[str, Callable[[Path, str, Any], Any]] = {
     "depth": _whole(1),
     "schedule": _one_of(lambda: SCHEDULES),
     "holdout": _holdout,
+    "between": _one_of(lambda: BETWEEN),
     "sigma": _number,
     "size": _whole(2),
     "samples": _whole(16),

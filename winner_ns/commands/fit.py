@@ -53,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--holdout", metavar="H", help="withhold a fraction of the samples, or every-second, and judge by them"
     )
+    parser.add_argument("--between", metavar="B", help="train on estimates between the samples, too: kriging, or none")
     parser.add_argument(
         "--set",
         type=setting_of_text,
@@ -146,7 +147,10 @@ def _settle(options: argparse.Namespace) -> "tuple[Any, int, str]":
     shape_loss = str(further.pop("shape_loss", TargetOptions.shape_loss))
     plan = FieldPlan.of(**named, options=further)
     chosen = TargetOptions(
-        options.holdout or "none", shape_loss=shape_loss, seed=42 if options.seed is None else options.seed
+        options.holdout or "none",
+        **given(options, ("between",)),
+        shape_loss=shape_loss,
+        seed=42 if options.seed is None else options.seed,
     )
     settled = settle_fit(
         options.thing,

@@ -138,6 +138,7 @@ def fit(
     seed: int = 42,
     device: Optional[Union[str, torch.device]] = None,
     holdout: Optional[Union[str, float]] = None,
+    between: Optional[str] = None,
     shape_loss: str = "distance",
     read: Optional[Union[ReadOptions, Mapping[str, Any]]] = None,
     progress: bool = True,
@@ -171,6 +172,8 @@ def fit(
         seed: of weights, order and split, from 0 to 2^32 - 1.
         device: "cpu", "cuda", …; None: CUDA if present, else MPS, else CPU.
         holdout: withholds samples from training, to be judged by them: "every-second" or a fraction such as 0.1.
+        between: trains on estimates between the samples, too: kriging, or none; at the samples that are withheld, or
+            halfway between neighbours where none is. None: the default, none.
         shape_loss: what shapes are fitted by: distance, occupancy or eikonal.
         read: which part of a sound is read, and how: start and duration in seconds, sample_rate in hertz, mono.
         progress: whether progress is shown.
@@ -190,7 +193,12 @@ def fit(
         family, law, purpose, s0, s1, learning_rate, beta2, width=width, depth=depth, omega_0=omega_0,
         first_omega_0=first_omega_0, options=dict(settings or {}),
     )  # fmt: skip
-    options = TargetOptions(holdout="none" if holdout is None else str(holdout), shape_loss=shape_loss, seed=seed)
+    options = TargetOptions(
+        holdout="none" if holdout is None else str(holdout),
+        between=TargetOptions.between if between is None else between,
+        shape_loss=shape_loss,
+        seed=seed,
+    )
     settled = settle_fit(data, plan, options, kind, read_options(read), batch_size, steps, schedule, device)
     if callback is None:
         return fit_settled(settled, steps, schedule, device, progress)[0]

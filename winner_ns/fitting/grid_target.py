@@ -16,6 +16,7 @@ from winner_ns.fields.field import FieldTask
 from winner_ns.fields.files import LoadedField
 from winner_ns.fitting.evaluation import grid_figures, quick_grid_figures
 from winner_ns.fitting.interpolation import gaps_filled, interpolation_error
+from winner_ns.fitting.pseudo_samples import PseudoSamples, checked_between, pseudo_samples
 from winner_ns.fitting.sample_split import SampleSplit, parse_holdout
 from winner_ns.fitting.target import Target, TargetOptions
 from winner_ns.signals import GridSignal
@@ -26,13 +27,15 @@ QUIET_BELOW = 0.05
 """Standard deviation of the normalised training samples below which they are scaled up for training."""
 QUIET_TO = 0.2
 BLOCK = 2**20
+SHARE_HALFWAY = 1 / 4
+"""Of a batch: pseudo-samples halfway between the samples, where none is withheld."""
 
 
 @dataclass
 class GridTarget(Target):
     """Samples on a grid as training sees them: (normalised value - offset) * gain."""
 
-    takes: ClassVar[Tuple[str, ...]] = ("holdout",)
+    takes: ClassVar[Tuple[str, ...]] = ("holdout", "between")
 
     signal: GridSignal
     split: SampleSplit
@@ -47,6 +50,7 @@ class GridTarget(Target):
     @classmethod
     def of(cls, signal: GridSignal, options: TargetOptions) -> GridTarget:
         split = SampleSplit(signal.shape, parse_holdout(options.holdout), options.seed)
+        checked_between(options.between)
         mean, deviation = _mean_and_deviation(signal, split)
         quiet = deviation < QUIET_BELOW
         gain = QUIET_TO / deviation if quiet else 1.0
@@ -80,7 +84,22 @@ class GridTarget(Target):
         return self.variance * self.gain**2
 
     def batch(self, step: int, batch_size: int, rank: int = 0, world_size: int = 1) -> Tuple[Tensor, Tensor]:
-        return self.at(self.split.batch(step, batch_size, rank, world_size))
+        if self.between is None:
+            return self.at(self.split.batch(step, batch_size, rank, world_size))
+        train_size = self.split.train_size
+        if self.split.heldout_size:
+            # What is withheld and what is not are one set, as evenly drawn as all samples are.
+            numbers = self.split.shuffled(train_size + self.between.size, step, batch_size, rank, world_size)
+            samples, between = numbers[numbers < train_size], numbers[numbers >= train_size] - train_size
+        else:
+            # Halfway there are far more positions than samples, which are what counts.
+            of_samples = round((1 - SHARE_HALFWAY) * batch_size)
+            samples = self.split.shuffled(train_size, step, of_samples, rank, world_size)
+            count = max(1, round(len(samples) * SHARE_HALFWAY / (1 - SHARE_HALFWAY)))
+            between = self.split.shuffled(self.between.size, step, count, rank, world_size, stream=1)
+        coordinates, values = self.between.at(between)
+        trained = self.at(self.split.train_samples(samples))
+        return torch.cat([trained[0], coordinates]), torch.cat([trained[1], self._scaled(values)])
 
     def heldout_batch(self, most: int) -> Optional[Tuple[Tensor, Tensor]]:
         return self.at(self.split.heldout_samples(most)) if self.split.heldout_size else None
@@ -88,12 +107,19 @@ class GridTarget(Target):
     def at(self, samples: np.ndarray) -> Tuple[Tensor, Tensor]:
         """Coordinates and target values of the samples with these flat indices."""
         indices = torch.from_numpy(samples)
-        values = (self.signal.values(indices) - torch.tensor(self.offset)) * self.gain
-        return self.signal.coordinates(indices), values
+        return self.signal.coordinates(indices), self._scaled(self.signal.values(indices))
+
+    def _scaled(self, values: Tensor) -> Tensor:
+        return (values - torch.tensor(self.offset)) * self.gain
 
     def task(self) -> FieldTask:
         training = self.row.training
         return FieldTask(training.width, training.depth, samples=self.signal.shape)
+
+    @cached_property
+    def between(self) -> Optional[PseudoSamples]:
+        """What is trained on between the samples; estimated when the first batch is asked for."""
+        return None if self.options.between == "none" else pseudo_samples(self.signal, self.split)
 
     @cached_property
     def interpolation(self) -> Optional[Tuple[str, float]]:
@@ -107,7 +133,8 @@ class GridTarget(Target):
         return quick_grid_figures(field, self, samples)
 
     def describe(self) -> Dict[str, Any]:
-        return {"gain": self.gain, "offset": self.offset}
+        between = {} if self.options.between == "none" else {"between": self.options.between}
+        return {"gain": self.gain, "offset": self.offset, **between}
 
 
 def _mean_and_deviation(signal: GridSignal, split: SampleSplit) -> Tuple[np.ndarray, float]:

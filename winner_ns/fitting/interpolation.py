@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Optional, Tuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
+from numpy.typing import DTypeLike
 
 from winner_ns.fitting.kriging import (
     GapKriging,
@@ -22,11 +23,8 @@ from winner_ns.signals import GridSignal
 
 MOST_SAMPLES = 2**20
 """Larger signals are judged by a central crop of about this many samples."""
-MOST_MEASURED_IN_GAPS = 2**18
-"""Samples that the covariance is measured on, a central crop of larger signals, where samples are withheld at random:
-each round of measuring estimates what is withheld of them."""
-MOST_MEASURED_HALFWAY = 2**20
-"""The same for lattices, those between their samples included."""
+MOST_MEASURED = 2**18
+"""Samples that the covariance is measured on: a central crop of larger signals."""
 
 
 def interpolation_error(signal: GridSignal, split: SampleSplit) -> Optional[Tuple[str, float]]:
@@ -74,29 +72,50 @@ def normalised(signal: GridSignal, part: Tuple[slice, ...]) -> Float[np.ndarray,
     return (signal.samples[part].astype(np.float64) - signal.value_offset) / signal.value_scale
 
 
-def kriged_in_gaps(values: Float[np.ndarray, "*shape c"], known: Bool[np.ndarray, "*shape"]) -> GapKriging:
+def kriged_in_gaps(samples: Shaped[np.ndarray, "*shape c"], known: Bool[np.ndarray, "*shape"]) -> GapKriging:
     """Kriging in the gaps of an array, with the covariance of its own samples. What is in the gaps is not looked at."""
-    part, settings = central_crop(known.shape, MOST_MEASURED_IN_GAPS), settings_in_gaps(known.ndim)
-    start = gaps_filled(values[part], ~known[part]).astype(np.float64)
+    part, settings = central_crop(known.shape, MOST_MEASURED), settings_in_gaps(known.ndim)
+    start = gaps_filled(samples[part], ~known[part], np.float64)
     return GapKriging(known, measured_with_gaps(start, known[part], settings), settings)
 
 
-def kriged_halfway(lattice: Float[np.ndarray, "*shape c"], shape: Tuple[int, ...]) -> LatticeStencils:
+def kriged_halfway(lattice: Shaped[np.ndarray, "*shape c"], shape: Tuple[int, ...]) -> LatticeStencils:
     """Kriging between the samples of an array, with the covariance of its own samples.
 
     Args:
-        lattice: its samples.
+        lattice: the samples.
         shape: of the grid whose every second sample they are.
     """
-    part, settings = central_crop(shape, MOST_MEASURED_HALFWAY), settings_halfway(len(shape))
-    known = tuple(slice(each.start // 2, (each.stop + 1) // 2) for each in part)
-    start = splined(lattice[known], tuple(each.stop - each.start for each in part))
+    # So many along with what is between them; at least those that were measured on where they are in gaps.
+    part, settings = central_crop(shape, 4 * MOST_MEASURED), settings_halfway(len(shape))
+    known = lattice[tuple(slice(each.start // 2, (each.stop + 1) // 2) for each in part)].astype(np.float64)
+    start = splined(known, tuple(each.stop - each.start for each in part))
     return kriging_stencils(lattice.shape[:-1], measured_halfway(start, settings), settings)
 
 
-def gaps_filled(samples: np.ndarray, gaps: Bool[np.ndarray, "*shape"]) -> np.ndarray:
-    """A copy, as float32, in which gaps are filled linearly along the last axis (in raster order)."""
-    flat = samples.reshape(-1, samples.shape[-1]).astype(np.float32)
+def spline_stencils(shape: Tuple[int, ...]) -> LatticeStencils:
+    """Cubic splines along every axis through the samples of a lattice, as stencils: the influence of a sample falls to
+    0.27 of itself with each step, so that those in a box suffice.
+
+    Args:
+        shape: of the lattice.
+    """
+    side = {1: 32, 2: 12, 3: 6}.get(len(shape), 2)
+    # Per axis, [places in half steps, samples]: the values that splines have which are 1 at one sample.
+    axes = [splined(np.eye(min(side, n)), (2 * min(side, n),)) for n in shape]
+
+    def weighting(samples: Int[np.ndarray, "m k d"], places: Int[np.ndarray, "m d"]) -> Float[np.ndarray, "m k"]:
+        along = [weights[places[:, None, axis], samples[..., axis]] for axis, weights in enumerate(axes)]
+        return np.prod(along, axis=0)
+
+    return LatticeStencils(shape, side, side ** len(shape), weighting)
+
+
+def gaps_filled(
+    samples: Shaped[np.ndarray, "*shape c"], gaps: Bool[np.ndarray, "*shape"], dtype: DTypeLike = np.float32
+) -> Float[np.ndarray, "*shape c"]:
+    """A copy in which gaps are filled linearly along the last axis (in raster order)."""
+    flat = samples.reshape(-1, samples.shape[-1]).astype(dtype)
     flat_gaps = gaps.reshape(-1)
     for start in range(0, len(flat), MOST_SAMPLES):
         part, gap = flat[start : start + MOST_SAMPLES], flat_gaps[start : start + MOST_SAMPLES]
@@ -121,11 +140,16 @@ def splined(lattice: Float[np.ndarray, "*shape c"], shape: Tuple[int, ...]) -> F
 def spline_at(
     values: Float[np.ndarray, "*shape c"], known: Bool[np.ndarray, "*shape"], wanted: Int[np.ndarray, "n d"]
 ) -> Float[np.ndarray, "n c"]:
-    """A spline through irregular samples: cubic in 1D, else thin-plate splines through the 24 nearest ones."""
+    """A spline through irregular samples: cubic in 1D, else thin-plate splines through the 24 nearest ones. Of too few
+    samples for that, their mean."""
     from scipy.interpolate import RBFInterpolator, make_interp_spline
 
-    samples = np.argwhere(known)
-    if known.ndim == 1:
-        return make_interp_spline(samples[:, 0], values[known], k=min(3, len(samples) - 1))(wanted[:, 0])
+    # Along an axis of one sample there is nothing to interpolate.
+    axes = [axis for axis, n in enumerate(known.shape) if n > 1]
+    samples, at = np.argwhere(known)[:, axes], wanted[:, axes]
+    if len(axes) == 1:
+        return make_interp_spline(samples[:, 0], values[known], k=min(3, len(samples) - 1))(at[:, 0])
+    if len(samples) <= 2 * len(axes):
+        return np.broadcast_to(values[known].mean(axis=0), (len(at), values.shape[-1]))
     neighbors = min(24, len(samples))
-    return RBFInterpolator(samples, values[known], neighbors=neighbors, kernel="thin_plate_spline", degree=1)(wanted)
+    return RBFInterpolator(samples, values[known], neighbors=neighbors, kernel="thin_plate_spline", degree=1)(at)

@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float, Int
 
 AT_ONCE = 512
 """Systems that are solved at a time; so many of some dozen samples stay in the processor's cache."""
-ESTIMATES_AT_ONCE = 2**13
+ESTIMATES_AT_ONCE = 2**12
 CANDIDATES_AT_ONCE = 2**20
 """Positions that are looked at at a time in the search for the nearest samples."""
 

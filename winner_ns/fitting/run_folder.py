@@ -169,6 +169,7 @@ def _target_of(description: Description, shape_samples: Optional[int]) -> Target
     read = ReadOptions(**description.signal.get("read_options", {}))
     options = TargetOptions(
         holdout=description.holdout,
+        between=str(description.target.get("between", "none")),
         shape_samples=shape_samples or TargetOptions.shape_samples,
         shape_loss=str(description.target.get("loss", TargetOptions.shape_loss)),
         seed=description.order.seed,

@@ -22,6 +22,8 @@ class TargetOptions:
 
     holdout: str = "none"
     """Samples that are withheld from training to judge what lies between: none, every-second or a fraction."""
+    between: str = "none"
+    """What is trained on between the samples, beside them: kriging (`winner_ns.fitting.pseudo_samples`) or none."""
     shape_samples: int = 2**19
     """Points drawn from a shape at a time."""
     shape_loss: str = "distance"
@@ -131,7 +133,7 @@ def target_of(
     # How many points are drawn does not matter where none are.
     known = (*target.takes, "seed", "shape_samples")
     for name in (each.name for each in fields(options) if each.name not in known):
-        if getattr(options, name) not in (getattr(defaults, name), "0", ""):
+        if getattr(options, name) not in (getattr(defaults, name), "none", "0", ""):
             able = " and ".join(KINDS[k].plural for k in KINDS if _takes(KINDS[k], name))
             problem = f"is for {able}, {signal.path} is of the kind {signal.kind}"
             raise setting_error(name, problem, "leave it out")

@@ -54,6 +54,9 @@ class SignalDataManagerConfig(VanillaDataManagerConfig):
     holdout: str = "none"
     """Samples that are withheld from training to judge what lies between: none, every-second (trains on the even
     samples along each axis) or a fraction such as 0.1 (chosen at random). Not for shapes."""
+    between: Literal["kriging", "none"] = TargetOptions.between  # type: ignore[assignment]
+    """What is trained on between the samples, beside them: estimates by kriging, at the samples that are withheld, or
+    halfway between neighbours where none is. Not for shapes."""
     read: ReadOptions = field(default_factory=ReadOptions)
     """Which part of a sound is read, and how."""
     shape_samples: int = 524288
@@ -88,7 +91,8 @@ class SignalDataManagerConfig(VanillaDataManagerConfig):
         """
         if self.data is None:
             raise SignalError("--data", "no file is given", "give an image, a sound, a mesh, a volume or a video")
-        options = TargetOptions(self.holdout, self.shape_samples, self.shape_loss, self.seed)
+        names = ("holdout", "between", "shape_samples", "shape_loss", "seed")
+        options = TargetOptions(**{name: getattr(self, name) for name in names})
         with settings_called(datamanager_flag):
             return _target_of(self.data, self.kind, options, astuple(self.read), _state_of(self.data))
 

@@ -11,8 +11,9 @@ from nerfstudio.data.dataparsers.blender_dataparser import BlenderDataParserConf
 from winner_ns.errors import SignalError
 from winner_ns.fields.description import Description, Order
 from winner_ns.fitting.plan import FieldPlan, SettledNetwork
+from winner_ns.fitting.target import TargetOptions
 from winner_ns.kinds import VIEWS
-from winner_ns.plugin.datamanager import SignalDataManagerConfig
+from winner_ns.plugin.datamanager import SignalDataManagerConfig, datamanager_flag
 from winner_ns.plugin.model import SignalModelConfig
 from winner_ns.rays.dataparser import SceneDataParserConfig
 from winner_ns.rays.neus_field import SURFACE_SETTINGS
@@ -43,9 +44,9 @@ def settle_dataparser(data: SignalDataManagerConfig) -> List[str]:
     Raises:
         SignalError: no folder is given, or what it holds cannot be used.
     """
-    if data.holdout != "none" or data.shape_loss != "distance":
-        flag = "holdout" if data.holdout != "none" else "shape-loss"
-        raise SignalError(f"--pipeline.datamanager.{flag}", "is not for posed photographs", "leave it out")
+    usual = {"holdout": ("none",), "between": ("none", TargetOptions.between), "shape_loss": ("distance",)}
+    for name in (name for name, values in usual.items() if getattr(data, name) not in values):
+        raise SignalError(datamanager_flag(name), "is not for posed photographs", "leave it out")
     if data.read != ReadOptions():
         raise SignalError("--pipeline.datamanager.read", "is for sounds, not for photographs", "leave it out")
     if data.shape_samples != SignalDataManagerConfig.shape_samples:

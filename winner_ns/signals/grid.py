@@ -78,14 +78,7 @@ class GridSignal:
 
     def coordinates(self, indices: Int[Tensor, " n"]) -> Float[Tensor, "n d"]:
         """Coordinates in [-1, 1]^d of the samples with these flat (row-major) indices."""
-        columns: List[Tensor] = []
-        rest = indices
-        for n, extent in zip(reversed(self.shape), reversed(self.half_extent), strict=True):
-            position = rest % n
-            # In double precision: the spacing of an hour of audio is below float32's resolution at 1.
-            columns.append((position.double() * (2.0 / max(n - 1, 1)) - 1.0).mul_(extent).float())
-            rest = rest // n
-        return torch.stack(columns[::-1], dim=-1)
+        return grid_coordinates(indices, self.shape, self.half_extent)
 
     def values(self, indices: Int[Tensor, " n"]) -> Float[Tensor, "n c"]:
         """Values in [-1, 1] of the samples with these flat (row-major) indices."""
@@ -110,3 +103,23 @@ def square_half_extent(shape: Tuple[int, ...]) -> Tuple[float, ...]:
     """The half extents that make the spacing equal along all axes, the longest spanning [-1, 1]."""
     longest = max(max(shape) - 1, 1)
     return tuple((n - 1) / longest for n in shape)
+
+
+def grid_coordinates(
+    indices: Int[Tensor, " n"], shape: Tuple[int, ...], half_extent: Tuple[float, ...]
+) -> Float[Tensor, "n d"]:
+    """Coordinates of the samples with these flat (row-major) indices of a grid.
+
+    Args:
+        indices: from 0 on.
+        shape: of the grid.
+        half_extent: per axis, the coordinate of the last sample; the first one's is its negative.
+    """
+    columns: List[Tensor] = []
+    rest = indices
+    for n, extent in zip(reversed(shape), reversed(half_extent), strict=True):
+        position = rest % n
+        # In double precision: the spacing of an hour of audio is below float32's resolution at 1.
+        columns.append((position.double() * (2.0 / max(n - 1, 1)) - 1.0).mul_(extent).float())
+        rest = rest // n
+    return torch.stack(columns[::-1], dim=-1)
