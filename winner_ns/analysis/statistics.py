@@ -15,6 +15,7 @@ from winner_ns.analysis.layers import OUTPUT, pre_activations
 from winner_ns.analysis.sampled import SampledTarget
 from winner_ns.fields.description import Description
 from winner_ns.spectrum.band import SineNetwork, wide_layers
+from winner_ns.spectrum.laws import NoiseScales
 
 POINTS = 4096
 BINS = 120
@@ -32,7 +33,8 @@ class Theory:
     std_over_points: float
     """Each neuron's mean taken away."""
     paper: Optional[float]
-    """As the papers have it, which leave biases out: sqrt(1 + H s1²/2) for layer 2, 1 further on. None for layer 1."""
+    """As the papers have it, which leave biases out: sqrt(f² + H s1²/2) for layer 2, f further on, f being the law's
+    factor, or 1. None for layer 1."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,8 @@ def measure_statistics(
 def layer_theory(description: Description, half_extent: Float[np.ndarray, " d"]) -> Dict[str, Theory]:
     """What theory says of each layer of a fresh sine network.
 
-    Layer 1 is omega_0 (W x + b) with W ~ U(±1/d) + N(0, (s0/divisor)²) and b ~ U(±1/sqrt(d)); x is uniform in the box.
+    Layer 1 is omega_0 (W x + b) with W ~ f U(±1/d) + N(0, (s0/divisor)²) and b ~ g U(±1/sqrt(d)), where f and g are the
+    law's factors (1, but for a few laws); x is uniform in the box.
 
     Raises:
         ValueError: the field is no sine network.
@@ -91,14 +94,17 @@ def layer_theory(description: Description, half_extent: Float[np.ndarray, " d"])
     network = _sine_network(description)
     if network is None:
         raise ValueError(f"there is no theory of the family {description.network.family}")
-    s0, s1, divisor = _noise(description, network)
+    made = _noise(description)
+    of_weights, of_biases = _first_factors(made)
     per_axis = float((np.asarray(half_extent) ** 2).sum()) / 3.0  # E|x|²
-    weights = (1.0 / (3.0 * network.dimensions**2) + (s0 / divisor) ** 2) * per_axis
-    biases = 1.0 / (3.0 * network.dimensions)
+    divisor = made.first_layer_divisor or network.first_omega_0
+    weights = (of_weights**2 / (3.0 * network.dimensions**2) + (made.s0 / divisor) ** 2) * per_axis
+    biases = of_biases**2 / (3.0 * network.dimensions)
     omega = network.first_omega_0
     theory = {"layer 1": Theory(omega * math.sqrt(weights + biases), omega * math.sqrt(weights), None)}
-    for i, layer in enumerate(wide_layers(network, s1), start=2):
-        paper = math.sqrt(1.0 + network.width * s1**2 / 2.0) if i == 2 else 1.0
+    for i, layer in enumerate(wide_layers(network, made.s1, made.factors, made.bias_factors), start=2):
+        factor = 1.0 if made.factors is None else made.factors[i - 1]
+        paper = math.sqrt(factor**2 + (network.width * made.s1**2 / 2.0 if i == 2 else 0.0))
         theory[f"layer {i}"] = Theory(math.sqrt(layer.variance), math.sqrt(layer.varying), paper)
     return theory
 
@@ -129,12 +135,13 @@ def _first_layer_draws(description: Description, half_extent: np.ndarray) -> Flo
     """Values of the first layer at random points with random weights: the products have no handy density."""
     network = _sine_network(description)
     assert network is not None
-    s0, _, divisor = _noise(description, network)
+    made = _noise(description)
+    of_weights, of_biases = _first_factors(made)
     generator, d = np.random.default_rng(SEED), network.dimensions
     x = generator.uniform(-1.0, 1.0, (THEORY_DRAWS, d)) * half_extent
-    w = generator.uniform(-1.0 / d, 1.0 / d, (THEORY_DRAWS, d))
-    w += generator.normal(0.0, s0 / divisor, (THEORY_DRAWS, d))
-    b = generator.uniform(-1.0, 1.0, THEORY_DRAWS) / math.sqrt(d)
+    w = generator.uniform(-1.0 / d, 1.0 / d, (THEORY_DRAWS, d)) * of_weights
+    w += generator.normal(0.0, made.s0 / (made.first_layer_divisor or network.first_omega_0), (THEORY_DRAWS, d))
+    b = generator.uniform(-1.0, 1.0, THEORY_DRAWS) / math.sqrt(d) * of_biases
     return network.first_omega_0 * ((w * x).sum(axis=1) + b)
 
 
@@ -143,9 +150,15 @@ def _sine_network(description: Description) -> Optional[SineNetwork]:
     return made_of.family_class.sine_network(made_of.in_dim, made_of.settings)
 
 
-def _noise(description: Description, network: SineNetwork) -> Tuple[float, float, float]:
-    """s0, s1, and what s0 is divided by."""
+def _noise(description: Description) -> NoiseScales:
+    """What the field's fresh weights were given."""
     report = description.spectrum
     if report is None or not description.network.family_class.takes_noise:
-        return 0.0, 0.0, network.first_omega_0
-    return report.s0, report.s1, report.first_layer_divisor or network.first_omega_0
+        return NoiseScales(0.0, 0.0)
+    return NoiseScales(report.s0, report.s1, report.first_layer_divisor, report.factors, report.bias_factors)
+
+
+def _first_factors(made: NoiseScales) -> Tuple[float, float]:
+    """Of the first layer's weights and biases."""
+    of_weights, of_biases = (1.0 if values is None else values[0] for values in (made.factors, made.bias_factors))
+    return of_weights, of_biases

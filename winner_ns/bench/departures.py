@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from winner_ns.fields.families import build_field
 from winner_ns.fields.field import Field
+from winner_ns.fields.winner_init import scale_layers
 from winner_ns.fitting.grid_target import GridTarget
 from winner_ns.fitting.plan import FieldPlan, SettledPlan
 from winner_ns.fitting.sample_split import SampleSplit
@@ -57,6 +58,7 @@ def initial_field(settled: SettledPlan, departures: Mapping[str, Any]) -> Field:
     assert noise is not None and order is not None
     generator = torch.Generator().manual_seed(order.seed)
     field = build_field(made_of.family, made_of.in_dim, made_of.out_dim, made_of.settings, generator)
+    scale_layers(field, noise.factors, noise.bias_factors)
     return noise_on_layers(field, noise.s0, noise.s1, layers, generator)
 
 

@@ -7,7 +7,7 @@ import torch
 from winner_ns.fields.description import Description
 from winner_ns.fields.families import build_field
 from winner_ns.fields.field import Field
-from winner_ns.fields.winner_init import winner_init
+from winner_ns.fields.winner_init import scale_layers, winner_init
 
 
 def initial_field(description: Description, seed: int) -> Field:
@@ -24,6 +24,8 @@ def initial_field(description: Description, seed: int) -> Field:
     # A generator of its own keeps other draws out of it.
     generator = torch.Generator().manual_seed(seed)
     field = build_field(made_of.family, made_of.in_dim, made_of.out_dim, made_of.settings, generator)
+    if noise is not None:
+        scale_layers(field, noise.factors, noise.bias_factors)
     if field.takes_noise and noise is not None:
         winner_init(field, noise.s0, noise.s1, generator, noise.first_layer_divisor)
     return field

@@ -157,6 +157,8 @@ class FieldPlan:
         if sine is not None:
             try:
                 noise = self._noise(spectrum, sine, family.takes_noise)
+                if noise.first_omega_0 is not None:
+                    settings["first_omega_0"] = noise.first_omega_0
             except ValueError as error:
                 blamed = next((name for name in ("purpose", "s0", "s1") if name in str(error)), "law")
                 raise setting_error(blamed, str(error), "choose another") from error
@@ -203,7 +205,8 @@ class FieldPlan:
     def _noise(self, spectrum: TargetSpectrum, network: SineNetwork, takes_noise: bool) -> NoiseReport:
         if not takes_noise:
             return choose_noise(spectrum, network, "explicit")
-        return choose_noise(spectrum, network, self.law, self.purpose, self.s0, self.s1)
+        given = self.field.given()
+        return choose_noise(spectrum, network, self.law, self.purpose, self.s0, self.s1, given)
 
 
 @dataclass(frozen=True)

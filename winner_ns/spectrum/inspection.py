@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Tuple
 
 import numpy as np
@@ -106,9 +106,11 @@ def inspect_signal(
     network = SineNetwork(dimensions, width, depth, omega_0, omega_0 if first_omega_0 is None else first_omega_0)
     spectrum = target_spectrum(signal)
     try:
-        report = choose_noise(spectrum, network, **law)
+        report = choose_noise(spectrum, network, **law, given=() if first_omega_0 is None else ("first_omega_0",))
     except ValueError as error:
         raise setting_error("law", str(error), "see `winner-ns inspect --help`") from error
+    if report.first_omega_0 is not None:
+        network = replace(network, first_omega_0=report.first_omega_0)
     return Inspection(signal, network, nyquist, report)
 
 

@@ -58,12 +58,19 @@ class TargetSpectrum:
 
 @dataclass(frozen=True)
 class NoiseScales:
-    """Noise of layers 1 and 2 before the division by omega_0."""
+    """Noise of layers 1 and 2 before the division by omega_0, and whatever else a law makes of a fresh SIREN."""
 
     s0: float
     s1: float
     first_layer_divisor: Optional[float] = None
     """What s0 is divided by, where that is not the first layer's omega_0."""
+    factors: Optional[Tuple[float, ...]] = None
+    """What the weights as SIREN draws them are multiplied by, before the noise: a number above 0 for each sine layer,
+    and the output layer's last. None: 1."""
+    bias_factors: Optional[Tuple[float, ...]] = None
+    """The same of the biases; 0 takes them away."""
+    first_omega_0: Optional[float] = None
+    """The first layer's omega_0, where the law chooses that."""
 
 
 class Law(ABC):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Union
+from typing import Any, Callable, Collection, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from jaxtyping import Float, Shaped
 
 from winner_ns.spectrum.band import SineNetwork, initial_band
 from winner_ns.spectrum.centroid import centroid_of_function, spectral_centroid
-from winner_ns.spectrum.laws import LAWS, TargetSpectrum
+from winner_ns.spectrum.laws import LAWS, NoiseScales, TargetSpectrum
 
 DISTANCE_SCALE = 0.02
 """delta: a shape's training target is tanh(distance / delta), distances in units of the unit cube."""
@@ -23,6 +23,11 @@ needs (docs/shapes.md). Signs alone leave specks where the band is wide."""
 
 MOST_RADIANS = 1e30
 """Of all frequencies and scales of a report."""
+
+LEAST_FACTOR, MOST_FACTOR = 1e-6, 1e9
+"""Of weights: beyond these, variances leave the range of their numbers. Biases may be taken away altogether."""
+MOST_FACTORS = 1025
+"""Of a field: a layer's each."""
 
 BOTTLENECK_RATIO = 400.0
 """Centroid frequency over plain SIREN's initial band above which plain SIREN was measured to stay on its plateau."""
@@ -91,6 +96,12 @@ class NoiseReport:
     """Whether the spectrum is so bright that what lies between the samples cannot be told (`TargetSpectrum.bright`)."""
     hertz: Optional[float] = None
     """The frequency of one radian per unit of coordinate, of sounds."""
+    factors: Optional[Tuple[float, ...]] = None
+    """Of the weights, as `NoiseScales` has them."""
+    bias_factors: Optional[Tuple[float, ...]] = None
+    """Of the biases."""
+    first_omega_0: Optional[float] = None
+    """That the law chose; None: it is the user's."""
 
     @property
     def bottleneck(self) -> bool:
@@ -103,11 +114,20 @@ class NoiseReport:
         noise = f"s0 {self.s0:.5g}, s1 {self.s1:.4g}"
         if self.s0 == self.s1 == 0:
             noise = "no noise needed: this is a plain SIREN" if self.kappa else "no noise: this is a plain SIREN"
+        if chosen := self._chosen():
+            noise = chosen if self.s0 == self.s1 == 0 else f"{noise}, {chosen}"
         return [
             f"spectrum  psi {self.psi:.4f} of Nyquist, Omega {self._frequency(self.omega)}",
             f"law       {self.law}{kappa}: {noise}",
             f"band      {self._frequency(self.band)} at the start (plain SIREN {self._frequency(self.plain_band)})",
         ]
+
+    def _chosen(self) -> str:
+        """What the law chose besides noise."""
+        factors = {"weights": self.factors, "biases": self.bias_factors}
+        told = [] if self.first_omega_0 is None else [f"first_omega_0 {self.first_omega_0:.5g}"]
+        told += [f"{name} times {_in_runs(values)}" for name, values in factors.items() if values is not None]
+        return ", ".join(told)
 
     def _frequency(self, omega: float) -> str:
         """An angular frequency in the units that a user knows."""
@@ -115,7 +135,9 @@ class NoiseReport:
 
     def as_dict(self) -> Dict[str, Any]:
         """Plain JSON."""
-        return asdict(self)
+        plain = asdict(self)
+        lists = {name: list(plain[name]) for name in _FACTORS if plain[name] is not None}
+        return {**plain, **lists}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> NoiseReport:
@@ -126,11 +148,39 @@ class NoiseReport:
         """
         values: Dict[str, Any] = {each.name: plain.get(each.name) for each in fields(cls)}
         for name, value in values.items():
-            number = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= MOST_RADIANS
-            allowed = {"law": isinstance(value, str), "bright": isinstance(value, bool)}.get(name, number)
-            if not allowed and not (value is None and name in ("kappa", "first_layer_divisor", "hertz")):
-                raise ValueError(f"the description's {name} is {value!r}")
+            allowed = {
+                "law": isinstance(value, str),
+                "bright": isinstance(value, bool),
+                "factors": _are_factors(value, LEAST_FACTOR),
+                "bias_factors": _are_factors(value, 0.0),
+                "first_omega_0": _is_number(value, MOST_RADIANS) and value > 0,
+            }.get(name, _is_number(value, MOST_RADIANS))
+            if not allowed and not (value is None and name in _MAY_BE_LEFT_OUT):
+                raise ValueError(f"the description's {name} is {value!r}"[:200])
+        values.update({name: tuple(values[name]) for name in _FACTORS if values[name] is not None})
         return cls(**values)
+
+
+_FACTORS = ("factors", "bias_factors")
+_MAY_BE_LEFT_OUT = ("kappa", "first_layer_divisor", "hertz", "first_omega_0", *_FACTORS)
+
+
+def _is_number(value: Any, most: float) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= most
+
+
+def _are_factors(values: Any, least: float) -> bool:
+    """Whether these may be what the layers' weights (or biases) are multiplied by."""
+    is_list = isinstance(values, (list, tuple)) and 2 <= len(values) <= MOST_FACTORS
+    return is_list and all(_is_number(value, MOST_FACTOR) and value >= least for value in values)
+
+
+def _in_runs(values: Sequence[float]) -> str:
+    """Numbers, each with how often it comes where that is more than once."""
+    runs: List[Tuple[float, int]] = []
+    for value in values:
+        runs = [*runs[:-1], (value, runs[-1][1] + 1)] if runs and runs[-1][0] == value else [*runs, (value, 1)]
+    return " ".join(f"{value:.4g}" if count == 1 else f"{count} x {value:.4g}" for value, count in runs)
 
 
 def choose_noise(
@@ -140,6 +190,7 @@ def choose_noise(
     purpose: Optional[Union[str, float]] = None,
     s0: Optional[float] = None,
     s1: Optional[float] = None,
+    given: Collection[str] = (),
 ) -> NoiseReport:
     """Applies a law to a target's spectrum.
 
@@ -147,8 +198,10 @@ def choose_noise(
         target: what was measured.
         network: the sine network that is to be initialised.
         law: a name of LAWS.
-        purpose: for the law matching, kappa by name or number (`MatchingLaw.chosen`).
+        purpose: for the law matching, kappa by name or number (`MatchingLaw.chosen`); of other laws that take one, the
+            number that they leave open.
         s0, s1: for the law explicit.
+        given: names of the network's settings that are the user's choice and none of the law's.
 
     Raises:
         ValueError: unknown names, contradicting flags, or a law that does not know this kind of target.
@@ -165,12 +218,20 @@ def choose_noise(
         chosen = LAWS[law].chosen(target, weights, **{name: asked[name] for name in LAWS[law].takes})
         scales = chosen(target, network)
         usable = 0 <= scales.s0 <= MOST_RADIANS and 0 <= scales.s1 <= MOST_RADIANS
+        # Numbers of numpy are no JSON.
+        scales = _plain(scales)
     except (TypeError, AttributeError) as error:  # A law of somebody else's.
         raise ValueError(f"the law {law!r} does not work ({error})") from error
     if not usable:
         raise ValueError(f"the law {law!r} gives s0 = {scales.s0} and s1 = {scales.s1}, which are no scales of noise")
-    # Numbers of numpy are no JSON.
-    scales = replace(scales, s0=float(scales.s0), s1=float(scales.s1))
+    _check_factors(law, scales, network)
+    made = network
+    if scales.first_omega_0 is not None:
+        if not 0 < scales.first_omega_0 <= MOST_RADIANS:
+            raise ValueError(f"the law {law!r} gives first_omega_0 = {scales.first_omega_0}, which is no frequency")
+        if "first_omega_0" in given and scales.first_omega_0 != network.first_omega_0:
+            raise ValueError(f"the law {law!r} chooses first_omega_0 itself; leave that out, or take another law")
+        made = replace(network, first_omega_0=scales.first_omega_0)
     if scales.s1 > 0 and network.depth < 2:
         raise ValueError("s1 > 0 needs a network of at least two sine layers")
     return NoiseReport(
@@ -181,8 +242,37 @@ def choose_noise(
         s0=scales.s0,
         s1=scales.s1,
         first_layer_divisor=scales.first_layer_divisor,
-        band=initial_band(network, scales.s0, scales.s1),
+        band=initial_band(made, scales.s0, scales.s1, scales.factors, scales.bias_factors),
         plain_band=initial_band(network),
         bright=target.bright,
         hertz=target.hertz,
+        factors=scales.factors,
+        bias_factors=scales.bias_factors,
+        first_omega_0=scales.first_omega_0,
     )
+
+
+def _plain(scales: NoiseScales) -> NoiseScales:
+    """The same in Python's own numbers."""
+    factors = {name: getattr(scales, name) for name in _FACTORS}
+    chosen = scales.first_omega_0
+    return replace(
+        scales,
+        s0=float(scales.s0),
+        s1=float(scales.s1),
+        first_omega_0=None if chosen is None else float(chosen),
+        **{name: None if values is None else tuple(map(float, values)) for name, values in factors.items()},
+    )
+
+
+def _check_factors(law: str, scales: NoiseScales, network: SineNetwork) -> None:
+    """Raises ValueError for factors that a network of so many layers cannot be multiplied by."""
+    for name, least in zip(_FACTORS, (LEAST_FACTOR, 0.0), strict=True):
+        values = getattr(scales, name)
+        if values is None:
+            continue
+        if len(values) != network.depth + 1:
+            count = f"{network.depth} sine layers and an output"
+            raise ValueError(f"the law {law!r} gives {len(values)} {name}, where there are {count}")
+        if not _are_factors(values, least):
+            raise ValueError(f"the law {law!r} gives {name} of {_in_runs(values)}: from {least:g} to {MOST_FACTOR:g}")
