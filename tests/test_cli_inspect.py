@@ -123,6 +123,10 @@ def test_bottleneck_is_told_where_plain_siren_collapses(tmp_path: Path, capsys: 
 def test_laws(tmp_path: Path, capsys: pytest.CaptureFixture, law: str) -> None:
     path = write_tone(tmp_path / "tone.wav")
     scales = ["--s0", 7, "--s1", 0.25] if law == "explicit" else []
+    if law == "fresh":
+        scales = ["--width", 8]
+        path = tmp_path / "picture.npy"
+        np.save(path, np.random.default_rng(0).normal(size=(12, 12)).astype(np.float32))
     result = inspect(capsys, path, "--law", law, *scales)
     psi = 2 * 600 / 8000
     expected = {
@@ -200,7 +204,7 @@ def test_bad_input_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture) ->
         ([tone, "--kind", "image"], "tone.wav"),
         ([tone, "--law", "murphy"], "matching, paper, reference-code, explicit"),
         ([tone, "--purpose", "fun"], "interpolate, fit"),
-        ([tone, "--law", "paper", "--purpose", "fit"], "takes no purpose; matching does"),
+        ([tone, "--law", "paper", "--purpose", "fit"], "takes no purpose; matching or vi3nr or weight-scaling does"),
         ([tone, "--law", "matching", "--s0", 3], "takes no s0; explicit does"),
         ([tone, "--law", "explicit", "--s0", -1], "from 0 to"),
         ([tone, "--law", "explicit", "--s0", 1e60], "from 0 to"),

@@ -220,7 +220,8 @@ def test_matching_makes_the_band_kappa_omega(case, kappa, omega, width, depth):
 
 
 def test_every_law_has_a_name_and_a_source():
-    assert set(LAWS) == {"matching", "paper", "reference-code", "explicit"}
+    rivals = {"fresh", "gradient-control", "vi3nr", "weight-scaling"}
+    assert set(LAWS) == {"matching", "paper", "reference-code", "explicit", *rivals}
     assert all(law.source for law in LAWS.values())
     assert PURPOSES == ("interpolate", "fit")
 
@@ -265,7 +266,7 @@ def test_choosing_noise():
     ("law", "flags", "kind", "says"),
     [
         ("paper", {}, "shape", "no noise scales for shape"),
-        ("paper", {"purpose": "fit"}, "audio", "takes no purpose; matching does"),
+        ("paper", {"purpose": "fit"}, "audio", "takes no purpose; matching or vi3nr or weight-scaling does"),
         ("matching", {"s0": 1.0}, "audio", "takes no s0; explicit does"),
         ("matching", {"purpose": "beautify"}, "audio", "interpolate, fit"),
         ("matching", {"purpose": "-1"}, "audio", "from 0 to"),

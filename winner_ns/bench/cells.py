@@ -6,7 +6,10 @@ import hashlib
 import itertools
 import json
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+
+import numpy as np
 
 from winner_ns.bench.inputs import Input
 from winner_ns.bench.metrics import has_samples
@@ -19,6 +22,7 @@ from winner_ns.fitting.field_entry import FieldEntry, parse_entries
 from winner_ns.fitting.plan import FieldPlan, NetworkPlan
 from winner_ns.kinds import KINDS, kinds_of_files
 from winner_ns.spectrum import TargetSpectrum
+from winner_ns.spectrum.low_frequencies import low_frequencies
 
 MOST_CELLS = 100_000
 
@@ -158,7 +162,9 @@ def _check(entry: FieldEntry, departure: Mapping[str, Any], kinds: Iterable[str]
     refused: List[SignalError] = []
     # Some signal or other suits it, or none does; what the cells' own refuse they say themselves.
     for kind, dimensions in itertools.product(dict.fromkeys(["image", *kinds]), (2, 1, 3)):
-        spectrum = TargetSpectrum(kind, dimensions, 1, psi=0.1, omega=10.0)
+        noise = np.random.default_rng(0).normal(size=(8,) * dimensions + (1,))
+        measured = partial(low_frequencies, noise, (10.0,) * dimensions) if dimensions > 1 else None
+        spectrum = TargetSpectrum(kind, dimensions, 1, psi=0.1, omega=10.0, low_frequencies=measured)
         task = FieldTask(width=8, depth=4, samples=(8,) * dimensions)
         try:
             plan.settle_network(spectrum, dimensions, 1, task, KINDS[kind].training)

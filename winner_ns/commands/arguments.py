@@ -32,10 +32,15 @@ def add_plan(parser: Any, family: bool = True) -> None:
     parser.add_argument("--depth", type=count, help="number of hidden layers (default: the kind's, 4)")
     parser.add_argument("--omega-0", type=positive, help="frequency factor (default: the family's, 30 for sines)")
     parser.add_argument("--first-omega-0", type=positive, help="of the first layer (default: omega-0)")
-    parser.add_argument("--law", help="of the initial noise: matching (default), paper, reference-code or explicit")
+    parser.add_argument(
+        "--law",
+        help="of the initial noise: matching (default), paper, reference-code, explicit; or others' initialisations: "
+        "fresh, gradient-control, vi3nr, weight-scaling",
+    )
     parser.add_argument(
         "--purpose",
-        help="of the law matching: interpolate, fit, or kappa (default 0.5, shapes 4, scenes 0.3)",
+        help="of the law matching: interpolate, fit, or kappa (default 0.5, shapes 4, scenes 0.3); of vi3nr sigma_p, of "
+        "weight-scaling alpha",
     )
     parser.add_argument("--s0", type=float, help="noise scale of layer 1, means the law explicit")
     parser.add_argument("--s1", type=float, help="noise scale of layer 2, means the law explicit")

@@ -43,7 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--purpose", metavar="P", help="interpolate, fit, or kappa (default 0.5, shapes 4)")
     parser.add_argument(
-        "--law", metavar="L", help="of the initial noise: matching (default), paper, reference-code, explicit"
+        "--law",
+        metavar="L",
+        help="of the initial noise: matching (default), paper, reference-code, explicit; or others' initialisations: "
+        "fresh, gradient-control, vi3nr, weight-scaling",
     )
     parser.add_argument("--steps", type=count, metavar="N", help="training steps (default: the kind's)")
     parser.add_argument("--width", type=count, metavar="N", help="neurons of every hidden layer (default 256)")

@@ -54,6 +54,8 @@ def adapt(
         if not made_of.noise_on_request:
             raise ValueError(f"the law {law} adds noise to sine layers, which the family {family} has not")
         report = choose_noise(target, _as_sines(network), law, purpose, s0, s1)
+        if report.factors or report.bias_factors or report.first_omega_0:
+            raise ValueError(f"the law {law} is for SIREN's weights, as the family winner has them, not for {family}")
         fresh = _noisy(family, in_dim, out_dim, settings, report.s0, report.s1, torch.Generator().manual_seed(0))
         return {}, replace(report, band=measured_band(fresh))
     if s0 is not None or s1 is not None:

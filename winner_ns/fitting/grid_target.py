@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Any, ClassVar, Dict, List, Optional, Tuple
 
 import numpy as np
@@ -21,6 +21,7 @@ from winner_ns.fitting.sample_split import SampleSplit, parse_holdout
 from winner_ns.fitting.target import Target, TargetOptions
 from winner_ns.signals import GridSignal
 from winner_ns.spectrum import TargetSpectrum
+from winner_ns.spectrum.low_frequencies import LowFrequencies, low_frequencies
 from winner_ns.spectrum.noise import grid_spectrum
 
 QUIET_BELOW = 0.05
@@ -158,6 +159,16 @@ def _training_spectrum(signal: GridSignal, split: SampleSplit) -> TargetSpectrum
     if split.holdout == "every-second":
         samples = samples[(slice(None, None, 2),) * signal.dimensions]
         nyquist = tuple(n / 2 for n in nyquist)
-    elif split.holdout is not None:
+    gaps = split.holdout is not None and split.holdout != "every-second"
+    if gaps:
         samples = gaps_filled(samples, split.is_heldout())
-    return grid_spectrum(signal.kind, samples, nyquist, signal.value_offset, split.train_size, signal.hertz)
+    spectrum = grid_spectrum(signal.kind, samples, nyquist, signal.value_offset, split.train_size, signal.hertz)
+    if gaps and spectrum.low_frequencies is not None:
+        # The filled copy is made again where it is asked for: it would stay for the whole training.
+        return replace(spectrum, low_frequencies=partial(_low_frequencies, signal, split))
+    return spectrum
+
+
+def _low_frequencies(signal: GridSignal, split: SampleSplit) -> LowFrequencies:
+    """Of the training samples, as `_training_spectrum`, whose gaps are filled."""
+    return low_frequencies(gaps_filled(signal.samples, split.is_heldout()), signal.nyquist)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Any, ClassVar, Dict, Optional, Tuple, Type, Union
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Callable, ClassVar, Dict, Optional, Tuple, Type, Union
 
 from winner_ns.kinds import KINDS
 from winner_ns.registry import Registry
 from winner_ns.spectrum.band import SineNetwork, band_gain, initial_band
+
+if TYPE_CHECKING:
+    from winner_ns.spectrum.low_frequencies import LowFrequencies
 
 PURPOSES: Tuple[str, ...] = ("interpolate", "fit")
 """Names of what a field is for, from which the law matching takes its kappa (`kappa_of`)."""
@@ -49,6 +52,9 @@ class TargetSpectrum:
     """How many are trained on; None: as many as are asked for, drawn anew."""
     hertz: Optional[float] = None
     """The frequency of one radian per unit of coordinate, of sounds."""
+    low_frequencies: Optional[Callable[[], LowFrequencies]] = field(default=None, repr=False, compare=False)
+    """Measures the magnitude spectrum itself, for laws that look at more of it than its centroid; None where there is
+    no grid of two axes or more."""
 
     @property
     def bright(self) -> bool:
@@ -215,7 +221,16 @@ class MatchingLaw(Law):
 LAWS: Registry[Type[Law]] = Registry(
     "law",
     "winner_ns.laws",
-    {"matching": MatchingLaw, "paper": PaperLaw, "reference-code": ReferenceCodeLaw, "explicit": ExplicitLaw},
+    {
+        "matching": MatchingLaw,
+        "paper": PaperLaw,
+        "reference-code": ReferenceCodeLaw,
+        "explicit": ExplicitLaw,
+        "fresh": "winner_ns.spectrum.rival_laws:FreshLaw",
+        "gradient-control": "winner_ns.spectrum.rival_laws:GradientControlLaw",
+        "vi3nr": "winner_ns.spectrum.rival_laws:Vi3nrLaw",
+        "weight-scaling": "winner_ns.spectrum.rival_laws:WeightScalingLaw",
+    },
     base=Law,
 )
 """Every law by the name that flags and files take; `LAWS[name].source` says where it comes from."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from typing import Any, Callable, Collection, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
@@ -12,6 +13,7 @@ from jaxtyping import Float, Shaped
 from winner_ns.spectrum.band import SineNetwork, initial_band
 from winner_ns.spectrum.centroid import centroid_of_function, spectral_centroid
 from winner_ns.spectrum.laws import LAWS, NoiseScales, TargetSpectrum
+from winner_ns.spectrum.low_frequencies import low_frequencies
 
 DISTANCE_SCALE = 0.02
 """delta: a shape's training target is tanh(distance / delta), distances in units of the unit cube."""
@@ -60,7 +62,16 @@ def grid_spectrum(
     raster = spectral_centroid(samples.reshape(-1, channels), offset=value_offset) if flat else psi
     count = math.prod(samples.shape[:-1]) if count is None else count
     return TargetSpectrum(
-        kind, samples.ndim - 1, channels, psi, omega, raster, nyquist=max(nyquist), samples=count, hertz=hertz
+        kind,
+        samples.ndim - 1,
+        channels,
+        psi,
+        omega,
+        raster,
+        nyquist=max(nyquist),
+        samples=count,
+        hertz=hertz,
+        low_frequencies=partial(low_frequencies, samples, nyquist) if samples.ndim > 2 else None,
     )
 
 
