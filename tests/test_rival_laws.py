@@ -388,7 +388,7 @@ def test_a_field_is_fitted_saved_and_opened(law, tmp_path):
     assert opened.description.spectrum.law == law
 
 
-def test_inspect_needs_no_torch_and_tells_the_network_that_is_built(tmp_path):
+def test_inspect_tells_the_network_that_is_built():
     inspection = inspect_signal(signal_of(picture(4).astype(np.float32), kind="image"), 16, 3, law="fresh")
     chosen = inspection.report.first_omega_0
     assert f"(first layer {chosen:g})" in inspection.lines()[1]
