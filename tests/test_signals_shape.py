@@ -328,20 +328,13 @@ def test_signed_distance_samples(tmp_path, suffix, name):
     assert shape.source == "distances" and shape.warnings == []
     np.testing.assert_allclose(shape.points * shape.scale + shape.center, table[:, :3], atol=1e-12)
     np.testing.assert_allclose(shape.distances * shape.scale, table[:, 3], atol=1e-12)
-    assert np.abs(shape.points).max() <= 1.0
-    points, distances = shape.sample(20000, seed=0)
-    # Each given sample once.
-    order, given = np.lexsort(points.T), np.lexsort(shape.points.astype("f4").T)
-    np.testing.assert_array_equal(points[order], shape.points.astype("f4")[given])
-    np.testing.assert_array_equal(distances[order], shape.distances.astype("f4")[given])
-    assert shape.sample(30000, seed=0)[0].shape == (30000, 3)
+    # The surface fills the cube, beyond which the other samples are.
+    assert shape.scale == pytest.approx(5 / 0.9, rel=0.03)
     surface, normals = shape.sample_surface(2000, seed=0)
     radius = np.linalg.norm(surface * shape.scale + shape.center - [3, 4, 5], axis=1)
     np.testing.assert_allclose(radius, 5, atol=0.05)
     expected = (surface * shape.scale + shape.center - [3, 4, 5]) / radius[:, None]
     assert np.einsum("ni,ni->n", normals, expected).min() > 0.98
-    with pytest.raises(ValueError, match="own points only"):
-        shape.signed_distance(points)
 
 
 def test_distances_around_a_shape_leave_room_for_its_surface(tmp_path):
@@ -361,7 +354,7 @@ def test_distances_far_from_the_surface_cannot_locate_it(tmp_path):
         np.append(table[np.abs(table[:, 3]) > 0.1], [[1, 1, 1, 3**0.5 - 0.5], [-1, -1, -1, 3**0.5 - 0.5]], 0),
     )
     shape = load_signal(tmp_path / "a.npy")
-    with pytest.raises(SignalError, match="only 0 samples are within 0.02 of the surface"):
+    with pytest.raises(SignalError, match="only 0 samples are within 0.01.* of the surface"):
         shape.sample_surface(10, seed=0)
 
 

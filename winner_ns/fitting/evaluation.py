@@ -21,6 +21,7 @@ from winner_ns.figures.grids import (
 from winner_ns.figures.meshes import intersection_over_union, surface_distances
 from winner_ns.figures.surface import Surface
 from winner_ns.fitting.interpolation import judged_samples
+from winner_ns.fitting.judged_points import judged_points
 from winner_ns.fitting.permutation import permute
 from winner_ns.fitting.target import Target
 from winner_ns.signals import GridSignal, Signal
@@ -43,7 +44,8 @@ def evaluate_field(field: LoadedField, target: Target, mesh_resolution: Optional
     also ssim, sounds snr and log_spectral_distance (dB). Shapes: iou (of volumes), chamfer (L1, in units of the unit
     cube), chamfer_percent_of_diagonal, hausdorff_percent_of_diagonal, f_score (at 0.1 % of the diagonal),
     normal_consistency. All but iou are of the surface as extracted with `mesh_resolution`; without one there is iou
-    alone.
+    alone. Of a shape that is given by distances at points, iou is that of the volume where these prove what is inside
+    (`judged_points`).
     """
     return target.figures(field, mesh_resolution)
 
@@ -52,7 +54,7 @@ def quick_figures(field: LoadedField, target: Target, samples: int = 8192) -> Di
     """An estimate of the figure that counts, from the same few samples every time.
 
     Grids: psnr and, where samples are withheld, psnr_heldout (dB, range 2). Shapes: iou, from volume points within the
-    surface's bounding box; nothing where the shape is known at given points only.
+    surface's bounding box.
     """
     return target.quick_figures(field, samples)
 
@@ -64,8 +66,6 @@ def on_plateau(target: Target, figures: Dict[str, float]) -> bool:
 
 def quick_shape_figures(field: LoadedField, target: ShapeTarget) -> Dict[str, float]:
     """`quick_figures` of a shape."""
-    if target.signal.source == "distances":
-        return {}
     points, inside = target.volume_points
     fitted = field.unit_distance(points).numpy()[:, 0]
     return {"iou": intersection_over_union(inside, fitted)}
@@ -144,18 +144,11 @@ def shape_figures(field: LoadedField, target: ShapeTarget, mesh_resolution: Opti
 
     seed = 1_000_003  # Not training's points.
     vertices, faces = extract_unit_mesh(field, mesh_resolution)
-    figures: Dict[str, float] = {}
-    if target.signal.source == "distances":
-        # Nothing but the given samples is known: their signs are compared where they lie.
-        assert target.signal.points is not None
-        points, distances = target.signal.sample(min(VOLUME_POINTS, len(target.signal.points)), seed)
-        figures["iou"] = intersection_over_union(distances, fitted(points))
-    else:
-        # What the field believes to be inside far from the original counts as well.
-        low, high = (bound[None] for bound in target.bounds)
-        low, high = np.concatenate([low, vertices]).min(axis=0), np.concatenate([high, vertices]).max(axis=0)
-        points = np.random.default_rng(seed).uniform(low, high, (VOLUME_POINTS, 3)).astype(np.float32)
-        figures["iou"] = intersection_over_union(target.signal.signed_distance(points), fitted(points))
+    # What the field believes to be inside far from the original counts as well.
+    low, high = (bound[None] for bound in target.bounds)
+    low, high = np.concatenate([low, vertices]).min(axis=0), np.concatenate([high, vertices]).max(axis=0)
+    points, distances = judged_points(target.signal, low, high, VOLUME_POINTS, seed)
+    figures = {"iou": intersection_over_union(distances, fitted(points))}
     if len(faces) == 0:
         return figures  # No surface yet.
     try:

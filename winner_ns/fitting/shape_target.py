@@ -16,6 +16,7 @@ from winner_ns.fields.field import FieldTask
 from winner_ns.fields.files import LoadedField
 from winner_ns.fields.units import LOSSES
 from winner_ns.fitting.evaluation import quick_shape_figures, shape_figures
+from winner_ns.fitting.judged_points import judged_points
 from winner_ns.fitting.sample_split import SampleSplit
 from winner_ns.fitting.target import Target, TargetOptions
 from winner_ns.signals import ShapeSignal
@@ -86,7 +87,7 @@ class ShapeTarget(Target):
 
     @property
     def _distances_take_time(self) -> bool:
-        return self.loss != "eikonal" and self.signal.source != "distances"
+        return self.loss != "eikonal"
 
     def _block(self, number: int) -> Tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, "n c"]]:
         if self._drawn is None or self._drawn[0] != number:
@@ -109,16 +110,19 @@ class ShapeTarget(Target):
 
     @property
     def bounds(self) -> Tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"]]:
-        """The surface's bounding box, a little widened: volume points elsewhere say nothing."""
+        """The bounding box of the surface, or of samples around it in the cube, a little widened: volume points
+        elsewhere say nothing."""
         surface = self.signal.vertices if self.signal.vertices is not None else self.signal.points
         assert surface is not None
+        if self.signal.source == "distances":
+            surface = surface.clip(-0.95, 0.95)
         return surface.min(axis=0) - 0.05, surface.max(axis=0) + 0.05
 
     @cached_property
     def volume_points(self) -> Tuple[Float[Tensor, "n 3"], Float[np.ndarray, " n"]]:
-        """A few points in `bounds` and their signed distances, not training's; not for source "distances"."""
-        points = np.random.default_rng(1_000_007).uniform(*self.bounds, (16384, 3)).astype(np.float32)
-        return torch.from_numpy(points), self.signal.signed_distance(points)
+        """A few points in `bounds` and their signed distances, not training's."""
+        points, distances = judged_points(self.signal, *self.bounds, 16384, 1_000_007)
+        return torch.from_numpy(points), distances
 
     def figures(self, field: LoadedField, mesh_resolution: Optional[int] = None) -> Dict[str, float]:
         return shape_figures(field, self, mesh_resolution)

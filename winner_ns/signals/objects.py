@@ -34,9 +34,9 @@ def signal_of(
         data: a path; an array or tensor, [height, width] or [height, width, channels <= 4] for an image, [samples] or
             [samples, channels] for a sound, [depth, height, width] or [depth, height, width, channels <= 4] for a
             volume, [time, height, width, channels <= 4] for a video, [points, 4] (x y z distance), [points, 6] (x y z
-            nx ny nz) or [points, 3] for a shape; a PIL image; (samples, rate in hertz) or (rate, samples) for a sound;
-            a trimesh mesh or scene; or a signal. 8- and 16-bit integers have their type's full range, floats that of
-            their values.
+            nx ny nz), [points, 7] (both) or [points, 3] for a shape; a PIL image; (samples, rate in hertz) or (rate,
+            samples) for a sound; a trimesh mesh or scene; or a signal. 8- and 16-bit integers have their type's full
+            range, floats that of their values.
         kind: a name of `KINDS`; None or "auto": told by the file, or by the array's shape (`array_kind`).
         options: which part of a sound is read, and how.
 

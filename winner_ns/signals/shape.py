@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any, Dict, List, Literal, Optional, Tuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from winner_ns.errors import SignalError
 from winner_ns.progress import Report, progress_bar, silent
+from winner_ns.signals.curve_order import along_a_curve
+from winner_ns.signals.distance_samples import Cuts, DistanceSamples
 from winner_ns.signals.mesh_repair import WindingNumbers
 from winner_ns.signals.surfels import surfel_areas, surfel_windings
 
@@ -22,6 +24,8 @@ NEAR_SURFACE = ((0.4, 0.01), (0.4, 0.05))
 cube units; the others are uniform in the cube."""
 SURFACE_DISTANCE = 0.02
 """Signed distance samples this close to the surface tell where it is."""
+GIVEN_SHARE = 0.8
+"""Of the training samples of source "distances"; the others lie anywhere in the cube and have what follows there."""
 
 # Queries that are answered in one go where temporary arrays are several times their size.
 _BATCH = 2**16
@@ -59,6 +63,8 @@ class ShapeSignal:
     """Unit cube, float64; of point samples."""
     distances: Optional[Float[np.ndarray, " p"]] = None
     """Signed distances at `points`, in unit-cube units; where source is "distances"."""
+    cuts: Cuts = (None, None)
+    """Where these were cut off, in unit-cube units."""
     normals: Optional[Float[np.ndarray, "p 3"]] = None
     """Unit normals at `points`, pointing outward; where source is "oriented-points", and estimated where "points"."""
     watertight: bool = True
@@ -88,7 +94,7 @@ class ShapeSignal:
         return f"{self.source}, {self.metadata.get(what, 0)} {what}"
 
     def signed_distance(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
-        """Signed distance (float64) to the surface at any points of the unit cube (not for source "distances").
+        """Signed distance (float64) to the surface at any points of the unit cube.
 
         The sign is that of the generalised winding number (Jacobson et al. 2013, evaluated as in Barill et al. 2018),
         inside above 1/2, in single precision: within 1e-7 of the surface it is left to chance. Of points, that of
@@ -96,16 +102,17 @@ class ShapeSignal:
 
         The distance to a mesh is exact; to points it is that to the tangent plane of the nearest one (Hoppe et al.
         1992), or to that point itself where the perpendicular's foot is beyond its neighbours.
+
+        Of source "distances" it is an estimate, in the middle of what the samples allow (`DistanceSamples.estimate`).
         """
         return self._signed_distance(points, silent)
 
     def _signed_distance(self, points: Float[np.ndarray, "n 3"], report: Report) -> Float[np.ndarray, " n"]:
         if self.source == "distances":
-            raise ValueError("a shape given by signed distances is known at its own points only: use sample()")
+            return self._distance_samples.estimate(points)
         queries = np.ascontiguousarray(points, dtype=np.float64)
         distance = np.empty(len(queries))
-        # Neighbours walk the same branches of the trees: up to four times as fast as in random order.
-        order = _along_a_curve(queries)
+        order = along_a_curve(queries)
         for start in range(0, len(queries), _BATCH):
             chosen = order[start : start + _BATCH]
             batch = queries[chosen]
@@ -116,6 +123,17 @@ class ShapeSignal:
             distance[chosen] = np.where(self._windings.winding_number(batch) > 0.5, -away, away)
             report(f"measuring distances to {self.path.name}", start + len(chosen), len(queries))
         return distance
+
+    def proved_signs(self, points: Float[np.ndarray, "n 3"]) -> Bool[np.ndarray, " n"]:
+        """At which points of the unit cube it is certain what is inside: of source "distances", where the bounds that
+        follow from the samples are both positive or both negative; else everywhere."""
+        if self.source != "distances":
+            return np.ones(len(points), bool)
+        known = self._distance_samples
+        if not known.exact.any():
+            return np.zeros(len(points), bool)  # Signs alone prove nothing.
+        lower, upper = known.bounds(points)
+        return np.sign(lower) * np.sign(upper) > 0
 
     def surface_normals(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
         """Outward unit normals (float64) of the surface where it is nearest to points of the unit cube (not for source
@@ -132,14 +150,14 @@ class ShapeSignal:
         """Training samples: points in [-1, 1]^3 and their signed distances, float32, the same for the same seed.
 
         In random order, 40 % each around the surface with sigma 0.01 and 0.05 (`NEAR_SURFACE`), clipped to the cube,
-        and 20 % uniform in the cube. Source "distances" has the given points drawn, each once before any comes twice.
+        and 20 % uniform in the cube.
+
+        Of source "distances", 80 % (`GIVEN_SHARE`) are the given ones in the cube, each once before any comes twice,
+        and 20 % uniform in the cube; there, and where given ones were cut off, the distance is estimated.
         """
         generator = np.random.default_rng(seed)
         if self.source == "distances":
-            points, distances = self._measured
-            rounds = -(-count // len(points)) if len(points) else 0
-            chosen = np.concatenate([generator.permutation(len(points)) for _ in range(rounds)])[:count]
-            return points[chosen].astype(np.float32), distances[chosen].astype(np.float32)
+            return self._sample_of_distances(count, generator)
         sigma = np.repeat([sigma for _, sigma in NEAR_SURFACE], [round(share * count) for share, _ in NEAR_SURFACE])
         surface, _ = self._surface_points(len(sigma), generator)
         near = surface + sigma[:, None] * generator.standard_normal(surface.shape)
@@ -153,6 +171,18 @@ class ShapeSignal:
             if self.source == "mesh":
                 _ = self._mesh_tree, self._windings
             return points, self._signed_distance(points, report).astype(np.float32)
+
+    def _sample_of_distances(self, count: int, generator: np.random.Generator) -> Tuple[np.ndarray, np.ndarray]:
+        known = self._distance_samples
+        given = round(count * GIVEN_SHARE) if len(known.in_cube) else 0
+        rounds = -(-given // max(len(known.in_cube), 1))
+        chosen = [generator.permutation(known.in_cube) for _ in range(rounds)]
+        chosen = np.concatenate([known.in_cube[:0], *chosen])[:given]
+        elsewhere = generator.uniform(-1.0, 1.0, (count - given, 3)).astype(np.float32)
+        points = np.concatenate([known.points[chosen].astype(np.float32), elsewhere])
+        distances = np.concatenate([known.values[chosen], known.estimate(elsewhere)]).astype(np.float32)
+        order = generator.permutation(count)
+        return points[order], distances[order]
 
     def sample_surface(self, count: int, seed: int) -> Tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, "n 3"]]:
         """Points on the surface and their outward unit normals, float32, the same for the same seed.
@@ -209,11 +239,12 @@ class ShapeSignal:
         assert self.points is not None and self.normals is not None
         return self.points, self.normals
 
-    @property
-    def _measured(self) -> Tuple[Float[np.ndarray, "p 3"], Float[np.ndarray, " p"]]:
-        """What a shape of source "distances" has: points and their distances."""
-        assert self.points is not None and self.distances is not None
-        return self.points, self.distances
+    @cached_property
+    def _distance_samples(self) -> DistanceSamples:
+        """What a shape of source "distances" has."""
+        if self.points is None or self.distances is None:
+            raise ValueError(f"a shape of source {self.source!r} has no samples of its distance")
+        return DistanceSamples(self.points, self.distances, self.cuts)
 
     @cached_property
     def _mesh_tree(self):
@@ -261,9 +292,7 @@ class ShapeSignal:
     @cached_property
     def _zero_crossings(self) -> Tuple[np.ndarray, np.ndarray]:
         """Surface points and normals that signed distance samples imply."""
-        close = np.flatnonzero(np.abs(self._measured[1]) <= SURFACE_DISTANCE)
-        parts = [self._projected(close[i : i + _BATCH]) for i in range(0, len(close), _BATCH)]
-        points, normals = (np.concatenate(part) for part in zip(*parts, strict=True)) if parts else (close, close)
+        points, normals = self._distance_samples.zero_crossings(SURFACE_DISTANCE)
         if len(points) < 16:
             raise SignalError(
                 self.path,
@@ -271,23 +300,6 @@ class ShapeSignal:
                 "add samples near the surface, or give a mesh",
             )
         return points, normals
-
-    def _projected(self, chosen: Int[np.ndarray, " n"]) -> Tuple[np.ndarray, np.ndarray]:
-        """The feet on the surface of these samples, and the normals there, from the distance's local gradient."""
-        all_points, all_distances = self._measured
-        points, distances = all_points[chosen], all_distances[chosen]
-        neighbours = self._point_tree.query(points, k=min(13, len(all_points)), workers=-1)[1]
-        offsets = all_points[neighbours] - points[:, None]
-        changes = all_distances[neighbours] - distances[:, None]
-        # Least squares per point; the ridge decides where the neighbours lie in a plane.
-        moments = np.einsum("nki,nkj->nij", offsets, offsets)
-        moments += (1e-9 * np.trace(moments, axis1=1, axis2=2) + 1e-30)[:, None, None] * np.eye(3)
-        gradient = np.linalg.solve(moments, np.einsum("nki,nk->ni", offsets, changes)[..., None])[..., 0]
-        length = np.linalg.norm(gradient, axis=1, keepdims=True)
-        # A distance's gradient has length 1: elsewhere the neighbours are too far apart to tell.
-        sound = np.abs(length[:, 0] - 1.0) < 0.5
-        normals = gradient[sound] / length[sound]
-        return points[sound] - distances[sound, None] * normals, normals
 
     def _surface_points(self, count: int, generator: np.random.Generator) -> Tuple[np.ndarray, np.ndarray]:
         if self.source == "mesh":
@@ -309,12 +321,3 @@ class ShapeSignal:
         height = np.einsum("nd,nd->n", queries - points[nearest], normals[nearest])
         beside = np.sqrt(np.maximum(distance**2 - height**2, 0.0))
         return np.where(beside <= 2 * self._spacing[nearest], np.abs(height), distance)
-
-
-def _along_a_curve(points: Float[np.ndarray, "n 3"]) -> Int[np.ndarray, " n"]:
-    """The order of points of the unit cube along a Z-order curve (Morton 1966) through 1024^3 cells."""
-    cell = np.clip((points.T + 1.0) * 512, 0, 1023).astype(np.uint32)
-    for shift, mask in ((16, 0x030000FF), (8, 0x0300F00F), (4, 0x030C30C3), (2, 0x09249249)):
-        # Each bit moves to thrice its place.
-        cell = (cell | (cell << np.uint32(shift))) & np.uint32(mask)
-    return np.argsort(cell[0] | (cell[1] << np.uint32(1)) | (cell[2] << np.uint32(2)), kind="stable")

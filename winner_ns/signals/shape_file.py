@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
-from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, List, Optional, Tuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -12,10 +11,12 @@ from jaxtyping import Bool, Float, Int
 from winner_ns.errors import SignalError
 from winner_ns.progress import Report, progress_bar
 from winner_ns.signals.array import open_array
+from winner_ns.signals.distance_samples import found_cuts, outermost, steepest_slope
 from winner_ns.signals.hidden_surface import outer_surface
 from winner_ns.signals.mesh_file import mesh_type, read_mesh_file
 from winner_ns.signals.mesh_repair import WindingNumbers, oriented_outward, without_repeated_faces
 from winner_ns.signals.options import ReadOptions
+from winner_ns.signals.point_table import PointTable, points_of_archive, points_of_columns, points_of_text
 from winner_ns.signals.shape import ShapeSignal, Shells
 from winner_ns.signals.unsigned_points import oriented_points
 
@@ -30,7 +31,12 @@ FLATNESS = 1e-6
 
 TEXT_SUFFIXES = (".xyz", ".txt", ".csv", ".pts")
 
-_SAMPLES_ADVICE = "give columns x y z distance, x y z nx ny nz or x y z, one row per point"
+# Share of the outermost samples that have to be inside for distances to be the wrong way round.
+_MOSTLY = 0.9
+# Slope of a distance, which is 1 at most, from which on errors of single samples do not explain it.
+_STEEP = 1.5
+# Distance, as a share of the inside's extent, at which a sample is right beside the surface.
+_NEAR = 0.02
 # From this size on reading takes seconds, in bytes.
 _LARGE_FILE = 2**25
 
@@ -38,11 +44,14 @@ _LARGE_FILE = 2**25
 def read_shape(path: Path) -> ShapeSignal:
     """Reads a mesh (OBJ, PLY, STL, OFF, GLB, glTF) or point samples.
 
-    Point samples are .npz (points with distances, sdf or signed_distance, with normals, or alone), .npy or text of 4
-    columns (x y z distance), 6 (x y z nx ny nz) or 3, .pts (text after an optional count, intensities and colours left
-    aside, or the binary Expe format), or a PLY without faces. A scene becomes one mesh. The centre of the bounding box
-    goes to the origin and the surface into [-0.9, 0.9]^3; samples with distances keep all points in [-1, 1]^3 and what
-    is inside in [-0.9, 0.9]^3.
+    Point samples are .npz (points with distances, sdf or signed_distance, with normals, or alone, or DeepSDF's pos and
+    neg), .npy or text of 4 columns (x y z distance), 6 (x y z nx ny nz), 7 (both) or 3, or whatever a first line calls
+    its columns, .pts (text after an optional count, intensities and colours left aside, or the binary Expe format), or
+    a PLY without faces. A scene becomes one mesh. The centre of the bounding box goes to the origin and the surface
+    into [-0.9, 0.9]^3; samples with distances may lie beyond [-1, 1]^3.
+
+    Distances are negative inside. They are turned around where they are negative farthest out, and those that many
+    samples share with none beyond are taken for where they were cut off.
 
     Meshes may be broken: repeated faces count once, faces and parts that point the wrong way are turned around, what
     lies inside the solid is left out, and holes are guessed across. Points alone get estimated normals.
@@ -57,14 +66,14 @@ def read_shape(path: Path) -> ShapeSignal:
     if head.startswith(b"\x93NUMPY"):
         return shape_of_array(open_array(path), path)
     if head.startswith(b"PK\x03\x04"):
-        return _from_archive(path)
+        return _from_table(path, points_of_archive(path))
     file_type = mesh_type(path)
     if file_type:
         return _from_mesh_file(path, file_type)
     if head.startswith(b"[Expe/PointSet/"):
         return _from_expe(path)
     if suffix in TEXT_SUFFIXES:
-        return _from_columns(path, _read_text(path))
+        return _from_table(path, points_of_text(path))
     raise SignalError(path, "is no shape", "give an OBJ, PLY, STL, OFF, GLB or glTF mesh, or point samples")
 
 
@@ -76,7 +85,7 @@ def shape_of_array(array: np.ndarray, path: Path, options: Optional[ReadOptions]
         path: what messages, and files made of it, call it.
         options: for sounds.
     """
-    return _from_columns(path, array)
+    return _from_table(path, points_of_columns(path, array))
 
 
 def shape_of_mesh(mesh: "trimesh.Trimesh", path: Path) -> ShapeSignal:
@@ -174,79 +183,16 @@ def _have_area(vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]
     return found
 
 
-def _from_archive(path: Path) -> ShapeSignal:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            names = {name.lower(): name for name in archive.files}
-            wanted = {name: names[name] for name in ("points", *_DISTANCE_NAMES, "normals") if name in names}
-            arrays: Dict[str, np.ndarray] = {name: archive[key] for name, key in wanted.items()}
-    except Exception as error:  # Any type: zip, zlib and header errors.
-        problem = "holds pickled Python objects" if "allow_pickle" in str(error) else "is cut or no .npz file"
-        raise SignalError(path, problem, "save it again with numpy.savez") from error
-    distances = next((arrays[name] for name in _DISTANCE_NAMES if name in arrays), None)
-    if "points" not in arrays:
-        found = ", ".join(names) or "nothing"
-        raise SignalError(path, f"holds {found}", "it needs points, with distances (or sdf), normals or alone")
-    for name, array in arrays.items():
-        if array.dtype.kind not in "iuf":
-            raise SignalError(path, f"{name} are {array.dtype} instead of real numbers", "save integers or floats")
-    points = np.asarray(arrays["points"], np.float64)
-    if points.ndim != 2 or points.shape[1] != 3:
-        raise SignalError(path, f"points have the shape {points.shape}", "save them as [points, 3]")
-    if distances is not None:
-        if distances.size != len(points):
-            raise SignalError(path, f"{len(points)} points have {distances.size} distances", "save one for each")
-        return _from_distances(path, points, np.asarray(distances, np.float64).ravel(), "NPZ")
-    if "normals" not in arrays:
-        return _from_points(path, points, "NPZ")
-    if arrays["normals"].shape != points.shape:
-        raise SignalError(path, f"{len(points)} points have normals {arrays['normals'].shape}", "save one for each")
-    return _from_normals(path, points, np.asarray(arrays["normals"], np.float64), "NPZ")
-
-
-_DISTANCE_NAMES = ("distances", "distance", "sdf", "signed_distance", "signed_distances")
-
-
-def _read_text(path: Path) -> np.ndarray:
-    try:
-        with open(path, encoding="utf-8-sig") as file:
-            first = file.readline()
-            while first.lstrip().startswith("#"):
-                first = file.readline()
-            if path.suffix.lower() == ".pts" and first.strip().isdecimal():
-                first = file.readline()  # How many points there are.
-            delimiter = "," if "," in first else None
-            if not any(_is_number(field) for field in first.split(delimiter)):
-                first = file.readline()  # A line of column names.
-            if not first.strip():
-                raise ValueError("no rows")
-            return np.loadtxt(itertools.chain([first], file), delimiter=delimiter, ndmin=2)
-    except (ValueError, UnicodeDecodeError) as error:
-        raise SignalError(path, "is no table of numbers", _SAMPLES_ADVICE) from error
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _from_columns(path: Path, table: np.ndarray) -> ShapeSignal:
-    file_format = path.suffix[1:].upper()
-    if file_format == "PTS" and table.shape[1] in (4, 6, 7):
-        # An intensity, colours or both; normals are told from colours by their length.
-        directions = table[:, 3:] if table.shape[1] == 6 else np.zeros(1)
-        table = table if np.allclose((directions**2).sum(axis=-1), 1.0, atol=0.01) else table[:, :3]
-    if table.ndim != 2 or table.shape[1] not in (3, 4, 6):
-        raise SignalError(path, f"has the shape {table.shape}", _SAMPLES_ADVICE)
-    table = np.asarray(table, np.float64)
-    if table.shape[1] == 3:
-        return _from_points(path, table, file_format)
-    if table.shape[1] == 4:
-        return _from_distances(path, table[:, :3], table[:, 3], file_format)
-    return _from_normals(path, table[:, :3], table[:, 3:], file_format)
+def _from_table(path: Path, table: PointTable) -> ShapeSignal:
+    if table.distances is not None:
+        # Normals are left aside: distances of neighbours tell them.
+        shape = _from_distances(path, table.points, table.distances, table.file_format)
+    elif table.normals is not None:
+        shape = _from_normals(path, table.points, table.normals, table.file_format)
+    else:
+        shape = _from_points(path, table.points, table.file_format)
+    shape.warnings[:0] = table.warnings
+    return shape
 
 
 def _from_expe(path: Path) -> ShapeSignal:
@@ -281,12 +227,19 @@ def _from_distances(path: Path, points: np.ndarray, distances: np.ndarray, file_
     if not (distances < 0).any() or not (distances > 0).any():
         side = "outside" if (distances < 0).any() else "inside"
         warnings.append(f"{path}: no distance is {side} the shape (negative is inside); no surface can be extracted")
-    low, high = points.min(axis=0), points.max(axis=0)
-    center = low / 2 + high / 2
-    inside = distances <= 0
-    # The ball around an inside point, of its distance as radius, is inside too.
-    reach = (np.abs(points[inside] - center).max(axis=1) - distances[inside]).max(initial=0.0)
-    scale = float(max((high - low).max() / 2, reach / SURFACE_EXTENT))
+    elif (distances[outermost(points)] < 0).mean() > _MOSTLY:
+        distances = -distances
+        warnings.append(
+            f"{path}: the distances are negative farthest out, where they have to be positive; they are turned around"
+        )
+    slope = steepest_slope(points, distances)
+    if slope > _STEEP:
+        warnings.append(
+            f"{path}: the distances change by up to {slope:.2g} times the way between their points, so that they are "
+            "no distances in the points' unit; what lies between the samples is told badly"
+        )
+    center, scale = _frame_of_distances(points, distances, trusted=slope <= _STEEP)
+    below, above = found_cuts(distances)
     return ShapeSignal(
         path=path,
         source="distances",
@@ -294,10 +247,30 @@ def _from_distances(path: Path, points: np.ndarray, distances: np.ndarray, file_
         scale=scale,
         points=(points - center) / scale,
         distances=distances / scale,
+        cuts=(None if below is None else below / scale, None if above is None else above / scale),
         sign_rule="as given with the points, negative inside",
         metadata={"format": file_format, "points": len(points)},
         warnings=warnings,
     )
+
+
+def _frame_of_distances(
+    points: Float[np.ndarray, "p 3"], distances: Float[np.ndarray, " p"], trusted: bool
+) -> Tuple[Float[np.ndarray, "3"], float]:
+    """Centre and half side of the cube that has the surface within SURFACE_EXTENT; samples may lie beyond it."""
+    inside = distances <= 0
+    if not inside.any():
+        low, high = points.min(axis=0), points.max(axis=0)
+        return low / 2 + high / 2, float((high - low).max() / 2)
+    # The ball around an inside point, of its distance as radius, is inside too.
+    radius = -distances[inside, None] if trusted else 0.0
+    low, high = (points[inside] - radius).min(axis=0), (points[inside] + radius).max(axis=0)
+    # Next to parts of the surface that are too thin to have a sample inside there are some outside.
+    near = np.abs(distances) <= _NEAR * (high - low).max()
+    low = np.minimum(low, points[near].min(axis=0, initial=np.inf))
+    high = np.maximum(high, points[near].max(axis=0, initial=-np.inf))
+    half = (high - low).max() / 2
+    return low / 2 + high / 2, float(half if half > 0 else np.ptp(points, axis=0).max() / 2) / SURFACE_EXTENT
 
 
 def _from_normals(path: Path, points: np.ndarray, normals: np.ndarray, file_format: str) -> ShapeSignal:

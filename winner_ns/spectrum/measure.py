@@ -10,7 +10,6 @@ from jaxtyping import Float, Shaped
 
 from winner_ns.kinds import KINDS
 from winner_ns.signals import GridSignal, ShapeSignal, Signal
-from winner_ns.spectrum.centroid import scattered_interpolant
 from winner_ns.spectrum.laws import TargetSpectrum
 from winner_ns.spectrum.noise import DISTANCE_SCALE, grid_spectrum, shape_spectrum
 
@@ -63,8 +62,10 @@ class ShapeMeasure(Measure):
 
     @staticmethod
     def spectrum(signal: ShapeSignal, loss: str) -> TargetSpectrum:
+        # Given distances are few and fixed, others are drawn without end.
+        trained = "given-distances" if signal.source == "distances" and loss == "distance" else loss
         # The eikonal loss trains the distance itself, not its tanh.
-        return shape_spectrum(shape_target(signal, squashed=loss != "eikonal"), SHAPE_RESOLUTION, loss)
+        return shape_spectrum(shape_target(signal, squashed=loss != "eikonal"), SHAPE_RESOLUTION, trained)
 
     @staticmethod
     def samples(signal: ShapeSignal) -> Shaped[np.ndarray, "*shape channels"]:
@@ -95,10 +96,6 @@ def target_spectrum(signal: Signal, loss: str = "distance") -> TargetSpectrum:
 def shape_target(
     signal: ShapeSignal, squashed: bool = True
 ) -> Callable[[Float[np.ndarray, "n 3"]], Float[np.ndarray, " n"]]:
-    """tanh(signed distance / DISTANCE_SCALE), or the distance itself, as a function on the unit cube; between given
-    distances, interpolated."""
-    if signal.points is not None and signal.distances is not None:
-        distance = scattered_interpolant(signal.points, signal.distances)
-    else:
-        distance = signal.signed_distance
+    """tanh(signed distance / DISTANCE_SCALE), or the distance itself, as a function on the unit cube."""
+    distance = signal.signed_distance
     return lambda points: np.tanh(distance(points) / DISTANCE_SCALE) if squashed else distance(points)

@@ -1,0 +1,209 @@
+"""Points with distances, normals or neither, from arrays, archives and text: which number is what."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Dict, List, Optional, Tuple
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from winner_ns.errors import SignalError
+
+COLUMNS_ADVICE = "give columns x y z distance, x y z nx ny nz or x y z, one row per point"
+NORMALS_ADVICE = "name the columns in a first line, as x y z nx ny nz sdf"
+
+_POINTS = ("points", "point", "xyz", "coords", "coordinates", "positions", "samples", "query_points", "pts")
+_DISTANCES = (
+    "distances", "distance", "dist", "d", "sdf", "sdfs", "sdf_values", "signed_distance", "signed_distances", "tsdf",
+)  # fmt: skip
+_NORMALS = ("normals", "normal", "gradients", "gradient")
+_AXES = ("x", "y", "z")
+_NORMAL_AXES = (("nx", "ny", "nz"), ("n_x", "n_y", "n_z"), ("normal_x", "normal_y", "normal_z"))
+# Columns of scans that say nothing of the surface.
+_LEFT_ASIDE = ("r", "g", "b", "a", "red", "green", "blue", "alpha", "intensity")
+# Share of the rows whose three numbers have to have the length 1 to be normals.
+_MOST = 0.99
+
+
+@dataclass
+class PointTable:
+    """Points as a file has them, in its unit, float64."""
+
+    file_format: str
+    points: Float[np.ndarray, "n 3"]
+    distances: Optional[Float[np.ndarray, " n"]] = None
+    normals: Optional[Float[np.ndarray, "n 3"]] = None
+    warnings: List[str] = field(default_factory=list)
+    """What was left out, one line each."""
+
+
+def points_of_columns(path: Path, table: Shaped[np.ndarray, "..."], names: Optional[List[str]] = None) -> PointTable:
+    """Points from a table's columns.
+
+    Args:
+        path: what messages call it; a PTS file's intensities and colours are left aside.
+        table: [n, 3] x y z, [n, 4] x y z distance, [n, 6] x y z nx ny nz, or [n, 7], the distance before the normals or
+            behind them, which is told by the normals' length of 1.
+        names: of the columns, in any order; None: told by their number.
+
+    Raises:
+        SignalError: another number of columns, or seven that are not told apart.
+    """
+    file_format = path.suffix[1:].upper()
+    if names is not None:
+        return _points_of_named(path, np.asarray(table, np.float64), names, file_format)
+    if table.ndim == 2 and file_format == "PTS" and table.shape[1] in (4, 6, 7):
+        # An intensity, colours or both; normals are told from colours by their length.
+        table = table if table.shape[1] == 6 and _are_normals(table[:, 3:]) else table[:, :3]
+    if table.ndim != 2 or table.shape[1] not in (3, 4, 6, 7):
+        raise SignalError(path, f"has the shape {table.shape}", COLUMNS_ADVICE)
+    table = np.asarray(table, np.float64)
+    points, others = table[:, :3], table[:, 3:]
+    if table.shape[1] == 4:
+        return PointTable(file_format, points, distances=others[:, 0])
+    if table.shape[1] == 6:
+        return PointTable(file_format, points, normals=others)
+    if table.shape[1] == 7:
+        first, last = _are_normals(others[:, :3]), _are_normals(others[:, 1:])
+        if first == last:
+            which = "both the first and the last" if first else "neither the first nor the last"
+            raise SignalError(path, f"{which} three of the columns 4 to 7 are unit normals", NORMALS_ADVICE)
+        distances, normals = (others[:, 3], others[:, :3]) if first else (others[:, 0], others[:, 1:])
+        return PointTable(file_format, points, distances, normals)
+    return PointTable(file_format, points)
+
+
+def points_of_text(path: Path) -> PointTable:
+    """Points from lines of numbers, apart by spaces or commas, under lines of comment (#) and a line of names if any.
+
+    Raises:
+        SignalError: as `points_of_columns`, or no table of numbers.
+    """
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            first, names = file.readline(), None
+            while first.lstrip().startswith("#"):
+                # Most comments name no columns.
+                said = _names(first.lstrip().lstrip("#"))
+                names = said if set(said) <= _KNOWN and set(_AXES) <= set(said) else names
+                first = file.readline()
+            if path.suffix.lower() == ".pts" and first.strip().isdecimal():
+                first = file.readline()  # How many points there are.
+            delimiter = "," if "," in first else None
+            if not any(_is_number(word) for word in first.split(delimiter)):
+                said, first = _names(first), file.readline()
+                names = said if set(_AXES) <= set(said) else names
+            if not first.strip():
+                raise ValueError("no rows")
+            table = np.loadtxt(itertools.chain([first], file), delimiter=delimiter, ndmin=2)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise SignalError(path, "is no table of numbers", COLUMNS_ADVICE) from error
+    return points_of_columns(path, table, names)
+
+
+def points_of_archive(path: Path) -> PointTable:
+    """Points from a .npz file's arrays by their names: points (or xyz, …) alone, with distances (or sdf, …), with
+    normals, or with both; pos and neg, [n, 4] x y z distance each, as DeepSDF (Park et al. 2019) has them, whose rows
+    with NaN are left out; or the only array, as columns.
+
+    Raises:
+        SignalError: no such arrays, arrays that do not fit together, or a damaged file.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            names = {name.lower(): name for name in archive.files}
+            sides = {"pos", "neg"} <= set(names)
+            wanted = ("pos", "neg") if sides else (*_POINTS, *_DISTANCES, *_NORMALS)
+            arrays = {name: archive[names[name]] for name in wanted if name in names}
+            table = archive[archive.files[0]] if len(names) == 1 and not arrays else None
+    except Exception as error:  # Any type: zip, zlib and header errors.
+        problem = "holds pickled Python objects" if "allow_pickle" in str(error) else "is cut or no .npz file"
+        raise SignalError(path, problem, "save it again with numpy.savez") from error
+    for name, array in arrays.items():
+        if array.dtype.kind not in "iuf":
+            raise SignalError(path, f"{name} are {array.dtype} instead of real numbers", "save integers or floats")
+    if sides:
+        return _points_of_sides(path, arrays)
+    points, distances, normals = (_first(arrays, known) for known in (_POINTS, _DISTANCES, _NORMALS))
+    if table is not None and table.ndim == 2 and table.shape[1] in (4, 6, 7) and table.dtype.kind in "iuf":
+        points = table
+    if points is None:
+        found = ", ".join(names) or "nothing"
+        raise SignalError(path, f"holds {found}", "it needs points, with distances (or sdf), normals or alone")
+    points = np.asarray(points, np.float64)
+    if points.ndim == 2 and points.shape[1] in (4, 6, 7) and distances is None and normals is None:
+        return points_of_columns(path, points)
+    if points.ndim != 2 or points.shape[1] != 3:
+        raise SignalError(path, f"points have the shape {points.shape}", "save them as [points, 3]")
+    if distances is not None and distances.size != len(points):
+        raise SignalError(path, f"{len(points)} points have {distances.size} distances", "save one for each")
+    if normals is not None and normals.shape != points.shape:
+        raise SignalError(path, f"{len(points)} points have normals {normals.shape}", "save one for each")
+    return PointTable(
+        "NPZ",
+        points,
+        None if distances is None else np.asarray(distances, np.float64).ravel(),
+        None if normals is None else np.asarray(normals, np.float64),
+    )
+
+
+_KNOWN = {*_AXES, *_DISTANCES, *itertools.chain(*_NORMAL_AXES), *_LEFT_ASIDE}
+
+
+def _points_of_sides(path: Path, arrays: Dict[str, np.ndarray]) -> PointTable:
+    for name, array in arrays.items():
+        if array.ndim != 2 or array.shape[1] != 4:
+            raise SignalError(path, f"{name} has the shape {array.shape}", "save x y z distance, [points, 4]")
+    rows = np.concatenate([np.asarray(array, np.float64) for array in arrays.values()])
+    # The tool that DeepSDF's samples come from leaves them where it finds no distance.
+    unknown = np.isnan(rows).any(axis=1)
+    warnings = []
+    if unknown.any():
+        warnings.append(f"{path}: {int(unknown.sum())} of {len(rows)} samples are NaN; they are left out")
+    rows = rows[~unknown]
+    return PointTable("NPZ", rows[:, :3], rows[:, 3], warnings=warnings)
+
+
+def _points_of_named(path: Path, table: np.ndarray, names: List[str], file_format: str) -> PointTable:
+    unknown = [name for name in names if name not in _KNOWN]
+    if unknown:
+        problem = f"has a column {unknown[0]!r}, of which nothing is known"
+        raise SignalError(path, problem, "call columns x y z, nx ny nz and sdf, or leave it out")
+    if len(names) != table.shape[1] or len(set(names)) < len(names):
+        problem = f"names {len(names)} columns ({' '.join(names)}) and has {table.shape[1]}"
+        raise SignalError(path, problem, "give each column one name of its own")
+
+    def columns(wanted: Tuple[str, ...]) -> np.ndarray:
+        return table[:, [names.index(name) for name in wanted]]
+
+    distances = [name for name in names if name in _DISTANCES]
+    if len(distances) > 1:
+        problem = f"has two columns of distances, {distances[0]} and {distances[1]}"
+        raise SignalError(path, problem, "leave one of them out")
+    normals = next((columns(axes) for axes in _NORMAL_AXES if set(axes) <= set(names)), None)
+    return PointTable(file_format, columns(_AXES), columns((distances[0],))[:, 0] if distances else None, normals)
+
+
+def _names(line: str) -> List[str]:
+    """What columns are called in a line, in lower case."""
+    return [word.strip().strip("\"'").lower() for word in (line.split(",") if "," in line else line.split())]
+
+
+def _are_normals(rows: np.ndarray) -> bool:
+    """Whether three columns are unit vectors."""
+    return bool((np.abs((np.asarray(rows, np.float64) ** 2).sum(axis=1) - 1.0) < 0.01).mean() >= _MOST)
+
+
+def _first(arrays: Dict[str, np.ndarray], names: Tuple[str, ...]) -> Optional[np.ndarray]:
+    return next((arrays[name] for name in names if name in arrays), None)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
