@@ -155,6 +155,15 @@ def test_purposes(tmp_path: Path, capsys: pytest.CaptureFixture, purpose: str) -
     assert result["kappa"] == kappa and result["band"] == pytest.approx(kappa * result["omega"], rel=1e-6)
 
 
+def test_the_noise_in_a_signal_is_told(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.05, 8000)
+    soundfile.write(tmp_path / "noisy.wav", 0.5 * np.sin(np.arange(8000) / 40) + noise, RATE, subtype="FLOAT")
+    found = inspect(capsys, tmp_path / "noisy.wav")["noise_deviation"]
+    assert found * load_signal(tmp_path / "noisy.wav").value_scale == pytest.approx(0.05, rel=0.1)
+    assert main(["inspect", str(tmp_path / "noisy.wav")]) == 0
+    assert f"noise     at most {found:.2g} of values in [-1, 1], a PSNR of " in capsys.readouterr().out
+
+
 def test_network_flags_change_the_band(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     flags = ["--width", 64, "--depth", 3, "--omega-0", 20, "--first-omega-0", 50]
     result = inspect(capsys, write_tone(tmp_path / "tone.wav"), *flags)

@@ -55,7 +55,7 @@ def test_the_page_has_a_module_of_each_sort(folder):
 
 def test_python_that_uses_the_family_runs(folder):
     (program,) = [text for language, text in BLOCKS if language == "python" and text.startswith("import tent\n")]
-    short = program.replace('family="tent", settings', 'steps=3, width=8, family="tent", settings')
+    short = program.replace('family="tent", ', 'steps=3, width=8, family="tent", ')
     assert short != program
     run(folder, sys.executable, "-c", short)
     assert (folder / "photo.safetensors").stat().st_size > 500

@@ -232,6 +232,10 @@ def test_fitting_kappa_is_that_of_the_formula():
     for samples, alpha in ((50_000, 0.1), (2_500, 0.1 + 0.3 * math.log(20)), (35_827, 0.2), (10**7, 0.0), (100, 1.0)):
         kappa = fitting_kappa(replace(few, samples=samples), weights=50_000)
         assert kappa == pytest.approx(16.0 ** min(alpha, 1.0), rel=1e-4)
+    # A pixel of three channels is three values.
+    assert fitting_kappa(replace(few, samples=5_000, channels=3), 50_000) == pytest.approx(
+        fitting_kappa(replace(few, samples=15_000), 50_000)
+    )
     assert fitting_kappa(few, 50_000) == fitting_kappa(replace(few, nyquist=math.inf, samples=10), 50_000) == 1.0
 
 

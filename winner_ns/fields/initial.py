@@ -26,6 +26,6 @@ def initial_field(description: Description, seed: int) -> Field:
     field = build_field(made_of.family, made_of.in_dim, made_of.out_dim, made_of.settings, generator)
     if noise is not None:
         scale_layers(field, noise.factors, noise.bias_factors)
-    if field.takes_noise and noise is not None:
+    if noise is not None and (field.takes_noise or noise.s0 > 0 or noise.s1 > 0):
         winner_init(field, noise.s0, noise.s1, generator, noise.first_layer_divisor)
     return field

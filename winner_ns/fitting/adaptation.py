@@ -13,7 +13,7 @@ from winner_ns.fields.field import Field
 from winner_ns.fields.measured_band import fresh_band, matched_knob, measured_band
 from winner_ns.fields.winner_init import winner_init
 from winner_ns.spectrum import SineNetwork, TargetSpectrum, kappa_of
-from winner_ns.spectrum.laws import LAYER_TWO_VARIANCE
+from winner_ns.spectrum.laws import layer_two_variance
 from winner_ns.spectrum.noise import NoiseReport, choose_noise
 
 
@@ -70,7 +70,7 @@ def adapt(
     if made_of.noise_on_request and fresh_band(lambda source: turned(1.0, source)) < wanted:
         changed = made_of.turned(settings, 1.0, in_dim)
         # In two dimensions and more, noise on the second layer brought FINER nothing.
-        s1 = math.sqrt(2 * (LAYER_TWO_VARIANCE - 1) / network.settings["width"]) if in_dim == 1 else 0.0
+        s1 = math.sqrt(2 * (layer_two_variance(target) - 1) / network.settings["width"]) if in_dim == 1 else 0.0
         noisy = {**settings, **changed}
         s0 = matched_knob(lambda knob, source: _noisy(family, in_dim, out_dim, noisy, knob, s1, source), wanted)
         fresh = _noisy(family, in_dim, out_dim, noisy, s0, s1, torch.Generator().manual_seed(0))

@@ -97,7 +97,7 @@ def _hints(family: str) -> Dict[str, Any]:
     known = {
         key: hints.get(key, anything if defaults[key] is None else type(defaults[key])) for key in settings_of(family)
     }
-    noise = {key: get_type_hints(FieldPlan)[key] for key in _LAW} if made_of.takes_noise else {}
+    noise = {key: get_type_hints(FieldPlan)[key] for key in _LAW}
     return {**known, **noise, "lr": float, "beta2": float}
 
 

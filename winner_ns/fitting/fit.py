@@ -159,7 +159,9 @@ def fit(
             registered one.
         purpose: kappa of the law matching, the initial band over the signal's centroid frequency: interpolate (0.5),
             fit (by the number of weights a sample has) or a number; None: the kind's.
-        law: how the initial noise follows from the spectrum: matching (default), paper, reference-code, explicit.
+        law: how the initial noise follows from the spectrum: matching, paper, reference-code, explicit; or others'
+            initialisations: fresh, gradient-control, vi3nr, weight-scaling (docs/spectrum.md). None: matching
+            for winner, none for the other families, whose own settings "matching" brings to the signal's band.
         s0, s1: noise scales of layers 1 and 2; they mean the law explicit.
         steps: training steps; None: the kind's.
         batch_size: samples a step, 0 being all; None: the kind's.

@@ -12,6 +12,7 @@ from winner_ns.fields.families import FAMILIES, outline, settings_of
 from winner_ns.fields.field import Field, FieldTask
 from winner_ns.fields.initial import initial_field
 from winner_ns.fitting import choices
+from winner_ns.fitting.adaptation import adapt
 from winner_ns.fitting.checked_numbers import real_number, text, whole_number
 from winner_ns.fitting.target import Target
 from winner_ns.kinds import TrainingDefaults
@@ -57,13 +58,15 @@ class FieldPlan:
 
     field: NetworkPlan = field(default_factory=NetworkPlan)
     """The coordinate network."""
-    law: choices.LawName = "matching"
-    """How s0 and s1 follow from the target's spectrum: matching (initial band = kappa times the centroid frequency),
-    paper (arXiv 2509.12980), reference-code (its authors' code), explicit (s0 and s1 as given)."""
+    law: Optional[choices.LawName] = None
+    """How the initial noise follows from the target's spectrum: matching (initial band = kappa times the centroid
+    frequency), paper (arXiv 2509.12980), reference-code (its authors' code), explicit (s0 and s1 as given). None:
+    matching for winner, none for the other families, which stay as published; by the law matching, their own settings
+    bring their band to the target's."""
     purpose: Optional[str] = None
     """kappa of the law matching: interpolate (0.5, best between the samples; plain SIREN where the spectrum is too
-    bright for that), fit (1, best at the samples), memorise (2, for small signals) or a number. None: 0.5; shapes 4,
-    fields learnt from photographs 0.3."""
+    bright for that), fit (best at the samples: 1 or more, by the number of weights that a sample has) or a number.
+    None: 0.5; shapes 4, fields learnt from photographs 0.3."""
     s0: Optional[float] = None
     """Noise scale of layer 1, for the law explicit."""
     s1: Optional[float] = None
@@ -89,7 +92,7 @@ class FieldPlan:
         explicit = law is None and (s0 is not None or s1 is not None)
         return cls(
             NetworkPlan(family, **network),
-            law or ("explicit" if explicit else "matching"),
+            law or ("explicit" if explicit else None),
             None if purpose is None else str(purpose),
             s0,
             s1,
@@ -107,7 +110,7 @@ class FieldPlan:
         families, laws = ", ".join(FAMILIES), ", ".join(LAWS)
         if text("family", made_of.family, f"there are {families}") not in FAMILIES:
             raise setting_error("family", f"{made_of.family!r} is none", f"there are {families}")
-        if text("law", self.law, f"there are {laws}") not in LAWS:
+        if self.law is not None and text("law", self.law, f"there are {laws}") not in LAWS:
             raise setting_error("law", f"{self.law!r} is none", f"there are {laws}")
         known = settings_of(made_of.family)
         for name in ("width", "depth", "omega_0", "first_omega_0"):
@@ -121,11 +124,11 @@ class FieldPlan:
             whole = name in ("width", "depth")
             most = MOST_LAYERS if name == "depth" else 2**31
             setattr(made_of, name, whole_number(name, value, 1, most) if whole else real_number(name, value))
-        asked = {"s0": self.s0, "s1": self.s1, "purpose": self.purpose, "law": self.law != "matching"}
-        given = [name for name, value in asked.items() if value not in (None, False)]
-        if given and not FAMILIES[made_of.family].takes_noise:
-            problem = f"is not for the family {made_of.family}, which takes no noise"
-            raise setting_error(given[0], problem, "leave it out")
+        asked = {"s0": self.s0, "s1": self.s1, "purpose": self.purpose}
+        given = [name for name, value in asked.items() if value is not None]
+        if given and self.law is None and not FAMILIES[made_of.family].takes_noise:
+            problem = f"is not for the family {made_of.family}, which takes no noise as it was published"
+            raise setting_error(given[0], problem, "leave it out, or give the law matching")
         for name in ("s0", "s1"):
             if getattr(self, name) is not None:
                 setattr(self, name, real_number(name, getattr(self, name), positive=False))
@@ -152,16 +155,20 @@ class FieldPlan:
         family = FAMILIES[self.field.family]
         # Grids that bring their own sizes follow the signal, others the kind.
         settings = {**family.default_settings(task), **self.field.given()}
-        noise = None
+        noise, changed = None, {}
         sine = family.sine_network(in_dim, settings)
-        if sine is not None:
-            try:
+        try:
+            if self.law is not None and not family.takes_noise:
+                of_field = (self.field.family, in_dim, out_dim, settings)
+                changed, noise = adapt(*of_field, spectrum, self.law, self.purpose, self.s0, self.s1)
+            elif sine is not None:
                 noise = self._noise(spectrum, sine, family.takes_noise)
                 if noise.first_omega_0 is not None:
                     settings["first_omega_0"] = noise.first_omega_0
-            except ValueError as error:
-                blamed = next((name for name in ("purpose", "s0", "s1") if name in str(error)), "law")
-                raise setting_error(blamed, str(error), "choose another") from error
+        except ValueError as error:
+            blamed = next((name for name in ("purpose", "s0", "s1") if name in str(error)), "law")
+            raise setting_error(blamed, str(error), "choose another") from error
+        settings.update(changed)
         try:
             # Built once to know every setting that it ends up with, and how large it is.
             network = outline(self.field.family, in_dim, out_dim, settings)
@@ -171,9 +178,10 @@ class FieldPlan:
         if weights > MOST_WEIGHTS:
             raise setting_error("field", f"a field of {weights:,} weights", f"give at most {MOST_WEIGHTS:,}")
         described = NetworkDescription.of(network, self.field.family)
-        rate = self.learning_rate or _default_rate(family, noise, training)
+        by_setting = bool(changed) and noise is not None and noise.s0 == 0
+        rate = self.learning_rate or _default_rate(family, None if by_setting else noise, training)
         beta2 = training.beta2 if self.beta2 is None else self.beta2
-        return SettledNetwork(described, noise, rate, beta2, spectrum)
+        return SettledNetwork(described, noise, rate, beta2, spectrum, changed if by_setting else {})
 
     def settle(self, target: Target, batch_size: Optional[int] = None) -> SettledPlan:
         """The description of the field that is trained on a target, and its learning rate.
@@ -206,7 +214,7 @@ class FieldPlan:
         if not takes_noise:
             return choose_noise(spectrum, network, "explicit")
         given = self.field.given()
-        return choose_noise(spectrum, network, self.law, self.purpose, self.s0, self.s1, given)
+        return choose_noise(spectrum, network, self.law or "matching", self.purpose, self.s0, self.s1, given)
 
 
 @dataclass(frozen=True)
@@ -219,12 +227,14 @@ class SettledNetwork:
     learning_rate: float
     beta2: float
     spectrum: TargetSpectrum
+    turned: Dict[str, Any] = field(default_factory=dict)
+    """The settings that the law matching changed in place of noise."""
 
     def lines(self) -> List[str]:
         """What a user is told of it."""
         described, lines = self.network, []
         if self.noise is not None:
-            lines += self.noise.lines()
+            lines += self.noise.lines(", ".join(f"{name} {value:.4g}" for name, value in self.turned.items() if value))
             expected = start_warning(self.noise, self.spectrum.nyquist)
         elif described.family_class.learns_encoding:
             expected = None

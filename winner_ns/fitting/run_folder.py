@@ -157,7 +157,9 @@ def open_run(path: Path, steps: Optional[int] = None) -> UnfinishedRun:
     target = _target_of(description, known.get("shape_samples"))
     plan = _plan_of(description, first_rate, beta2)
     settled = plan.settle(target, description.order.batch_size)
-    if json.loads(json.dumps(settled.description.as_dict()["network"])) != described["network"]:
+    now = json.loads(json.dumps(settled.description.as_dict()["network"]))
+    # A setting that is new since keeps its default.
+    if {**now, **described["network"], "settings": {**now["settings"], **described["network"]["settings"]}} != now:
         raise SignalError(checkpoint, "is of another version's field", "go on with the version that began it")
     # The noise is told as it was chosen, not as the scales that came of it.
     network = replace(settled.settled, noise=description.spectrum)
@@ -187,7 +189,7 @@ def _plan_of(description: Description, learning_rate: float, beta2: float) -> Fi
     network, noise = description.network, description.spectrum
     made_of = NetworkPlan(network.family, options=dict(network.settings))
     plan = FieldPlan(made_of, learning_rate=learning_rate, beta2=beta2)
-    if noise is not None and network.family_class.takes_noise:
+    if noise is not None and (network.family_class.takes_noise or noise.s0 > 0 or noise.s1 > 0):
         plan.law, plan.s0, plan.s1 = "explicit", noise.s0, noise.s1
     return plan
 

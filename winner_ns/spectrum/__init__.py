@@ -1,7 +1,8 @@
 """What the target's spectrum says, and the laws that turn it into noise scales."""
 
+from winner_ns.signals.scattered import scattered_interpolant
 from winner_ns.spectrum.band import SineNetwork, band_gain, initial_band
-from winner_ns.spectrum.centroid import centroid_of_function, scattered_interpolant, spectral_centroid
+from winner_ns.spectrum.centroid import centroid_of_function, spectral_centroid
 from winner_ns.spectrum.laws import (
     LAWS,
     PURPOSES,

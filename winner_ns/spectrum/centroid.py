@@ -11,14 +11,11 @@ from typing import Callable, Iterator, Optional, Tuple
 import numpy as np
 import scipy.fft
 from jaxtyping import Float, Shaped
-from scipy.spatial import cKDTree  # pyright: ignore[reportAttributeAccessIssue] (compiled, without types)
 
 LONGEST_TRANSFORM = 2**22
 """Samples of the longest single transform; a longer line is cut into pieces of this length."""
 BLOCK_SAMPLES = 2**22
 """Samples that are converted and transformed at a time."""
-INTERPOLATED_AT_ONCE = 2**14
-"""Points at which scattered samples are interpolated at a time."""
 MOST_SAMPLES = 2**26
 """Samples looked at along each axis; of a larger array evenly spaced lines are taken."""
 
@@ -132,43 +129,3 @@ def centroid_of_function(
         values[i * slab : (i + 1) * slab] = function(np.column_stack([np.full(slab, first), others]))
     psi = spectral_centroid(values.reshape((resolution,) * dimensions + (1,)), remove_mean=True)
     return psi, psi * np.pi * (resolution - 1) / 2
-
-
-def scattered_interpolant(
-    points: Float[np.ndarray, "n d"], values: Float[np.ndarray, " n"], neighbors: int = 32
-) -> Callable[[Float[np.ndarray, "m d"]], Float[np.ndarray, " m"]]:
-    """Interpolates scattered samples by moving least squares (Lancaster and Salkauskas 1981): at each point a quadratic
-    through the nearest samples, weighted by Wendland's C² function of the distance.
-
-    With `centroid_of_function` this grids scattered samples. Smoothness matters, since the centroid weighs magnitudes:
-    the rough surface of simpler schemes passes for high frequencies. The centroid's error is below 10 % for functions
-    whose steps are at least twice as wide as the samples' spacing where they lie (tested).
-    """
-    tree = cKDTree(points)
-    neighbors = min(neighbors, len(points))
-    rows, columns = np.triu_indices(points.shape[1])
-
-    def interpolate(at: np.ndarray) -> np.ndarray:
-        result = np.empty(len(at))
-        for start in range(0, len(at), INTERPOLATED_AT_ONCE):
-            block = at[start : start + INTERPOLATED_AT_ONCE]
-            distance, index = tree.query(block, k=neighbors, workers=-1)
-            distance, index = distance.reshape(len(block), -1), index.reshape(len(block), -1)
-            radius = np.maximum(distance[:, -1:] * 1.001, 1e-12)
-            nearness = distance / radius
-            weight = (1.0 - nearness) ** 4 * (4.0 * nearness + 1.0)
-            offset = (points[index] - block[:, None]) / radius[..., None]
-            basis = np.concatenate(
-                [np.ones((*index.shape, 1)), offset, offset[..., rows] * offset[..., columns]], axis=-1
-            )
-            weighted = np.swapaxes(basis * weight[..., None], 1, 2)
-            normal = weighted @ basis
-            # Samples on a plane or a line leave directions open: there the smallest coefficients are taken.
-            ridge = 1e-9 * np.trace(normal, axis1=1, axis2=2)[:, None, None]
-            coefficients = np.linalg.solve(
-                normal + ridge * np.eye(normal.shape[-1]), weighted @ values[index][..., None]
-            )
-            result[start : start + INTERPOLATED_AT_ONCE] = coefficients[:, 0, 0]
-        return result
-
-    return interpolate

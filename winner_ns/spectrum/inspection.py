@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Tuple
 
@@ -31,6 +32,8 @@ class Inspection:
     nyquist: Tuple[float, ...]
     """Per axis, radians per unit of coordinate; of a shape, of the grid it was measured on."""
     report: NoiseReport
+    noise_deviation: Optional[float] = None
+    """That of white noise in the signal's values, which lie in [-1, 1], at most."""
 
     def as_dict(self) -> Dict[str, Any]:
         """Plain JSON: kind, shape (None for shapes in 3D), channels, psi, omega, law, s0, s1, bands, warnings, …"""
@@ -41,6 +44,7 @@ class Inspection:
             "channels": self.signal.channels,
             "nyquist": [float(n) for n in self.nyquist],
             **self.report.as_dict(),
+            "noise_deviation": self.noise_deviation,
             "bottleneck": self.report.bottleneck,
             "verdict": self.verdict,
             "network": {
@@ -78,9 +82,17 @@ class Inspection:
             f" (first layer {network.first_omega_0:g})",
             f"Nyquist   {' / '.join(f'{n:.5g}' for n in dict.fromkeys(self.nyquist))} rad/unit{where}",
             *report.lines(),
+            *self._noise_lines(),
             f"verdict   {self.verdict}",
             *(f"warning   {warning}" for warning in self.warnings()),
         ]
+
+    def _noise_lines(self) -> List[str]:
+        if self.noise_deviation is None:
+            return []
+        psnr = 20 * math.log10(2 / max(self.noise_deviation, 1e-12))
+        known = f"{self.noise_deviation:.2g} of values in [-1, 1], a PSNR of {psnr:.0f} dB"
+        return [f"noise     at most {known}" if self.noise_deviation > 1e-6 else "noise     none that could be told"]
 
 
 def inspect_signal(
@@ -111,7 +123,7 @@ def inspect_signal(
         raise setting_error("law", str(error), "see `winner-ns inspect --help`") from error
     if report.first_omega_0 is not None:
         network = replace(network, first_omega_0=report.first_omega_0)
-    return Inspection(signal, network, nyquist, report)
+    return Inspection(signal, network, nyquist, report, measure_of(signal).noise_deviation(signal))
 
 
 def magnitude_spectrum(signal: Signal, bins: int = 200) -> Tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:

@@ -20,6 +20,9 @@ INTERPOLATING_KAPPA = 0.5
 LAYER_TWO_VARIANCE = 3.0
 """V, the variance of the second layer's pre-activation that matching takes (plain SIREN: 1), where a kind has none of
 its own."""
+BRIGHT_SOUNDS_VARIANCE = 16.0
+"""V along a single coordinate where the spectrum is bright: there it was 3 dB ahead of 3 (tetris), and 10 dB behind it
+where it is not (bach, a membrane's potential; docs/spectrum.md)."""
 
 MOST = 1e9
 """Of s0, s1 and kappa: many orders beyond what is of use, and within single precision."""
@@ -60,6 +63,14 @@ class TargetSpectrum:
     def bright(self) -> bool:
         """Whether so much of it lies near Nyquist that what is between the samples cannot be told (`BRIGHT`)."""
         return KINDS[self.kind].has_gaps and self.psi > BRIGHT.get(self.dimensions, 0.33)
+
+
+def layer_two_variance(target: TargetSpectrum) -> float:
+    """V, where nobody chooses another."""
+    own = KINDS[target.kind].layer_two_variance
+    if own is not None:
+        return own
+    return BRIGHT_SOUNDS_VARIANCE if target.dimensions == 1 and target.bright else LAYER_TWO_VARIANCE
 
 
 @dataclass(frozen=True)
@@ -186,7 +197,7 @@ class MatchingLaw(Law):
 
     kappa: float = INTERPOLATING_KAPPA
     variance: Optional[float] = None
-    """V; None: the kind's, else `LAYER_TWO_VARIANCE`."""
+    """V; None: `layer_two_variance`."""
     source: ClassVar[str] = "winner_ns: initial band = kappa x centroid frequency (docs/spectrum.md)"
     takes: ClassVar[Tuple[str, ...]] = ("purpose",)
 
@@ -198,8 +209,7 @@ class MatchingLaw(Law):
     def __call__(self, target: TargetSpectrum, network: SineNetwork) -> NoiseScales:
         if not 0 <= self.kappa <= MOST:
             raise ValueError(f"kappa must be from 0 to {MOST:g}, got {self.kappa}")
-        default = KINDS[target.kind].layer_two_variance or LAYER_TWO_VARIANCE
-        variance = default if self.variance is None else self.variance
+        variance = layer_two_variance(target) if self.variance is None else self.variance
         if not variance >= 1:
             raise ValueError(f"the layer-2 variance must be at least 1 (plain SIREN), got {variance}")
         wanted = self.kappa * target.omega
@@ -278,12 +288,13 @@ def kappa_of(purpose: Union[str, float], target: TargetSpectrum, weights: int) -
 
 
 def fitting_kappa(target: TargetSpectrum, weights: int) -> float:
-    """The kappa that fits the samples best: the more weights P a sample has, the nearer the band comes to Nyquist.
+    """The kappa that fits the samples best: the more weights P a value has, the nearer the band comes to Nyquist.
 
-    kappa = (Nyquist/Omega)^alpha with alpha = 0.1 + 0.3 ln(P/N), within 0 … 1, for N samples (docs/spectrum.md).
+    kappa = (Nyquist/Omega)^alpha with alpha = 0.1 + 0.3 ln(P/N), within 0 … 1, for N values, which is the number of
+    samples times that of channels (docs/spectrum.md).
     1 where training draws its samples without end, and where there is no grid.
     """
     if target.samples is None or not math.isfinite(target.nyquist) or target.omega <= 0:
         return 1.0
-    alpha = min(max(0.1 + 0.3 * math.log(weights / target.samples), 0.0), 1.0)
+    alpha = min(max(0.1 + 0.3 * math.log(weights / (target.samples * target.channels)), 0.0), 1.0)
     return max(target.nyquist / target.omega, 1.0) ** alpha

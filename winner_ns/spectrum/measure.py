@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, Callable, ClassVar, Tuple, Type
+from typing import Any, Callable, ClassVar, Optional, Tuple, Type
 
 import numpy as np
 from jaxtyping import Float, Shaped
 
 from winner_ns.kinds import KINDS
 from winner_ns.signals import GridSignal, ShapeSignal, Signal
+from winner_ns.spectrum.denoised import noise_deviation
 from winner_ns.spectrum.laws import TargetSpectrum
 from winner_ns.spectrum.noise import DISTANCE_SCALE, grid_spectrum, shape_spectrum
 
@@ -38,6 +39,11 @@ class Measure(ABC):
     def nyquist(signal: Any) -> Tuple[float, ...]:
         """Per axis of that grid, radians per unit of coordinate."""
 
+    @staticmethod
+    def noise_deviation(signal: Any) -> Optional[float]:
+        """That of white noise in its values, which lie in [-1, 1], at most; None where values are no measurements."""
+        return None
+
 
 class GridMeasure(Measure):
     """The samples themselves."""
@@ -53,6 +59,10 @@ class GridMeasure(Measure):
     @staticmethod
     def nyquist(signal: GridSignal) -> Tuple[float, ...]:
         return signal.nyquist
+
+    @staticmethod
+    def noise_deviation(signal: GridSignal) -> Optional[float]:
+        return noise_deviation(signal.samples, signal.value_scale)
 
 
 class ShapeMeasure(Measure):

@@ -120,11 +120,13 @@ class NoiseReport:
         """Whether a plain SIREN is expected to collapse on this target."""
         return self.omega > BOTTLENECK_RATIO * self.plain_band
 
-    def lines(self) -> List[str]:
-        """What a user reads of it."""
+    def lines(self, instead: str = "") -> List[str]:
+        """What a user reads of it; `instead` says what was changed in place of noise."""
         kappa = "" if self.kappa is None else f", kappa {self.kappa:.3g}"
         noise = f"s0 {self.s0:.5g}, s1 {self.s1:.4g}"
-        if self.s0 == self.s1 == 0:
+        if instead:
+            noise = instead
+        elif self.s0 == self.s1 == 0:
             noise = "no noise needed: this is a plain SIREN" if self.kappa else "no noise: this is a plain SIREN"
         if chosen := self._chosen():
             noise = chosen if self.s0 == self.s1 == 0 else f"{noise}, {chosen}"
@@ -146,10 +148,11 @@ class NoiseReport:
         return f"{omega:.5g} rad/unit" if self.hertz is None else f"{omega * self.hertz:.4g} Hz"
 
     def as_dict(self) -> Dict[str, Any]:
-        """Plain JSON."""
+        """Plain JSON; what only some laws and kinds say is left out of the others'."""
         plain = asdict(self)
         lists = {name: list(plain[name]) for name in _FACTORS if plain[name] is not None}
-        return {**plain, **lists}
+        absent = [name for name in ("hertz", "first_omega_0", *_FACTORS) if plain[name] is None]
+        return {name: value for name, value in {**plain, **lists}.items() if name not in absent}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> NoiseReport:
