@@ -113,7 +113,7 @@ def test_an_adapted_field_fits_what_its_published_default_cannot(whistle, tmp_pa
     ("family", "choices", "says"),
     [
         ("rff", {"purpose": "fit"}, "give the law matching"),
-        ("rff", {"law": "paper"}, "adds noise to sine layers"),
+        ("rff", {"law": "paper"}, "adds noise, which the family rff does not take"),
         ("hash-grid", {"law": "matching"}, "no setting of this family"),
         ("finer", {"law": "matching", "s0": 3.0}, "takes no s0"),
         ("gauss", {"law": "matching", "purpose": "beautify"}, "interpolate, fit"),

@@ -318,7 +318,7 @@ def test_settings_come_out_as_they_were_written(data):
     assert made_of.family == family
     assert {key: found[key] for key in given} == given
     assert made_of.width == given.get("width", 33) and made_of.depth == given.get("depth", 3)
-    assert plan.law == ("explicit" if {"s0", "s1"} & set(given) else "matching")
+    assert plan.law == ("explicit" if {"s0", "s1"} & set(given) else None)
     assert FIELD_NAME.fullmatch(entry.name) and entry.name == text.replace(":", ",")
 
 
@@ -347,7 +347,7 @@ def test_any_text_is_a_field_or_one_clear_line(text):
         (["winner:widht=3"], "there are width, depth"),
         (["winner:law=mine"], "matching or paper"),
         (["winner:law=paper,s0=3"], "takes no s0"),
-        (["siren:purpose=fit"], "no setting 'purpose'"),
+        (["siren:purpose=fit"], "give the law matching"),
         (["siren:lr=0"], "not above 0"),
         (["siren:beta2=1"], "beta2: 1 is too large"),
         (["siren:depth=0"], "at least 1"),

@@ -52,7 +52,8 @@ def adapt(
     network = outline(family, in_dim, out_dim, settings)
     if law != "matching":
         if not made_of.noise_on_request:
-            raise ValueError(f"the law {law} adds noise to sine layers, which the family {family} has not")
+            what = "s0 and s1 are noise" if law == "explicit" else f"the law {law} adds noise"
+            raise ValueError(f"{what}, which the family {family} does not take")
         report = choose_noise(target, _as_sines(network), law, purpose, s0, s1)
         if report.factors or report.bias_factors or report.first_omega_0:
             raise ValueError(f"the law {law} is for SIREN's weights, as the family winner has them, not for {family}")
