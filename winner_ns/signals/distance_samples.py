@@ -11,15 +11,21 @@ guess whose error is smallest in the worst case: half of what is between them.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, Optional, Tuple
+from typing import Any, Callable, Optional, Tuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from winner_ns.signals.curve_order import along_a_curve
+from winner_ns.signals.scattered import scattered_interpolant
 
 NEIGHBOURS = 16
 """How many samples bound a distance, the nearest ones: more bound it more narrowly, and cost more."""
+CLOSE = 0.1
+"""Distance to the surface, and error of it, below which samples are interpolated; the squashed distance levels off
+there."""
+LEAST_INTERPOLATED = 32
+"""Samples that are interpolated, at least."""
 LEAST_CUT = 8
 """Samples that share the outermost distance where distances were cut off there, at least."""
 CUT_STANDS_OUT = 4
@@ -76,10 +82,20 @@ class DistanceSamples:
         return lower, upper
 
     def estimate(self, queries: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
-        """The mean of both bounds: through the samples, 1-Lipschitz but for which samples are the nearest, and that of
-        the bounds that are left when contradictions are settled by the smallest error that settles them."""
+        """The distance (float64, units of the unit cube), within the bounds, and that of the samples where they are.
+
+        The mean of both bounds; where this and their distance from it are below `CLOSE`, which is too coarse beside the
+        surface, the samples interpolated by moving least squares (`scattered_interpolant`), or the bound that these are
+        beyond. Where bounds contradict each other, their mean is that of the bounds after all samples were given the
+        smallest error that settles it.
+        """
         lower, upper = self.bounds(queries)
-        return (lower + upper) / 2
+        estimate = (lower + upper) / 2
+        close = (np.abs(estimate) < CLOSE) & (upper - lower < 2 * CLOSE)
+        if self._interpolated is not None and close.any():
+            smooth = self._interpolated(np.asarray(queries, np.float64)[close])
+            estimate[close] = smooth.clip(np.minimum(lower, upper)[close], np.maximum(lower, upper)[close])
+        return estimate
 
     @cached_property
     def values(self) -> Float[np.ndarray, " p"]:
@@ -106,6 +122,14 @@ class DistanceSamples:
         ]
         points, normals = zip(*parts, strict=True)
         return np.concatenate(points), np.concatenate(normals)
+
+    @cached_property
+    def _interpolated(self) -> Optional[Callable[[Float[np.ndarray, "n 3"]], Float[np.ndarray, " n"]]]:
+        """What the exact samples have between them; None where they are too few to tell."""
+        points = self.points[self.exact]
+        if len(points) < LEAST_INTERPOLATED or np.linalg.matrix_rank(points - points.mean(axis=0)) < 3:
+            return None
+        return scattered_interpolant(points, self.distances[self.exact])
 
     @cached_property
     def _below(self) -> _Bounding:

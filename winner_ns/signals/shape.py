@@ -24,8 +24,11 @@ NEAR_SURFACE = ((0.4, 0.01), (0.4, 0.05))
 cube units; the others are uniform in the cube."""
 SURFACE_DISTANCE = 0.02
 """Signed distance samples this close to the surface tell where it is."""
-GIVEN_SHARE = 0.8
-"""Of the training samples of source "distances"; the others lie anywhere in the cube and have what follows there."""
+GIVEN_SHARE, BESIDE_SHARE = 0.4, 0.4
+"""Of the training samples of source "distances": given ones, and points beside the surface; the others lie anywhere in
+the cube. What is not given is estimated."""
+BESIDE_SIGMA = 0.02
+"""Of the normal noise per axis that moves surface points to beside the surface, in unit cube units."""
 
 # Queries that are answered in one go where temporary arrays are several times their size.
 _BATCH = 2**16
@@ -152,8 +155,9 @@ class ShapeSignal:
         In random order, 40 % each around the surface with sigma 0.01 and 0.05 (`NEAR_SURFACE`), clipped to the cube,
         and 20 % uniform in the cube.
 
-        Of source "distances", 80 % (`GIVEN_SHARE`) are the given ones in the cube, each once before any comes twice,
-        and 20 % uniform in the cube; there, and where given ones were cut off, the distance is estimated.
+        Of source "distances", 40 % (`GIVEN_SHARE`) are the given ones in the cube, each once before any comes twice,
+        40 % lie around the surface with sigma 0.02, and 20 % are uniform in the cube; there, and where given ones were
+        cut off, the distance is estimated.
         """
         generator = np.random.default_rng(seed)
         if self.source == "distances":
@@ -178,9 +182,16 @@ class ShapeSignal:
         rounds = -(-given // max(len(known.in_cube), 1))
         chosen = [generator.permutation(known.in_cube) for _ in range(rounds)]
         chosen = np.concatenate([known.in_cube[:0], *chosen])[:given]
-        elsewhere = generator.uniform(-1.0, 1.0, (count - given, 3)).astype(np.float32)
-        points = np.concatenate([known.points[chosen].astype(np.float32), elsewhere])
-        distances = np.concatenate([known.values[chosen], known.estimate(elsewhere)]).astype(np.float32)
+        try:
+            beside, _ = self._surface_points(round(count * BESIDE_SHARE), generator)
+        except SignalError:  # The samples do not say where the surface is.
+            beside = np.empty((0, 3))
+        beside = (beside + BESIDE_SIGMA * generator.standard_normal(beside.shape)).clip(-1.0, 1.0)
+        uniform = generator.uniform(-1.0, 1.0, (count - given - len(beside), 3))
+        # Rounded before measuring, as others are.
+        estimated = np.concatenate([beside, uniform]).astype(np.float32)
+        points = np.concatenate([known.points[chosen].astype(np.float32), estimated])
+        distances = np.concatenate([known.values[chosen], known.estimate(estimated)]).astype(np.float32)
         order = generator.permutation(count)
         return points[order], distances[order]
 

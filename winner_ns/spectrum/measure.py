@@ -72,10 +72,8 @@ class ShapeMeasure(Measure):
 
     @staticmethod
     def spectrum(signal: ShapeSignal, loss: str) -> TargetSpectrum:
-        # Given distances are few and fixed, others are drawn without end.
-        trained = "given-distances" if signal.source == "distances" and loss == "distance" else loss
         # The eikonal loss trains the distance itself, not its tanh.
-        return shape_spectrum(shape_target(signal, squashed=loss != "eikonal"), SHAPE_RESOLUTION, trained)
+        return shape_spectrum(shape_target(signal, squashed=loss != "eikonal"), SHAPE_RESOLUTION, loss)
 
     @staticmethod
     def samples(signal: ShapeSignal) -> Shaped[np.ndarray, "*shape channels"]:

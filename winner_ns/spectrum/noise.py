@@ -18,11 +18,10 @@ from winner_ns.spectrum.low_frequencies import low_frequencies
 DISTANCE_SCALE = 0.02
 """delta: a shape's training target is tanh(distance / delta), distances in units of the unit cube."""
 
-SHAPE_KAPPA: Dict[str, float] = {"distance": 4.0, "given-distances": 3.0, "occupancy": 1.4, "eikonal": 4.0}
+SHAPE_KAPPA: Dict[str, float] = {"distance": 4.0, "occupancy": 1.4, "eikonal": 4.0}
 """kappa for shapes, by what they are trained with. Training points are drawn without end, so that there is nothing to
 interpolate between, and a squashed distance is constant almost everywhere, so that its centroid says less than its edge
-needs (docs/shapes.md). Between given distances there is something to interpolate; signs alone leave specks where the
-band is wide."""
+needs (docs/shapes.md). Signs alone leave specks where the band is wide."""
 
 MOST_RADIANS = 1e30
 """Of all frequencies and scales of a report."""
