@@ -238,8 +238,15 @@ def test_quick_figures_of_a_shape(tmp_path):
 
 
 @pytest.mark.slow
-def test_quick_figures_say_nothing_of_a_shape_known_at_its_own_points_only(tmp_path):
+def test_quick_figures_of_a_shape_known_at_its_own_points_are_those_of_what_they_imply(tmp_path):
+    """3000 distances to a ball: what is inside is known all over the cube."""
     points = np.random.default_rng(0).uniform(-1, 1, (3000, 3))
     np.savez(tmp_path / "a.npz", points=points, sdf=np.linalg.norm(points, axis=1) - 0.5)
     target = target_of(tmp_path / "a.npz", options=TargetOptions(shape_samples=3000, seed=0))
-    assert quick_figures(trained_field(target, 1, width=8, depth=2), target) == {}
+    field = trained_field(target, 150, width=64, depth=2)
+    at = np.random.default_rng(1).uniform(-1, 1, (20000, 3))
+    known = target.signal.describe()
+    true = np.linalg.norm(at * known["scale"] + known["center"], axis=1) < 0.5
+    told = field(at)[:, 0] < 0
+    iou = (told & true).sum() / (told | true).sum()
+    assert 0.5 < iou < 1 and quick_figures(field, target)["iou"] == pytest.approx(iou, abs=0.03)

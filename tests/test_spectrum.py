@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from winner_ns.fields import Siren
 from winner_ns.signals import signal_of
+from winner_ns.signals.scattered import scattered_interpolant
 from winner_ns.spectrum import (
     LAWS,
     PURPOSES,
@@ -23,7 +24,6 @@ from winner_ns.spectrum import (
     centroid_of_function,
     fitting_kappa,
     initial_band,
-    scattered_interpolant,
     spectral_centroid,
 )
 from winner_ns.spectrum.measure import target_spectrum

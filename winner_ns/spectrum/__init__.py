@@ -1,6 +1,5 @@
 """What the target's spectrum says, and the laws that turn it into noise scales."""
 
-from winner_ns.signals.scattered import scattered_interpolant
 from winner_ns.spectrum.band import SineNetwork, band_gain, initial_band
 from winner_ns.spectrum.centroid import centroid_of_function, spectral_centroid
 from winner_ns.spectrum.laws import (
@@ -35,6 +34,5 @@ __all__ = [
     "initial_band",
     "kappa_of",
     "register_law",
-    "scattered_interpolant",
     "spectral_centroid",
 ]
