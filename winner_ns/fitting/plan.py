@@ -61,8 +61,9 @@ class FieldPlan:
     law: Optional[choices.LawName] = None
     """How the initial noise follows from the target's spectrum: matching (initial band = kappa times the centroid
     frequency), paper (arXiv 2509.12980), reference-code (its authors' code), explicit (s0 and s1 as given), or others'
-    initialisations: fresh, gradient-control, vi3nr, weight-scaling (docs/spectrum.md). None: matching for winner, none for the other families, which stay as published; by the law matching, their own settings
-    bring their band to the target's."""
+    initialisations: fresh, gradient-control, vi3nr, weight-scaling (docs/spectrum.md). None: matching for winner, none
+    for the other families, which stay as published; by the law matching, their own settings bring their band to the
+    target's."""
     purpose: Optional[str] = None
     """kappa of the law matching: interpolate (0.5, best between the samples; plain SIREN where the spectrum is too
     bright for that), fit (best at the samples: 1 or more, by the number of weights that a sample has) or a number.
