@@ -239,7 +239,7 @@ def test_quick_figures_of_a_shape(tmp_path):
 
 @pytest.mark.slow
 def test_quick_figures_of_a_shape_known_at_its_own_points_are_those_of_what_they_imply(tmp_path):
-    """3000 distances to a ball: what is inside is known all over the cube."""
+    """3000 distances to a ball: what is inside is known but for a thin layer, which is not judged."""
     points = np.random.default_rng(0).uniform(-1, 1, (3000, 3))
     np.savez(tmp_path / "a.npz", points=points, sdf=np.linalg.norm(points, axis=1) - 0.5)
     target = target_of(tmp_path / "a.npz", options=TargetOptions(shape_samples=3000, seed=0))
@@ -247,4 +247,5 @@ def test_quick_figures_of_a_shape_known_at_its_own_points_are_those_of_what_they
     at = np.random.default_rng(1).uniform(-0.55, 0.55, (20000, 3))
     told, true = field(at)[:, 0] < 0, np.linalg.norm(at, axis=1) < 0.5
     iou = (told & true).sum() / (told | true).sum()
-    assert 0.5 < iou < 1 and quick_figures(field, target)["iou"] == pytest.approx(iou, abs=0.03)
+    assert iou > 0.9 and iou - 0.01 < quick_figures(field, target)["iou"] < 1
+    assert quick_figures(trained_field(target, 1, width=8, depth=2), target)["iou"] < 0.6
