@@ -254,10 +254,10 @@ def test_a_field_is_judged_where_the_samples_prove_what_is_inside():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cut", [None, 0.1])
-def test_a_torus_of_few_samples_comes_back_whole(cut):
+def test_a_torus_of_few_samples_comes_back_whole():
+    """Cut off at a quarter of its tube's radius, too, and without a sample above and below the slab around it."""
     table = torus_samples()
-    table[:, 3] = table[:, 3] if cut is None else table[:, 3].clip(-cut, cut)
+    table[:, 3] = table[:, 3].clip(-0.1, 0.1)
     plan, options = FieldPlan.of(width=64, depth=3), TargetOptions(shape_samples=60000)
     field, _ = fit_settled(settle_fit(table, plan, options, batch_size=4096), 300, device="cpu", progress=False)
     shape = field.original

@@ -91,7 +91,9 @@ class DistanceSamples:
         """
         lower, upper = self.bounds(queries)
         estimate = (lower + upper) / 2
-        close = (np.abs(estimate) < CLOSE) & (upper - lower < 2 * CLOSE)
+        # Beyond where distances were cut off, interpolation would be extrapolation.
+        close_by = min(CLOSE, np.abs(self.distances[self.exact]).max(initial=0.0))
+        close = (np.abs(estimate) < close_by) & (upper - lower < 2 * close_by)
         if self._interpolated is not None and close.any():
             smooth = self._interpolated(np.asarray(queries, np.float64)[close])
             estimate[close] = smooth.clip(np.minimum(lower, upper)[close], np.maximum(lower, upper)[close])
