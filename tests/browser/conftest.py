@@ -244,6 +244,7 @@ def open_page(browser):
     def open_page(viewer: OpenViewer, **settings: object) -> ViewerPage:
         page = browser.new_page(viewport={"width": 900, "height": 600})
         pages.append(page)
+        page.set_default_timeout(1000 * PATIENCE)  # As for pictures: a busy page is late with buttons, too.
         address = f"http://{HOST}:{viewer.port}"
         page.route(lambda url: not url.startswith((address, "data:", "blob:")), lambda route: route.abort())
         page.add_init_script(FEW_FRAMES)
