@@ -178,12 +178,14 @@ def test_betas_reach_the_optimiser_and_stay_those_of_the_run(photo, ns_train, ru
     other = ns_train(*resume, "--optimizers.field.optimizer.betas", 0.9, 0.999)
     said = "--optimizers.field.optimizer.betas: is 0.9 0.999, and the run was begun with 0.9 0.95; leave it out"
     assert other.status == 1 and said in other.errors and "Traceback" not in other.errors
-    resumed = ns_train(*resume)
+    # Named, as runs that begin within a second have one name.
+    resumed = ns_train(*resume, "--timestamp", "resumed")
     assert resumed.status == 0, resumed.errors
     (longer,) = [each for each in runs() if each != run]
     assert betas(longer) == (0.9, 0.95)
     # And one of here, even of another beta1, in the other command.
-    assert ns_train(*little, "--max-num-iterations", 2, "--optimizers.field.optimizer.betas", 0.8, 0.9).status == 0
+    odder = ("--optimizers.field.optimizer.betas", 0.8, 0.9, "--timestamp", "odd")
+    assert ns_train(*little, "--max-num-iterations", 2, *odder).status == 0
     (odd,) = [each for each in runs() if each not in (run, longer)]
     assert main(["fit", "--resume", str(odd), "--steps", "3", "--quiet"]) == 0
     assert betas(odd) == (0.8, 0.9)
