@@ -231,11 +231,16 @@ class SettledNetwork:
     turned: Dict[str, Any] = field(default_factory=dict)
     """The settings that the law matching changed in place of noise."""
 
+    def law_lines(self) -> List[str]:
+        """What a user is told of the spectrum, and of what the law made of it; nothing where there is none."""
+        if self.noise is None:
+            return []
+        return self.noise.lines(", ".join(f"{name} {value:.4g}" for name, value in self.turned.items() if value))
+
     def lines(self) -> List[str]:
         """What a user is told of it."""
-        described, lines = self.network, []
+        described, lines = self.network, self.law_lines()
         if self.noise is not None:
-            lines += self.noise.lines(", ".join(f"{name} {value:.4g}" for name, value in self.turned.items() if value))
             expected = start_warning(self.noise, self.spectrum.nyquist)
         elif described.family_class.learns_encoding:
             expected = None
@@ -283,7 +288,7 @@ class SettledPlan:
         noise = self.settled.noise
         if noise is not None and noise.bright and description.holdout != "none":
             note = "NOTE      the spectrum is too bright to tell what lies between the samples, by any method"
-            lines.insert(1 + len(noise.lines()), note)
+            lines.insert(1 + len(self.settled.law_lines()), note)
         return lines
 
 

@@ -3,9 +3,9 @@
 from nerfstudio.plugins.types import MethodSpecification
 
 from winner_ns.errors import one_line_errors
+from winner_ns.glue.nerfstudio_defects import list_without_source_code
 from winner_ns.plugin.compare_trainer import CompareTrainerConfig
 from winner_ns.plugin.earlier_names import register_earlier_names
-from winner_ns.plugin.installable_methods import list_without_source_code
 from winner_ns.plugin.neus_trainer import SurfaceTrainerConfig
 from winner_ns.plugin.trainer import SignalTrainerConfig
 from winner_ns.registry import import_plugins

@@ -193,7 +193,7 @@ def report_lines(description: Description, settled: SettledNetwork, notes: List[
     return [
         f"views     {description.name}: {scene['train_views']} of {camera['width']} x {camera['height']} pixels, "
         f"{where}, background {scene['background_color']}",
-        *(settled.noise.lines() if settled.noise is not None else []),
+        *settled.law_lines(),
         settled.lines()[-1],
         *(f"note      {note}" for note in notes),
     ]
