@@ -288,9 +288,23 @@ def estimates(
     sources: "GapKriging | LatticeStencils", values: Float[np.ndarray, "*shape c"], positions: Int[np.ndarray, "n d"]
 ) -> Float[np.ndarray, "n c"]:
     """Estimates from values that are at hand as an array."""
-    result = np.empty((len(positions), values.shape[-1]))
-    for start in range(0, len(positions), ESTIMATES_AT_ONCE):
-        part = slice(start, start + ESTIMATES_AT_ONCE)
-        samples, weights = sources.at(positions[part])
-        result[part] = np.einsum("nk,nkc->nc", weights, values[tuple(np.moveaxis(samples, -1, 0))])
-    return result
+    return estimates_of_read(sources, lambda samples: values[tuple(np.moveaxis(samples, -1, 0))], positions)
+
+
+def estimates_of_read(
+    sources: "GapKriging | LatticeStencils",
+    read: Callable[[Int[np.ndarray, "m k d"]], Float[np.ndarray, "m k c"]],
+    positions: Int[np.ndarray, "n d"],
+) -> Float[np.ndarray, "n c"]:
+    """Estimates from values that are read where they are needed, of few positions at a time.
+
+    Args:
+        sources: say which samples an estimate is made from, and by which weights.
+        read: (indices of samples) -> their values.
+        positions: that are asked for.
+    """
+    found = []
+    for start in range(0, max(len(positions), 1), ESTIMATES_AT_ONCE):
+        samples, weights = sources.at(positions[start : start + ESTIMATES_AT_ONCE])
+        found.append(np.einsum("nk,nkc->nc", weights, read(samples)))
+    return np.concatenate(found)

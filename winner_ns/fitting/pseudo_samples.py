@@ -24,7 +24,7 @@ from winner_ns.fitting.interpolation import (
     spline_at,
     spline_stencils,
 )
-from winner_ns.fitting.kriging import ESTIMATES_AT_ONCE, GapKriging, LatticeStencils, estimates
+from winner_ns.fitting.kriging import GapKriging, LatticeStencils, estimates, estimates_of_read
 from winner_ns.fitting.sample_split import SampleSplit, central_crop
 from winner_ns.signals import GridSignal
 from winner_ns.signals.grid import grid_coordinates
@@ -130,14 +130,12 @@ def _estimates_of(
     signal: GridSignal, sources: "GapKriging | LatticeStencils", positions: Int[np.ndarray, "n d"], step: int = 1
 ) -> Float[np.ndarray, "n c"]:
     """Estimates of normalised values; only the samples that they are made from are read."""
-    found = np.empty((len(positions), signal.channels))
-    for start in range(0, len(positions), ESTIMATES_AT_ONCE):
-        part = slice(start, start + ESTIMATES_AT_ONCE)
-        samples, weights = sources.at(positions[part])
+
+    def read(samples: Int[np.ndarray, "m k d"]) -> Float[np.ndarray, "m k c"]:
         flat = np.ravel_multi_index(tuple(np.moveaxis(step * samples, -1, 0)), signal.shape)
-        values = signal.values(torch.from_numpy(flat.reshape(-1))).numpy().reshape(*flat.shape, signal.channels)
-        found[part] = np.einsum("nk,nkc->nc", weights, values)
-    return found
+        return signal.values(torch.from_numpy(flat.reshape(-1))).numpy().reshape(*flat.shape, signal.channels)
+
+    return estimates_of_read(sources, read, positions)
 
 
 def _method_in_gaps(
