@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from bands import band_by_definition
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -104,19 +105,13 @@ def test_layer_two_pre_activation_has_the_predicted_deviation(s1):
 )
 def test_initial_band_agrees_with_the_closed_form(d, width, s0, s1):
     """rms frequency per axis = rms derivative along an axis over the output's standard deviation."""
-    slopes, variance = 0.0, 0.0
-    for seed in range(16):
-        generator = seeded(seed)
-        field = winner_init(Siren(d, 4, width=width, depth=4, generator=generator).double(), s0, s1, generator)
-        # Wide enough that what is slower than the interval does not pass for the mean.
-        x = (torch.rand(1500, d, generator=generator, dtype=torch.float64) * 20 - 10).requires_grad_()
-        output = field(x)
-        for k in range(4):
-            (slope,) = torch.autograd.grad(output[:, k].sum(), x, retain_graph=True)
-            slopes += slope.square().mean().item()
-            variance += output[:, k].var().item()
+
+    def fresh(generator):
+        return winner_init(Siren(d, 4, width=width, depth=4, generator=generator).double(), s0, s1, generator)
+
+    band = band_by_definition(fresh, d, seeds=16)
     # The formula takes wide layers for granted; at these widths it is good to 7 %.
-    assert math.sqrt(slopes / variance) == pytest.approx(initial_band(SineNetwork(d, width, 4), s0, s1), rel=0.07)
+    assert band == pytest.approx(initial_band(SineNetwork(d, width, 4), s0, s1), rel=0.07)
 
 
 @settings(max_examples=60, deadline=None)

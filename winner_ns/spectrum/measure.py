@@ -10,9 +10,9 @@ from jaxtyping import Float, Shaped
 
 from winner_ns.kinds import KINDS
 from winner_ns.signals import GridSignal, ShapeSignal, Signal
-from winner_ns.spectrum.denoised import noise_deviation
 from winner_ns.spectrum.laws import TargetSpectrum
 from winner_ns.spectrum.noise import DISTANCE_SCALE, grid_spectrum, shape_spectrum
+from winner_ns.spectrum.white_noise import noise_deviation
 
 SHAPE_RESOLUTION = 64
 """Samples per axis of the grid that a shape's spectrum is measured on."""

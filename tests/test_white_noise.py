@@ -1,4 +1,4 @@
-"""The noise in samples, and the spectrum without it, against noise that was added."""
+"""The noise in samples against noise that was added."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from winner_ns.spectrum import spectral_centroid
-from winner_ns.spectrum.denoised import denoised_frequency, noise_deviation
+from winner_ns.spectrum.white_noise import noise_deviation
 
 
 def smooth(shape: tuple) -> np.ndarray:
@@ -33,24 +32,6 @@ def test_noise_is_estimated_as_it_was_added(shape, channels, deviation, seed):
 def test_a_smooth_signal_has_no_noise():
     assert noise_deviation(smooth((20000,))) < 1e-4 and noise_deviation(np.zeros((2, 2, 1))) == 0.0
     assert noise_deviation(np.full((50, 50, 3), 7, np.uint8)) == 0.0
-
-
-@pytest.mark.parametrize("shape", [(12000,), (128, 96)])
-def test_the_centroid_without_noise_is_near_the_clean_signals(shape):
-    clean = smooth(shape)
-    noisy = clean + np.random.default_rng(3).normal(0, 0.3, clean.shape)
-    nyquist = (1000.0,) * len(shape)
-    found = denoised_frequency(noisy, nyquist, noise_deviation(noisy))
-    before, after = (1000 * spectral_centroid(each, remove_mean=True) for each in (noisy, clean))
-    assert abs(found - after) < 0.2 * (before - after)
-
-
-def test_where_all_is_noise_nothing_is_left():
-    noise = np.random.default_rng(0).normal(0, 1, (200, 200, 1))
-    left = denoised_frequency(noise, (1.0, 1.0), noise_deviation(noise))
-    assert denoised_frequency(noise, (1.0, 1.0), 100.0) == 0.0
-    # At most the few frequencies that stand out by chance.
-    assert left < 1.0
 
 
 def test_large_arrays_are_measured_in_their_middle():

@@ -1,0 +1,47 @@
+"""How much white noise there is in samples on a grid."""
+
+from __future__ import annotations
+
+from typing import Tuple
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+MOST_SAMPLES = 2**22
+"""Larger arrays are measured in their middle."""
+MEDIAN_OF_NORMAL = 0.6744897501960817
+"""Of the magnitude of a normal variable with deviation 1."""
+
+
+def noise_deviation(samples: Shaped[np.ndarray, "*shape channels"], scale: float = 1.0) -> float:
+    """The standard deviation of white noise in samples on a grid.
+
+    Second differences, 1 -2 1, along every axis with 3 samples or more take a smooth signal away and multiply the
+    noise's variance by 6 each; the median of their magnitudes leaves edges aside. Texture as fine as the grid counts as
+    noise, so that this is the most that noise can be, not less. (The estimate of Donoho and Johnstone, Biometrika 1994,
+    section 4.2, with second differences in place of the finest wavelets.)
+
+    Args:
+        samples: any real type, channels last.
+        scale: what counts as 1.
+
+    Returns:
+        It, the channels' together; 0 where no axis has 3 samples.
+    """
+    values = _middle(samples)
+    axes = [axis for axis in range(values.ndim - 1) if values.shape[axis] > 2]
+    if not axes:
+        return 0.0
+    for axis in axes:
+        values = np.diff(values, 2, axis=axis)
+    deviations = np.median(np.abs(values).reshape(-1, values.shape[-1]), axis=0) / MEDIAN_OF_NORMAL
+    return float(np.sqrt(np.mean(deviations**2))) / 6 ** (len(axes) / 2) / scale
+
+
+def _middle(samples: Shaped[np.ndarray, "*shape channels"]) -> Float[np.ndarray, "*part channels"]:
+    """At most MOST_SAMPLES of the middle, in double precision."""
+    shape: Tuple[int, ...] = samples.shape[:-1]
+    share = min(1.0, (MOST_SAMPLES / max(1, samples.size)) ** (1 / len(shape)))
+    lengths = [min(n, max(64, round(n * share))) for n in shape]
+    part = tuple(slice((n - length) // 2, (n - length) // 2 + length) for n, length in zip(shape, lengths))
+    return samples[part].astype(np.float64)
