@@ -6,6 +6,7 @@ import json
 import math
 import os
 import subprocess
+import subprocess
 import sys
 
 import numpy as np
@@ -324,6 +325,18 @@ def test_flushing_ends_where_it_began():
         assert not denormals()
         raise KeyError
     assert denormals()
+
+
+@pytest.mark.slow
+def test_numpy_knows_its_smallest_numbers_though_it_is_first_asked_in_between():
+    """In a process of its own, as numpy keeps what it knows."""
+    program = (
+        "import warnings; warnings.simplefilter('error'); import numpy as np\n"
+        "from winner_ns.fields.denormals import flushed_denormals\n"
+        "with flushed_denormals(): known = [np.finfo(kind) for kind in (np.float32, np.float64)]\n"
+        "assert all(each.smallest_subnormal > 0 for each in known)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 # ReLU with positional encoding

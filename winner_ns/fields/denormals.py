@@ -6,6 +6,7 @@ import sys
 from contextlib import contextmanager
 from typing import Iterator
 
+import numpy as np
 import torch
 
 
@@ -13,6 +14,9 @@ import torch
 def flushed_denormals() -> Iterator[None]:
     """Takes denormal numbers for zero, and puts the setting back: it is the thread's, and other code there may want
     them. Also a decorator."""
+    # What numpy knows of its numbers it finds out when it is first asked, and keeps.
+    for kind in (np.float32, np.float64):
+        np.finfo(kind)
     flushed_before = sys.float_info.min / 2 == 0.0
     torch.set_flush_denormal(True)
     try:
