@@ -6,7 +6,6 @@ import json
 import math
 import os
 import subprocess
-import subprocess
 import sys
 
 import numpy as np
