@@ -21,8 +21,8 @@ LAYER_TWO_VARIANCE = 3.0
 """V, the variance of the second layer's pre-activation that matching takes (plain SIREN: 1), where a kind has none of
 its own."""
 BRIGHT_SOUNDS_VARIANCE = 16.0
-"""V along a single coordinate where the spectrum is bright: the higher a sound's frequencies, the more it was ahead of 3,
-and it costs the others several decibels (docs/spectrum.md)."""
+"""V along a single coordinate where the spectrum is bright: it helps where a sound's frequencies are high, and costs
+others several decibels (docs/spectrum.md)."""
 
 MOST = 1e9
 """Of s0, s1 and kappa: many orders beyond what is of use, and within single precision."""
