@@ -15,8 +15,8 @@ def flushed_denormals() -> Iterator[None]:
     """Takes denormal numbers for zero, and puts the setting back: it is the thread's, and other code there may want
     them. Also a decorator."""
     # What numpy knows of its numbers it finds out when it is first asked, and keeps.
-    for kind in (np.float32, np.float64):
-        np.finfo(kind)
+    np.finfo(np.float32)
+    np.finfo(np.float64)
     flushed_before = sys.float_info.min / 2 == 0.0
     torch.set_flush_denormal(True)
     try:
