@@ -63,8 +63,9 @@ def test_sound(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert result["omega"] == pytest.approx(result["psi"] * result["nyquist"][0], rel=1e-3)
     # The band follows from what is printed.
     network = SineNetwork(1, 256, 4, 30.0, 30.0)
-    assert (result["law"], result["kappa"]) == ("matching", 0.5)
-    assert result["band"] == pytest.approx(0.5 * result["omega"], rel=1e-6)
+    # As many weights a sample as this field has bring the band of sounds to Nyquist.
+    assert (result["law"], result["kappa"]) == ("matching", pytest.approx(result["nyquist"][0] / result["omega"]))
+    assert result["band"] == pytest.approx(result["nyquist"][0], rel=1e-6)
     assert result["band"] == pytest.approx(initial_band(network, result["s0"], result["s1"]))
     assert result["plain_band"] == pytest.approx(initial_band(network))
     assert result["bottleneck"] is False and result["warnings"] == []

@@ -14,6 +14,7 @@ from skimage import data
 import winner_ns
 from winner_ns.commands.main import main
 from winner_ns.errors import SignalError
+from winner_ns.fitting.field_entry import parse_entries
 from winner_ns.fitting.interpolation import (
     interpolation_error,
     kriged_halfway,
@@ -280,8 +281,10 @@ def test_no_withheld_value_is_trained_on(holdout):
     assert all((a == b).all() for a, b in zip(first.batch(0, 0), second.batch(0, 0)))
 
 
-@pytest.mark.parametrize("shape, kind", [((300,), "audio"), ((30, 41), "image"), ((7, 8, 9), "volume")])
-def test_where_nothing_is_withheld_a_quarter_of_a_batch_is_halfway_between_samples(shape, kind):
+@pytest.mark.parametrize(
+    "shape, kind, share", [((300,), "audio", 1 / 2), ((30, 41), "image", 1 / 4), ((7, 8, 9), "volume", 1 / 4)]
+)
+def test_where_nothing_is_withheld_part_of_a_batch_is_halfway_between_samples(shape, kind, share):
     values = noise(shape, 1).astype(np.float32)
     found = target(values[..., 0] if kind == "volume" else values, "none", kind=kind)
     coordinates, trained = found.batch(4, 100)
@@ -290,11 +293,12 @@ def test_where_nothing_is_withheld_a_quarter_of_a_batch_is_halfway_between_sampl
     twice = np.round(2 * steps.numpy())
     assert np.allclose(twice, 2 * steps.numpy(), atol=1e-3)
     halfway = (twice % 2 == 1).any(axis=1)
-    assert halfway.sum() == 25
+    assert halfway.sum() == 100 * share
     # Each of them is a mean of samples with weights whose sum is 1: near them, here.
     assert np.abs(trained.numpy()).max() < 2 * found.gain * np.abs(values).max()
-    assert len(found.batch(0, 0)[0]) == found.train_size + round(found.train_size / 3)
-    epoch = [by_place(found.batch(step, 100)) for step in range(-(-found.train_size // 75))]
+    all_positions = found.train_size + found.between.size
+    assert len(found.batch(0, 0)[0]) == min(all_positions, round(found.train_size / (1 - share)))
+    epoch = [by_place(found.batch(step, 100)) for step in range(-(-found.train_size // round(100 * (1 - share))))]
     assert len({place for part in epoch for place in part}) > found.train_size
 
 
@@ -311,7 +315,7 @@ def test_a_smooth_sound_is_left_to_the_spline_and_a_melody_is_not():
         assert np.allclose(values, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("wrong", ["krigging", "", 3, None])
+@pytest.mark.parametrize("wrong", ["krigging", "", 3])
 def test_what_cannot_be_between_is_one_line(wrong):
     with pytest.raises(SignalError, match="between: .* there are kriging and none"):
         target(noise((8, 8)), "none", wrong)
@@ -347,6 +351,39 @@ def test_kriging_tames_a_wide_band_between_the_samples():
     assert both.description.target["between"] == "kriging" and "between" not in alone.description.target
 
 
+@pytest.mark.parametrize(
+    "choices, between",
+    [
+        ({}, "kriging"),
+        ({"purpose": "interpolate"}, "kriging"),
+        ({"purpose": "fit"}, "none"),
+        ({"purpose": 0.5}, "none"),
+        ({"law": "paper"}, "none"),
+        ({"family": "siren"}, "none"),
+        ({"family": "siren", "law": "matching"}, "kriging"),
+        ({"family": "siren", "between": "kriging"}, "kriging"),
+        ({"between": "none"}, "none"),
+    ],
+)
+def test_what_is_trained_on_between_the_samples_goes_by_the_purpose(choices, between, photo):
+    sizes = {"width": 8, "depth": 2, "steps": 1, "progress": False}
+    fitted = winner_ns.fit(photo, **sizes, **choices)
+    assert fitted.description.target.get("between", "none") == between
+    assert (fitted.target.between is None) == (between == "none")
+
+
+def test_fields_of_one_comparison_keep_what_each_is_trained_on_between_the_samples(photo):
+    made_of = {"width": 8, "depth": 2}
+    entries = parse_entries(["winner", "own=winner:between=none", "siren", "taught=siren:between=kriging"], **made_of)
+    target = target_of(photo, options=TargetOptions(holdout="0.2"))
+    settled = {entry.name: entry.plan.settle(target, 64) for entry in entries}
+    sizes = {name: len(set(map(tuple, plan.target.batch(0, 0)[0].tolist()))) for name, plan in settled.items()}
+    everything = target.train_size + target.split.heldout_size
+    assert sizes == {"winner": everything, "own": target.train_size, "siren": target.train_size, "taught": everything}
+    with pytest.raises(SignalError, match="between=linear"):
+        parse_entries(["winner:between=linear"])
+
+
 def test_a_run_goes_on_with_what_it_was_trained_on_between_the_samples(photo, tmp_path, capsys):
     sizes = ["--width", "8", "--depth", "2", "--quiet", "--between", "kriging"]
     assert main(["fit", str(photo), "-o", str(tmp_path / "whole"), "--steps", "6", *sizes]) == 0
@@ -376,5 +413,6 @@ def test_ns_train_trains_on_the_same_estimates_bit_for_bit(holdout, photo, ns_tr
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[1])
     assert trained.description.as_dict() == fitted.description.as_dict()
     # What lies between is the run's own: without it, it does not go on.
-    other = ns_train(*flags[:-1], 9, "--load-dir", runs()[0] / "nerfstudio_models")
+    without = ["--pipeline.datamanager.between", "none", "--load-dir", runs()[0] / "nerfstudio_models"]
+    other = ns_train(*flags[:-1], 9, *without)
     assert other.status == 1 and "'between': 'kriging'" in other.errors

@@ -257,7 +257,9 @@ def test_a_sounds_frequencies_are_told_in_hertz():
 
 def test_choosing_noise():
     target, network = spectrum(omega=5000.0), SineNetwork(1)
-    assert choose_noise(target, network).band == pytest.approx(2500)
+    # Left out, it is the kind's: fit for sounds, else 0.5.
+    assert choose_noise(target, network).band == pytest.approx(5000)
+    assert choose_noise(spectrum("image", 2, omega=500.0), SineNetwork(2)).band == pytest.approx(250)
     assert choose_noise(target, network, purpose="fit").band == pytest.approx(5000)
     assert choose_noise(target, network, purpose="0.75").kappa == 0.75
     explicit = choose_noise(target, network, "explicit", s0=7.0, s1=0.5)
@@ -305,5 +307,5 @@ def test_interpolation_by_name_gives_up_noise_where_the_spectrum_is_too_bright()
     by_name = choose_noise(bright, network, purpose="interpolate")
     assert (by_name.s0, by_name.s1, by_name.bright) == (0.0, 0.0, True)
     # Left out, or as a number, it stays what makes the field fit.
-    assert choose_noise(bright, network).kappa == choose_noise(bright, network, purpose=0.5).kappa == 0.5
+    assert choose_noise(bright, network).kappa == 1.0 and choose_noise(bright, network, purpose=0.5).kappa == 0.5
     assert choose_noise(bright, network, purpose="fit").s0 > 0

@@ -78,6 +78,10 @@ class Kind:
     """Names of all its figures, the one that counts first; those at withheld samples go without saying."""
     sampled: Reference = "winner_ns.analysis.sampled:sampled_grid"
     """What an analysis sees of a target: (target) -> SampledTarget."""
+    usual_purpose: str = "0.5"
+    """Which purpose the law matching takes kappa from where none is asked for (docs/spectrum.md). The default: halfway
+    between samples of several coordinates there are several times as many positions as samples, and a wider band rings
+    there."""
     layer_two_variance: Optional[float] = None
     """V, the variance of the second layer's pre-activation that matching takes (plain SIREN: 1). None: 3. (In place of
     1.2 that was 0.6 dB ahead at withheld samples of a volume.)"""
@@ -183,6 +187,8 @@ AUDIO = Kind(
     ),
     suffixes=(".mp3",),
     rates=("sample_rate",),
+    # Between the samples of a line there are no more positions than samples, which estimates hold.
+    usual_purpose="fit",
     figures="winner_ns.fitting.evaluation:sound_figures",
     figure_names=("psnr", "snr", "log_spectral_distance"),
     export_command="audio",

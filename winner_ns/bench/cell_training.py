@@ -132,7 +132,7 @@ def _target(cell: Cell) -> Target:
         problem = f"{row.words} has no samples of its own for the task {cell.task}"
         raise SignalError(path, problem, f"use the task fit, and no sampling, for {row.plural}")
     read = ReadOptions(duration_samples=cell.samples, mono=True) if row.takes_read_options else None
-    return target_of(path, cell.kind, TargetOptions(cell.holdout, cell.between, seed=cell.seed), read)
+    return target_of(path, cell.kind, TargetOptions(cell.holdout, seed=cell.seed), read)
 
 
 def _training(cell: Cell, network: Any, target: Target, settled: SettledPlan) -> Training:

@@ -53,8 +53,6 @@ class Cell:
     """As the preset's, of kinds of which a part can be read."""
     resolution: Optional[int]
     """As the preset's, of kinds that are given back as a mesh."""
-    between: str = "none"
-    """As the preset's, of kinds that have samples."""
 
     @property
     def key(self) -> str:
@@ -100,7 +98,7 @@ def cells_of(preset: Preset, inputs: Sequence[Input]) -> List[Cell]:
             content=digests[each.name],
             field=entry.name,
             text=entry.text,
-            plan=entry.plan,
+            plan=_between_samples(entry.plan, preset, each.kind),
             departures=departure,
             seed=seed,
             task=preset.task,
@@ -111,10 +109,16 @@ def cells_of(preset: Preset, inputs: Sequence[Input]) -> List[Cell]:
             sigma=preset.sigma,
             samples=preset.samples if KINDS[each.kind].takes_read_options else None,
             resolution=preset.resolution if KINDS[each.kind].meshed else None,
-            between=preset.between if has_samples(each.kind) else "none",
         )
         for seed, each, (entry, departure) in itertools.product(range(preset.seeds), inputs, fields)
     ]
+
+
+def _between_samples(plan: FieldPlan, preset: Preset, kind: str) -> FieldPlan:
+    """The plan with the preset's choice of what is trained on between the samples, where it has none of its own."""
+    if preset.between is None or plan.between is not None or not has_samples(kind):
+        return plan
+    return replace(plan, between=preset.between)
 
 
 def _entries_of(preset: Preset, kinds: Sequence[str]) -> List[Tuple[FieldEntry, Dict[str, Any]]]:

@@ -40,6 +40,8 @@ def settle(plan: FieldPlan, target: Target, batch_size: int, departures: Mapping
         # pi sigma is the spread of the features' frequencies on [-1, 1]: as wide a band as the target's centroid.
         options = {**plan.field.options, "sigma": target.spectrum.omega / math.pi}
         plan = replace(plan, field=replace(plan.field, options=options))
+    if "sampling" in departures:
+        plan = replace(plan, between="none")  # The loss chooses among the samples alone.
     settled = plan.settle(target, batch_size)
     if "constants_of" in departures:
         made_of = settled.description.network

@@ -57,8 +57,9 @@ class Preset:
     """cosine: the learning rate falls to 0 at the last step; step: x 0.99 every 20 steps; constant."""
     holdout: str = "0.1"
     """For the task heldout: every-second, or a fraction."""
-    between: str = "none"
-    """Of kinds that have samples: kriging, or none; what is trained on between them."""
+    between: Optional[str] = None
+    """Of kinds that have samples: kriging, or none; what fields that do not say it themselves are trained on between
+    them. None: what each field's purpose is trained on."""
     sigma: float = 0.0
     """For the task denoise: standard deviation of the Gaussian noise on values in [-1, 1]."""
     size: Optional[int] = None
@@ -166,9 +167,10 @@ def _build(path: Path, data: Mapping[str, Any]) -> Preset:
         raise SignalError(path, f"the task is {preset.task} and the kind {preset.kind}", advice)
     if "holdout" in given and preset.task != "heldout":
         raise SignalError(path, f"holdout is nothing for the task {preset.task}", "take it out, or say task: heldout")
-    if preset.between != "none" and any("sampling" in departure for departure in preset.departures.values()):
+    by_loss = any("sampling" in departure for departure in preset.departures.values())
+    if preset.between not in (None, "none") and by_loss:
         raise SignalError(path, "between is nothing for fields with the departure sampling", "take one of them out")
-    if preset.between != "none" and preset.kind != "any" and not has_samples(preset.kind):
+    if preset.between not in (None, "none") and preset.kind != "any" and not has_samples(preset.kind):
         raise SignalError(path, f"between is nothing for {KINDS[preset.kind].plural}", "take it out")
     if (preset.task == "denoise") != (preset.sigma > 0):
         advice = "give sigma: 0.1 with the task denoise, and with no other"

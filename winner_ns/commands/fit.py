@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--family", metavar="F", help="winner (default), siren, finer, wire, gauss, relu-pe, rff, hash-grid, …"
     )
-    parser.add_argument("--purpose", metavar="P", help="interpolate, fit, or kappa (default 0.5, shapes 4)")
+    parser.add_argument("--purpose", metavar="P", help="interpolate, fit, or kappa (default 0.5, sounds fit, shapes 4)")
     parser.add_argument(
         "--law",
         metavar="L",
@@ -56,7 +56,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--holdout", metavar="H", help="withhold a fraction of the samples, or every-second, and judge by them"
     )
-    parser.add_argument("--between", metavar="B", help="train on estimates between the samples, too: kriging, or none")
+    parser.add_argument(
+        "--between",
+        metavar="B",
+        help="train on estimates between the samples, too: kriging or none (default: by the purpose)",
+    )
     parser.add_argument(
         "--set",
         type=setting_of_text,

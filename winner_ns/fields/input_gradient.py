@@ -14,11 +14,11 @@ from winner_ns.fields.shares import in_shares
 
 def value_and_gradient(
     field: nn.Module, coordinates: Float[Tensor, "n d"], chunk: Optional[int] = None
-) -> Tuple[Float[Tensor, "n 1"], Float[Tensor, "n d"]]:
-    """The values of a field with one output and their gradients by the coordinates, without a graph, in chunks.
+) -> Tuple[Float[Tensor, "n c"], Float[Tensor, "n d"]]:
+    """The values of a field and the gradients by the coordinates of their sum, without a graph, in chunks.
 
     Args:
-        field: a module from coordinates to one value.
+        field: a module from coordinates to values, most often one.
         coordinates: points.
         chunk: points per piece; None is a size that suits the device.
 

@@ -62,7 +62,7 @@ def adapt(
     if s0 is not None or s1 is not None:
         raise ValueError("the law 'matching' takes no s0 and no s1; explicit does")
     weights = sum(parameter.numel() for parameter in network.parameters())
-    kappa = target.kappa if purpose is None else kappa_of(purpose, target, weights)
+    kappa = kappa_of(purpose, target, weights)
     wanted = kappa * target.omega
 
     def turned(knob: float, source: torch.Generator) -> Field:

@@ -158,7 +158,7 @@ def fit(
         family: winner (a SIREN adapted to the signal), siren, finer, wire, gauss, relu-pe, rff, hash-grid, or a
             registered one.
         purpose: kappa of the law matching, the initial band over the signal's centroid frequency: interpolate (0.5),
-            fit (by the number of weights a sample has) or a number; None: the kind's.
+            fit (by the number of weights a sample has) or a number; None: the kind's (0.5, of sounds fit).
         law: how the initial noise follows from the spectrum: matching, paper, reference-code, explicit; or others'
             initialisations: fresh, gradient-control, vi3nr, weight-scaling (docs/spectrum.md). None: matching
             for winner, none for the other families, whose own settings "matching" brings to the signal's band.
@@ -175,7 +175,8 @@ def fit(
         device: "cpu", "cuda", …; None: CUDA if present, else MPS, else CPU.
         holdout: withholds samples from training, to be judged by them: "every-second" or a fraction such as 0.1.
         between: trains on estimates between the samples, too: kriging, or none; at the samples that are withheld, or
-            halfway between neighbours where none is. None: the default, none.
+            halfway between neighbours where none is. None: kriging by the law matching with the purpose interpolate or
+            with none, else none.
         shape_loss: what shapes are fitted by: distance, occupancy or eikonal.
         read: which part of a sound is read, and how: start and duration in seconds, sample_rate in hertz, mono.
         progress: whether progress is shown.
@@ -197,7 +198,7 @@ def fit(
     )  # fmt: skip
     options = TargetOptions(
         holdout="none" if holdout is None else str(holdout),
-        between=TargetOptions.between if between is None else between,
+        between=between,
         shape_loss=shape_loss,
         seed=seed,
     )

@@ -28,8 +28,10 @@ QUIET_BELOW = 0.05
 """Standard deviation of the normalised training samples below which they are scaled up for training."""
 QUIET_TO = 0.2
 BLOCK = 2**20
-SHARE_HALFWAY = 1 / 4
-"""Of a batch: pseudo-samples halfway between the samples, where none is withheld."""
+SHARE_HALFWAY = {1: 1 / 2}
+"""Of a batch, by the number of coordinates (1/4 from two on): pseudo-samples halfway between the samples, where none is
+withheld. On a line that is their part of all positions; in a plane it would be 3/4, and leave few samples (docs/
+spectrum.md)."""
 
 
 @dataclass
@@ -51,7 +53,8 @@ class GridTarget(Target):
     @classmethod
     def of(cls, signal: GridSignal, options: TargetOptions) -> GridTarget:
         split = SampleSplit(signal.shape, parse_holdout(options.holdout), options.seed)
-        checked_between(options.between)
+        if options.between is not None:
+            checked_between(options.between)
         mean, deviation = _mean_and_deviation(signal, split)
         quiet = deviation < QUIET_BELOW
         gain = QUIET_TO / deviation if quiet else 1.0
@@ -94,9 +97,10 @@ class GridTarget(Target):
             samples, between = numbers[numbers < train_size], numbers[numbers >= train_size] - train_size
         else:
             # Halfway there are far more positions than samples, which are what counts.
-            of_samples = round((1 - SHARE_HALFWAY) * batch_size)
+            share = SHARE_HALFWAY.get(self.signal.dimensions, 1 / 4)
+            of_samples = round((1 - share) * batch_size)
             samples = self.split.shuffled(train_size, step, of_samples, rank, world_size)
-            count = max(1, round(len(samples) * SHARE_HALFWAY / (1 - SHARE_HALFWAY)))
+            count = max(1, round(len(samples) * share / (1 - share)))
             between = self.split.shuffled(self.between.size, step, count, rank, world_size, stream=1)
         coordinates, values = self.between.at(between)
         trained = self.at(self.split.train_samples(samples))
@@ -113,6 +117,9 @@ class GridTarget(Target):
     def _scaled(self, values: Tensor) -> Tensor:
         return (values - torch.tensor(self.offset)) * self.gain
 
+    def with_between(self, between: str) -> GridTarget:
+        return replace(self, options=replace(self.options, between=checked_between(between)))
+
     def task(self) -> FieldTask:
         training = self.row.training
         return FieldTask(training.width, training.depth, samples=self.signal.shape)
@@ -120,7 +127,7 @@ class GridTarget(Target):
     @cached_property
     def between(self) -> Optional[PseudoSamples]:
         """What is trained on between the samples; estimated when the first batch is asked for."""
-        return None if self.options.between == "none" else pseudo_samples(self.signal, self.split)
+        return None if self.options.between in (None, "none") else pseudo_samples(self.signal, self.split)
 
     @cached_property
     def interpolation(self) -> Optional[Tuple[str, float]]:
@@ -134,7 +141,7 @@ class GridTarget(Target):
         return quick_grid_figures(field, self, samples)
 
     def describe(self) -> Dict[str, Any]:
-        between = {} if self.options.between == "none" else {"between": self.options.between}
+        between = {} if self.options.between in (None, "none") else {"between": self.options.between}
         return {"gain": self.gain, "offset": self.offset, **between}
 
 

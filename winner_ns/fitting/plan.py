@@ -18,6 +18,7 @@ from winner_ns.fitting.target import Target
 from winner_ns.kinds import TrainingDefaults
 from winner_ns.spectrum import LAWS, SineNetwork, TargetSpectrum
 from winner_ns.spectrum.expectation import bottleneck_warning, start_warning
+from winner_ns.spectrum.laws import between_of
 from winner_ns.spectrum.noise import NoiseReport, choose_noise
 
 RATE_WITHOUT_INTERPOLATION = 5e-4
@@ -67,7 +68,7 @@ class FieldPlan:
     purpose: Optional[str] = None
     """kappa of the law matching: interpolate (0.5, best between the samples; plain SIREN where the spectrum is too
     bright for that), fit (best at the samples: 1 or more, by the number of weights that a sample has) or a number.
-    None: 0.5; shapes 4, fields learnt from photographs 0.3."""
+    None: 0.5, of sounds as fit; shapes 4, fields learnt from photographs 0.3."""
     s0: Optional[float] = None
     """Noise scale of layer 1, for the law explicit."""
     s1: Optional[float] = None
@@ -76,6 +77,9 @@ class FieldPlan:
     """Adam's at the start; None: by kind, family and initial band."""
     beta2: Optional[float] = None
     """Adam's decay of the squared gradients' average, in [0, 1); None: the kind's."""
+    between: Optional[str] = None
+    """What is trained on between the samples, beside them: kriging, or none; None: kriging by the law matching
+    with the purpose interpolate or with none, else none."""
 
     @classmethod
     def of(
@@ -194,6 +198,7 @@ class FieldPlan:
         Raises:
             SignalError: as `settle_network`.
         """
+        target = target.with_between(self.between or target.options.between or self.usual_between)
         signal, training = target.signal, target.row.training
         size = training.batch_size if batch_size is None else whole_number("batch_size", batch_size, 0)
         settled = self.settle_network(target.spectrum, signal.dimensions, signal.channels, target.task(), training)
@@ -210,6 +215,12 @@ class FieldPlan:
         )
         _check_travels(description, settled)
         return SettledPlan(description, settled, target)
+
+    @property
+    def usual_between(self) -> str:
+        """What is trained on between the samples where nobody chooses it."""
+        by_matching = self.law == "matching" or (self.law is None and FAMILIES[self.field.family].takes_noise)
+        return between_of(self.purpose) if by_matching else "none"
 
     def _noise(self, spectrum: TargetSpectrum, network: SineNetwork, takes_noise: bool) -> NoiseReport:
         if not takes_noise:

@@ -22,8 +22,9 @@ class TargetOptions:
 
     holdout: str = "none"
     """Samples that are withheld from training to judge what lies between: none, every-second or a fraction."""
-    between: str = "none"
-    """What is trained on between the samples, beside them: kriging (`winner_ns.fitting.pseudo_samples`) or none."""
+    between: Optional[str] = None
+    """What is trained on between the samples, beside them: kriging (`winner_ns.fitting.pseudo_samples`) or none; None
+    leaves it to the field's plan."""
     shape_samples: int = 2**19
     """Points drawn from a shape at a time."""
     shape_loss: str = "distance"
@@ -104,6 +105,10 @@ class Target(ABC):
     @abstractmethod
     def describe(self) -> Dict[str, Any]:
         """How values are scaled for training, as plain JSON."""
+
+    def with_between(self, between: str) -> Target:
+        """The same target with another choice of what is trained on between the samples, where the kind has any."""
+        return self
 
     def close(self) -> None:  # noqa: B027 (most have nothing to end)
         """Ends what runs beside training; that is over."""

@@ -6,7 +6,7 @@ import json
 from dataclasses import astuple, dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Dict, List, Literal, Optional, Tuple, Type, Union
+from typing import Any, Dict, List, Literal, Mapping, Optional, Tuple, Type, Union
 
 import torch
 import tyro
@@ -28,8 +28,8 @@ from winner_ns.scenes.folder import is_scene
 from winner_ns.signals import ReadOptions
 from winner_ns.viewing.dataset import SignalDataset
 
-SampleBatch = Dict[str, Tensor]
-"""coordinates [n, d] and values [n, c], in place of a RayBundle."""
+SampleBatch = Dict[str, Dict[str, Tensor]]
+"""coordinates [n, d] and values [n, c], in place of a RayBundle, by what is trained on between the samples."""
 
 
 @dataclass
@@ -54,9 +54,10 @@ class SignalDataManagerConfig(VanillaDataManagerConfig):
     holdout: str = "none"
     """Samples that are withheld from training to judge what lies between: none, every-second (trains on the even
     samples along each axis) or a fraction such as 0.1 (chosen at random). Not for shapes."""
-    between: Literal["kriging", "none"] = TargetOptions.between  # type: ignore[assignment]
+    between: Optional[Literal["kriging", "none"]] = None
     """What is trained on between the samples, beside them: estimates by kriging, at the samples that are withheld, or
-    halfway between neighbours where none is. Not for shapes."""
+    halfway between neighbours where none is. None: kriging by the law matching with the purpose interpolate or with
+    none, else none. Not for shapes."""
     read: ReadOptions = field(default_factory=ReadOptions)
     """Which part of a sound is read, and how."""
     shape_samples: int = 524288
@@ -83,6 +84,12 @@ class SignalDataManagerConfig(VanillaDataManagerConfig):
             return named or (self.data is not None and is_scene(self.data))
         return named or KINDS[self.kind].reader is None
 
+    @property
+    def betweens(self) -> Tuple[str, ...]:
+        """What the fields are trained on between the samples, each once."""
+        fields = self.description.get("fields") or {"": self.description}
+        return tuple(dict.fromkeys(between_of_description(each["target"]) for each in fields.values()))
+
     def load(self) -> Target:
         """Reads the signal and measures it.
 
@@ -95,6 +102,11 @@ class SignalDataManagerConfig(VanillaDataManagerConfig):
         options = TargetOptions(**{name: getattr(self, name) for name in names})
         with settings_called(datamanager_flag):
             return _target_of(self.data, self.kind, options, astuple(self.read), _state_of(self.data))
+
+
+def between_of_description(target: Mapping[str, Any]) -> str:
+    """What a field was trained on between the samples, as a description's target says it."""
+    return target.get("between", "none")
 
 
 def datamanager_flag(setting: str) -> str:
@@ -143,9 +155,12 @@ class SignalDataManager(DataManager):
         self.test_mode = test_mode
         self.includes_time = False
         self.target: Optional[Target] = None
+        self.trained: Dict[str, Target] = {}
+        """The target by what fields are trained on between its samples; those of a comparison may differ."""
         self.problem: Optional[SignalError] = None
         try:
             self.target = self._load()
+            self.trained = {between: self.target.with_between(between) for between in config.betweens}
         except SignalError as error:
             if test_mode == "val":
                 raise
@@ -182,10 +197,13 @@ class SignalDataManager(DataManager):
         """Data managers are modules without a forward pass."""
 
     def next_train(self, step: int) -> Tuple[SampleBatch, SampleBatch]:
+        self.need_target()
         batch_size = self.config.batch_size or 0
         # Among the processes of all machines.
-        coordinates, values = self.need_target().batch(step, batch_size, comms.get_rank(), self.world_size)
-        batch = {"coordinates": coordinates.to(self.device), "values": values.to(self.device)}
+        batch = {
+            between: self._on_device(target.batch(step, batch_size, comms.get_rank(), self.world_size))
+            for between, target in self.trained.items()
+        }
         return batch, batch
 
     def next_eval(self, step: int) -> Tuple[SampleBatch, SampleBatch]:
@@ -193,9 +211,12 @@ class SignalDataManager(DataManager):
         withheld = self.need_target().heldout_batch(self.config.batch_size or 65536)
         if withheld is None:
             return self.next_train(step)
-        coordinates, values = withheld
-        batch = {"coordinates": coordinates.to(self.device), "values": values.to(self.device)}
+        batch = dict.fromkeys(self.trained, self._on_device(withheld))
         return batch, batch
+
+    def _on_device(self, pair: Tuple[Tensor, Tensor]) -> Dict[str, Tensor]:
+        coordinates, values = pair
+        return {"coordinates": coordinates.to(self.device), "values": values.to(self.device)}
 
     def next_eval_image(self, step: int) -> Tuple[Cameras, Dict[str, Any]]:
         return self.eval_dataset.cameras, {}

@@ -19,6 +19,7 @@ from winner_ns.fitting.plan import FieldPlan
 from winner_ns.fitting.training import training_loss
 from winner_ns.glue.described_model import DescribedModel
 from winner_ns.kinds import KINDS
+from winner_ns.plugin.datamanager import between_of_description
 from winner_ns.rays.rendering import RenderingConfig
 from winner_ns.viewing.viewed_model import ViewedModel
 
@@ -35,6 +36,8 @@ class SignalModelConfig(FieldPlan, ModelConfig):
     """Set from --optimizers.field.optimizer.lr."""
     beta2: tyro.conf.Suppress[Optional[float]] = None
     """Set from --optimizers.field.optimizer.betas."""
+    between: tyro.conf.Suppress[Optional[str]] = None
+    """Left to --pipeline.datamanager.between."""
     views: RenderingConfig = field(default_factory=RenderingConfig)
     """How posed photographs are rendered."""
     camera_optimizer: CameraOptimizerConfig = field(default_factory=lambda: CameraOptimizerConfig(mode="off"))
@@ -65,7 +68,8 @@ class SignalModel(DescribedModel, ViewedModel):
 
     def get_outputs(self, batch: Dict[str, Tensor]) -> Dict[str, Tensor]:  # type: ignore[override]
         """The loss of a batch by its name: computed here and not from outputs, so that it goes through in pieces."""
-        pair = batch["coordinates"], batch["values"]
+        own = batch[between_of_description(self.description.target)]
+        pair = own["coordinates"], own["values"]
         name, loss = training_loss(self.field, pair, str(self.description.target.get("loss", "")))
         return {name: loss}
 

@@ -11,7 +11,6 @@ from nerfstudio.data.dataparsers.blender_dataparser import BlenderDataParserConf
 from winner_ns.errors import SignalError
 from winner_ns.fields.description import Description, Order
 from winner_ns.fitting.plan import FieldPlan, SettledNetwork
-from winner_ns.fitting.target import TargetOptions
 from winner_ns.kinds import VIEWS
 from winner_ns.plugin.datamanager import SignalDataManagerConfig, datamanager_flag
 from winner_ns.plugin.model import SignalModelConfig
@@ -44,7 +43,7 @@ def settle_dataparser(data: SignalDataManagerConfig) -> List[str]:
     Raises:
         SignalError: no folder is given, or what it holds cannot be used.
     """
-    usual = {"holdout": ("none",), "between": ("none", TargetOptions.between), "shape_loss": ("distance",)}
+    usual = {"holdout": ("none",), "between": ("none", None), "shape_loss": ("distance",)}
     for name in (name for name, values in usual.items() if getattr(data, name) not in values):
         raise SignalError(datamanager_flag(name), "is not for posed photographs", "leave it out")
     if data.read != ReadOptions():

@@ -47,8 +47,8 @@ class TargetSpectrum:
     radians per unit of coordinate."""
     psi_raster: Optional[float] = None
     """Centroid of the flattened raster (rows one after the other), channels averaged: what the authors' code runs."""
-    kappa: float = INTERPOLATING_KAPPA
-    """Of the matching law, where no purpose is asked for."""
+    kappa: Optional[float] = None
+    """Of the matching law, where no purpose is asked for; None: that of the kind's usual one."""
     nyquist: float = math.inf
     """The highest of the axes', radians per unit of coordinate; infinite where there is no grid, as of photographs."""
     samples: Optional[int] = None
@@ -203,8 +203,7 @@ class MatchingLaw(Law):
 
     @classmethod
     def chosen(cls, target: TargetSpectrum, weights: int, **given: Any) -> MatchingLaw:
-        purpose = given.get("purpose")
-        return cls(target.kappa if purpose is None else kappa_of(purpose, target, weights))
+        return cls(kappa_of(given.get("purpose"), target, weights))
 
     def __call__(self, target: TargetSpectrum, network: SineNetwork) -> NoiseScales:
         if not 0 <= self.kappa <= MOST:
@@ -260,11 +259,12 @@ def register_law(name: str, law: Union[Type[Law], str]) -> None:
     LAWS.add(name, law)
 
 
-def kappa_of(purpose: Union[str, float], target: TargetSpectrum, weights: int) -> float:
+def kappa_of(purpose: Optional[Union[str, float]], target: TargetSpectrum, weights: int) -> float:
     """The kappa that a purpose stands for.
 
     Args:
-        purpose: one of PURPOSES, or kappa itself, from 0 to MOST. "interpolate" means no noise where the spectrum is
+        purpose: one of PURPOSES, or kappa itself, from 0 to MOST; None: the target's own, or else its kind's usual one.
+            "interpolate" means no noise where the spectrum is
             too bright to interpolate (`TargetSpectrum.bright`): that is best at withheld samples, and useless at the
             fitted ones.
         target: what is fitted.
@@ -273,6 +273,8 @@ def kappa_of(purpose: Union[str, float], target: TargetSpectrum, weights: int) -
     Raises:
         ValueError: neither.
     """
+    if purpose is None:
+        return kappa_of(KINDS[target.kind].usual_purpose, target, weights) if target.kappa is None else target.kappa
     if purpose == "interpolate":
         return 0.0 if target.bright else INTERPOLATING_KAPPA
     if purpose == "fit":
@@ -298,3 +300,12 @@ def fitting_kappa(target: TargetSpectrum, weights: int) -> float:
         return 1.0
     alpha = min(max(0.1 + 0.3 * math.log(weights / (target.samples * target.channels)), 0.0), 1.0)
     return max(target.nyquist / target.omega, 1.0) ** alpha
+
+
+def between_of(purpose: Optional[Union[str, float]]) -> str:
+    """What fields are trained on between the samples by the law matching, beside them: kriging, or none.
+
+    Estimates keep a field from ringing there. Fields that are for the samples alone, or whose band is given as a
+    number, go without.
+    """
+    return "kriging" if purpose in (None, "interpolate") else "none"
