@@ -123,6 +123,10 @@ def test_what_a_field_has_not_is_no_reason_to_call_it_best():
     assert summarise(records, "a", "lucky", "chamfer").told("chamfer") == "0.0100 (1 of 3)"
     records += [record("third", seed, 0.03) for seed in range(3)]
     assert best_fields(records, "a", "chamfer") == ["steady"]
+    # Seeds do not tell apart what lies within a deviation of the best.
+    spread = [record("wide", seed, value) for seed, value in enumerate((0.010, 0.021, 0.035))]
+    assert best_fields(records + spread, "a", "chamfer", spread=True) == ["steady", "wide"]
+    assert best_fields(records + spread, "a", "chamfer") == ["steady"]
     # Who only managed the easy signal has no mean of both.
     records += [record(field, seed, 0.1, "hard") for field in ("steady", "third") for seed in range(3)]
     records += [record("lucky", seed, None, "hard") for seed in range(3)]

@@ -9,6 +9,7 @@ from typing import Callable, Dict, Iterator, List, Optional, Sequence
 
 from winner_ns.bench.cells import Cell, cells_of
 from winner_ns.bench.charts import charts_of, write_charts
+from winner_ns.bench.expected_time import expected_seconds
 from winner_ns.bench.inputs import prepare_inputs
 from winner_ns.bench.machine import describe_machine, machines_of
 from winner_ns.bench.preset import Preset
@@ -86,6 +87,9 @@ def run_bench(
         machine = describe_machine(where)
         total, done = counted(len(cells), "cell"), f"{len(cells) - len(missing)} done already"
         tell(f"{preset.title}: {total}, {done}, {len(where)} at a time")
+        if missing:
+            expected = expected_seconds(missing, where[0]) / len(where)
+            tell(f"about {_duration(expected)} of training expected, by some steps of each field")
         errors: List[str] = []
         stopped = False
         try:

@@ -54,7 +54,7 @@ def run_cell(
     Raises:
         SignalError: the signal cannot be read or the field cannot be built.
     """
-    clean = _target(cell)
+    clean = target_of_cell(cell)
     target = noisy_target(clean, cell.sigma, cell.seed) if cell.task == "denoise" else clean
     try:
         settled = settle(cell.plan, target, cell.batch, cell.departures)
@@ -126,7 +126,12 @@ def curve_steps(steps: int) -> List[int]:
     return sorted({round(steps * (k / POINTS) ** 2) for k in range(POINTS + 1)})
 
 
-def _target(cell: Cell) -> Target:
+def target_of_cell(cell: Cell) -> Target:
+    """What a cell's field is judged by, and trained on where the task adds no noise.
+
+    Raises:
+        SignalError: the signal cannot be read, or its kind has not what the task wants.
+    """
     row, path = KINDS[cell.kind], Path(cell.path)
     if not has_samples(cell.kind) and (cell.task != "fit" or cell.departures.get("sampling")):
         problem = f"{row.words} has no samples of its own for the task {cell.task}"

@@ -126,15 +126,25 @@ def complete_means(
 
 
 def best_fields(
-    records: Sequence[Record], signal: Optional[str], metric: str, seeds: Optional[int] = None
+    records: Sequence[Record], signal: Optional[str], metric: str, seeds: Optional[int] = None, spread: bool = False
 ) -> List[str]:
     """The field with the best mean, or all that share it, among those of which all seeds have the figure; none where
-    there is no choice."""
+    there is no choice.
+
+    Args:
+        spread: whether fields count as best, too, that lie within a standard deviation of it (its own or theirs,
+            whichever is larger): seeds do not tell them apart.
+    """
     means = complete_means(records, signal, metric, seeds)
     if metric == "parameters" or len(means) < 2:
         return []
-    best = next(iter(means.values()))
-    return [field for field, mean in means.items() if mean == best]
+
+    def deviation(field: str) -> float:
+        summary = summarise(records, signal, field, metric, seeds)
+        return summary.deviation if spread and summary is not None else 0.0
+
+    first, best = next(iter(means.items()))
+    return [f for f, mean in means.items() if abs(mean - best) <= max(deviation(first), deviation(f))]
 
 
 def shown_metrics(preset: Preset, records: Sequence[Record]) -> List[str]:

@@ -40,7 +40,7 @@ def rows_of(records: Sequence[Record], metric: str, seeds: int) -> Tuple[List[st
     if len(signals) > 1:
         titles.append("mean of all" if "mean" in titles else "mean")
         signals.append(None)
-    best = {signal: best_fields(records, signal, metric, seeds) for signal in signals}
+    best = {signal: best_fields(records, signal, metric, seeds, spread=True) for signal in signals}
 
     def told(signal: Optional[str], field: str, figure: str) -> str:
         summary = summarise(records, signal, field, figure, seeds)
@@ -142,7 +142,11 @@ def write_markdown(
     sizes = {record["signal"]: record["size"] for record in records if record.get("size")}
     lines += [f"{_plain(signal)}: {size}." for signal, size in sizes.items()] + [""]
     trained = f"{counted(preset.steps, 'step')} of {_batch(preset)}"
-    spread = f"Mean ± standard deviation over {preset.seeds} seeds" if preset.seeds > 1 else "One seed"
+    spread = "One seed; the best is bold"
+    if preset.seeds > 1:
+        spread = (
+            f"Mean ± standard deviation over {preset.seeds} seeds; what lies within a deviation of the best is bold"
+        )
     lines.append(f"{spread}; {trained}; PSNR with the range 2 of [-1, 1].")
     for name, chart in charts.items():
         lines += ["", f"![{_plain(chart.title)}](charts/{quote(name)}.svg)"]
