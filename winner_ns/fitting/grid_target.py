@@ -22,7 +22,7 @@ from winner_ns.fitting.target import Target, TargetOptions
 from winner_ns.signals import GridSignal
 from winner_ns.spectrum import TargetSpectrum
 from winner_ns.spectrum.low_frequencies import LowFrequencies, low_frequencies
-from winner_ns.spectrum.noise import grid_spectrum
+from winner_ns.spectrum.noise import denoised_omega, grid_spectrum
 
 QUIET_BELOW = 0.05
 """Standard deviation of the normalised training samples below which they are scaled up for training."""
@@ -163,12 +163,19 @@ def _training_spectrum(signal: GridSignal, split: SampleSplit) -> TargetSpectrum
     if gaps:
         samples = gaps_filled(samples, split.is_heldout())
     spectrum = grid_spectrum(signal.kind, samples, nyquist, signal.value_offset, split.train_size, signal.hertz)
-    if gaps and spectrum.low_frequencies is not None:
-        # The filled copy is made again where it is asked for: it would stay for the whole training.
-        return replace(spectrum, low_frequencies=partial(_low_frequencies, signal, split))
-    return spectrum
+    if not gaps:
+        return spectrum
+    # The filled copy is made again where it is asked for: it would stay for the whole training.
+    lazy = None if spectrum.low_frequencies is None else partial(_low_frequencies, signal, split)
+    return replace(spectrum, low_frequencies=lazy, denoised=partial(_denoised_omega, signal, split))
 
 
 def _low_frequencies(signal: GridSignal, split: SampleSplit) -> LowFrequencies:
     """Of the training samples, as `_training_spectrum`, whose gaps are filled."""
     return low_frequencies(gaps_filled(signal.samples, split.is_heldout()), signal.nyquist)
+
+
+def _denoised_omega(signal: GridSignal, split: SampleSplit) -> float:
+    """The same without their noise."""
+    gaps = split.is_heldout()
+    return denoised_omega(gaps_filled(signal.samples, gaps), signal.nyquist, gaps)
