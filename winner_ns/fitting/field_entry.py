@@ -41,8 +41,8 @@ def parse_entries(texts: Sequence[str], width: Optional[int] = None, depth: Opti
     Args:
         texts: for each field "family", "family:key=value,key=value" or "name=family:key=value". Keys are the arguments
             of the family's class (width, depth, omega_0, features, …), for winner also law, purpose, s0 and s1 (which
-            mean the law explicit), and Adam's lr, the learning rate at the start, and beta2. Without a name, the text
-            is the name, with a comma in place of the colon.
+            mean the law explicit), and Adam's lr, the learning rate at the start, beta2 and weight_decay. Without a
+            name, the text is the name, with a comma in place of the colon.
         width, depth: of all fields that do not say their own; None is the kind's default.
 
     Raises:
@@ -98,7 +98,7 @@ def _hints(family: str) -> Dict[str, Any]:
         key: hints.get(key, anything if defaults[key] is None else type(defaults[key])) for key in settings_of(family)
     }
     noise = {key: get_type_hints(FieldPlan)[key] for key in _LAW}
-    return {**known, **noise, "lr": float, "beta2": float}
+    return {**known, **noise, "lr": float, "beta2": float, "weight_decay": float}
 
 
 def _assign(entry: FieldEntry, key: str, value: Any) -> None:
@@ -107,8 +107,8 @@ def _assign(entry: FieldEntry, key: str, value: Any) -> None:
         if value <= 0:
             raise _error(entry.text, f"lr {value} is not above 0", "give a positive learning rate")
         plan.learning_rate = value
-    elif key == "beta2":
-        plan.beta2 = value
+    elif key in ("beta2", "weight_decay"):
+        setattr(plan, key, value)
     elif key in _LAW:
         setattr(plan, key, value)
     elif key in _NETWORK:
