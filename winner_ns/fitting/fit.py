@@ -140,6 +140,7 @@ def fit(
     device: Optional[Union[str, torch.device]] = None,
     holdout: Optional[Union[str, float]] = None,
     between: Optional[str] = None,
+    denoiser: Optional[str] = None,
     shape_loss: str = "distance",
     read: Optional[Union[ReadOptions, Mapping[str, Any]]] = None,
     progress: bool = True,
@@ -180,6 +181,8 @@ def fit(
         holdout: withholds samples from training, to be judged by them: "every-second" or a fraction such as 0.1.
         between: trains on estimates between the samples, too: kriging, or none; at the samples that are withheld, or
             halfway between neighbours where none is. None: the default, none.
+        denoiser: trains on a classical denoiser's output in place of the samples: nl-means (of images), tv, wavelets,
+            wiener, or none; None: none.
         shape_loss: what shapes are fitted by: distance, occupancy or eikonal.
         read: which part of a sound is read, and how: start and duration in seconds, sample_rate in hertz, mono.
         progress: whether progress is shown.
@@ -202,6 +205,7 @@ def fit(
     options = TargetOptions(
         holdout="none" if holdout is None else str(holdout),
         between=TargetOptions.between if between is None else between,
+        denoiser=TargetOptions.denoiser if denoiser is None else denoiser,
         shape_loss=shape_loss,
         seed=seed,
     )

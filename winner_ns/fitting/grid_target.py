@@ -9,13 +9,15 @@ from typing import Any, ClassVar, Dict, List, Optional, Tuple
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from winner_ns.errors import SignalError
 from winner_ns.fields.field import FieldTask
 from winner_ns.fields.files import LoadedField
-from winner_ns.fitting.evaluation import grid_figures, quick_grid_figures
-from winner_ns.fitting.interpolation import gaps_filled, interpolation_error
+from winner_ns.fitting.classical_denoisers import Denoiser, checked_denoiser, denoised
+from winner_ns.fitting.evaluation import better_denoiser, grid_figures, quick_grid_figures
+from winner_ns.fitting.interpolation import gaps_filled, interpolation_error, normalised
 from winner_ns.fitting.pseudo_samples import PseudoSamples, checked_between, pseudo_samples
 from winner_ns.fitting.sample_split import SampleSplit, parse_holdout
 from winner_ns.fitting.target import Target, TargetOptions
@@ -36,7 +38,7 @@ SHARE_HALFWAY = 1 / 4
 class GridTarget(Target):
     """Samples on a grid as training sees them: (normalised value - offset) * gain."""
 
-    takes: ClassVar[Tuple[str, ...]] = ("holdout", "between")
+    takes: ClassVar[Tuple[str, ...]] = ("holdout", "between", "denoiser")
 
     signal: GridSignal
     split: SampleSplit
@@ -47,23 +49,28 @@ class GridTarget(Target):
     """Of the normalised training samples: the squared error of a field that knows nothing but their mean."""
     options: TargetOptions = field(default_factory=TargetOptions)
     warnings: List[str] = field(default_factory=list)
+    cleaned: Optional[Float[np.ndarray, "*shape c"]] = None
+    """Values in [-1, 1] that are trained on in place of the samples', as a classical denoiser leaves these."""
 
     @classmethod
     def of(cls, signal: GridSignal, options: TargetOptions) -> GridTarget:
         split = SampleSplit(signal.shape, parse_holdout(options.holdout), options.seed)
         checked_between(options.between)
+        denoiser = checked_denoiser(options.denoiser, signal)
         mean, deviation = _mean_and_deviation(signal, split)
         quiet = deviation < QUIET_BELOW
         gain = QUIET_TO / deviation if quiet else 1.0
+        cleaned = None if denoiser is None else _cleaned(signal, split, denoiser)
         target = cls(
             signal=signal,
             split=split,
-            spectrum=_training_spectrum(signal, split),
+            spectrum=_training_spectrum(signal, split) if cleaned is None else _spectrum_of_cleaned(signal, cleaned),
             gain=gain,
             offset=[float(m) for m in mean] if quiet else [0.0] * signal.channels,
             variance=deviation**2,
             options=options,
             warnings=list(signal.warnings),
+            cleaned=cleaned,
         )
         if quiet:
             target.warnings.append(
@@ -86,7 +93,7 @@ class GridTarget(Target):
 
     def batch(self, step: int, batch_size: int, rank: int = 0, world_size: int = 1) -> Tuple[Tensor, Tensor]:
         if self.between is None:
-            return self.at(self.split.batch(step, batch_size, rank, world_size))
+            return self._trained_at(self.split.batch(step, batch_size, rank, world_size))
         train_size = self.split.train_size
         if self.split.heldout_size:
             # What is withheld and what is not are one set, as evenly drawn as all samples are.
@@ -99,11 +106,18 @@ class GridTarget(Target):
             count = max(1, round(len(samples) * SHARE_HALFWAY / (1 - SHARE_HALFWAY)))
             between = self.split.shuffled(self.between.size, step, count, rank, world_size, stream=1)
         coordinates, values = self.between.at(between)
-        trained = self.at(self.split.train_samples(samples))
+        trained = self._trained_at(self.split.train_samples(samples))
         return torch.cat([trained[0], coordinates]), torch.cat([trained[1], self._scaled(values)])
 
     def heldout_batch(self, most: int) -> Optional[Tuple[Tensor, Tensor]]:
         return self.at(self.split.heldout_samples(most)) if self.split.heldout_size else None
+
+    def _trained_at(self, samples: np.ndarray) -> Tuple[Tensor, Tensor]:
+        """As `at`, with what is trained on in place of the samples' own values."""
+        if self.cleaned is None:
+            return self.at(samples)
+        values = torch.from_numpy(self.cleaned.reshape(-1, self.signal.channels)[samples])
+        return self.signal.coordinates(torch.from_numpy(samples)), self._scaled(values)
 
     def at(self, samples: np.ndarray) -> Tuple[Tensor, Tensor]:
         """Coordinates and target values of the samples with these flat indices."""
@@ -133,9 +147,13 @@ class GridTarget(Target):
     def quick_figures(self, field: LoadedField, samples: int = 8192) -> Dict[str, float]:
         return quick_grid_figures(field, self, samples)
 
+    def advice(self, field: LoadedField) -> List[str]:
+        return better_denoiser(field, self) if field.description.denoises else []
+
     def describe(self) -> Dict[str, Any]:
-        between = {} if self.options.between == "none" else {"between": self.options.between}
-        return {"gain": self.gain, "offset": self.offset, **between}
+        chosen = {name: getattr(self.options, name) for name in ("between", "denoiser")}
+        chosen = {name: value for name, value in chosen.items() if value != "none"}
+        return {"gain": self.gain, "offset": self.offset, **chosen}
 
 
 def _mean_and_deviation(signal: GridSignal, split: SampleSplit) -> Tuple[np.ndarray, float]:
@@ -168,6 +186,16 @@ def _training_spectrum(signal: GridSignal, split: SampleSplit) -> TargetSpectrum
     # The filled copy is made again where it is asked for: it would stay for the whole training.
     lazy = None if spectrum.low_frequencies is None else partial(_low_frequencies, signal, split)
     return replace(spectrum, low_frequencies=lazy, denoised=partial(_denoised_omega, signal, split))
+
+
+def _cleaned(signal: GridSignal, split: SampleSplit, denoiser: Denoiser) -> Float[np.ndarray, "*shape c"]:
+    """The training samples without noise, in [-1, 1]; what is withheld is not looked at."""
+    values = normalised(signal, (slice(None),) * signal.dimensions)
+    return denoised(values, denoiser, split.is_heldout()).astype(np.float32)
+
+
+def _spectrum_of_cleaned(signal: GridSignal, cleaned: Float[np.ndarray, "*shape c"]) -> TargetSpectrum:
+    return grid_spectrum(signal.kind, cleaned, signal.nyquist, hertz=signal.hertz)
 
 
 def _low_frequencies(signal: GridSignal, split: SampleSplit) -> LowFrequencies:

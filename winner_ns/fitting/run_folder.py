@@ -178,6 +178,7 @@ def _target_of(description: Description, shape_samples: Optional[int]) -> Target
     options = TargetOptions(
         holdout=description.holdout,
         between=str(description.target.get("between", "none")),
+        denoiser=str(description.target.get("denoiser", "none")),
         shape_samples=shape_samples or TargetOptions.shape_samples,
         shape_loss=str(description.target.get("loss", TargetOptions.shape_loss)),
         seed=description.order.seed,

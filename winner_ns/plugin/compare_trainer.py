@@ -201,6 +201,10 @@ class ComparePipeline(SignalPipeline):
                 soft_wrap=True,
             )
 
+        for name, fitted in self.fields.items():
+            for line in target.advice(fitted):
+                CONSOLE.print(f"{name}: {line}", style="bold yellow", soft_wrap=True, markup=False, highlight=False)
+
         def write(name: str, fitted: LoadedField) -> List[Path]:
             own = results / name
             written, note = write_fitted(fitted, own, target.signal, own / "field.safetensors")

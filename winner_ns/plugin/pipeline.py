@@ -182,6 +182,8 @@ class SignalPipeline(VanillaPipeline):
                 "train longer, lower --optimizers.field.optimizer.lr, or use the family winner with the purpose fit",
                 soft_wrap=True,
             )
+        for line in target.advice(field):
+            CONSOLE.print(line, style="bold yellow", soft_wrap=True, markup=False, highlight=False)
         written, note = write_fitted(field, results, target.signal, run)
         if note:
             CONSOLE.print(note, markup=False)
