@@ -404,7 +404,7 @@ def test_runs_of_ns_train_go_on_here_where_they_are_trained_alike(photo, tmp_pat
     assert (run / "config.yml").read_text() == config
     for flags in (
         ["--optimizers.field.scheduler.schedule", "step"],
-        ["--optimizers.field.optimizer.weight-decay", 0.1],
+        ["--optimizers.field.optimizer.max-norm", 0.1],
     ):
         assert ns_train(*common, *flags).status == 0
         capfd.readouterr()

@@ -223,7 +223,7 @@ def test_every_law_has_a_name_and_a_source():
     rivals = {"fresh", "gradient-control", "vi3nr", "weight-scaling"}
     assert set(LAWS) == {"matching", "paper", "reference-code", "explicit", *rivals}
     assert all(law.source for law in LAWS.values())
-    assert PURPOSES == ("interpolate", "fit")
+    assert PURPOSES == ("interpolate", "fit", "denoise")
 
 
 def test_fitting_kappa_is_that_of_the_formula():

@@ -37,6 +37,19 @@ class TrainingDefaults:
 
 
 @dataclass(frozen=True)
+class DenoisingDefaults:
+    """What the purpose denoise trains with, where nothing else is asked for (docs/spectrum.md). The defaults are those
+    of photographs: a plain SIREN, whose band is low, kept smooth by the decay of its weights."""
+
+    kappa: float = 0.0
+    """The initial band over the centroid frequency of what noise leaves of the samples."""
+    learning_rate: float = 5e-4
+    """Adam's, for sine fields."""
+    weight_decay: float = 3.0
+    """Part of the weights that goes with each step, over the learning rate."""
+
+
+@dataclass(frozen=True)
 class Kind:
     """What is particular to a kind of signal. The defaults are those of samples on a grid of two or three axes."""
 
@@ -47,6 +60,8 @@ class Kind:
     plural: str
     """Several of it."""
     training: TrainingDefaults = TrainingDefaults()
+    denoising: Optional[DenoisingDefaults] = DenoisingDefaults()
+    """None: its values are no measurements that noise could be on."""
 
     # Reading
     reader: Optional[Reference] = None
@@ -170,6 +185,7 @@ AUDIO = Kind(
     "a sound",
     "sounds",
     TrainingDefaults(learning_rate=5e-4, widest_band_at_full_rate=None),
+    DenoisingDefaults(kappa=0.35, learning_rate=5e-4, weight_decay=0.0),
     reader="winner_ns.signals.audio:read_audio",
     array_reader="winner_ns.signals.audio:audio_of_array",
     takes_read_options=True,
@@ -205,6 +221,7 @@ SHAPE = Kind(
     "a shape",
     "shapes",
     TrainingDefaults(steps=2500),
+    denoising=None,
     reader="winner_ns.signals.shape_file:read_shape",
     array_reader="winner_ns.signals.shape_file:shape_of_array",
     signatures=((0, b"glTF"), (0, b"ply"), (0, b"PK\x03\x04")),
@@ -258,6 +275,7 @@ VIEWS = Kind(
     "a scene in posed photographs",
     "posed photographs",
     TrainingDefaults(width=128, steps=5000, batch_size=1024, learning_rate=2e-4),
+    denoising=None,
     # They are seen through volume rendering, which punishes a wide band early on.
     layer_two_variance=1.2,
     has_gaps=False,

@@ -14,13 +14,13 @@ from torch import Tensor
 from winner_ns.bench.cells import Cell
 from winner_ns.bench.departures import LossSampler, initial_field, settle
 from winner_ns.bench.metrics import has_samples
-from winner_ns.bench.noisy_target import noisy_target, psnr_of_noise
+from winner_ns.bench.noisy_target import classical_figures, noisy_target, psnr_of_noise
 from winner_ns.bench.unfinished import Curve, UnfinishedCell
 from winner_ns.errors import SignalError
 from winner_ns.fields.denormals import flushed_denormals
 from winner_ns.fields.files import LoadedField, save_field
 from winner_ns.fitting.evaluation import evaluate_field, quick_figures
-from winner_ns.fitting.plan import SettledPlan
+from winner_ns.fitting.plan import SettledPlan, with_withheld
 from winner_ns.fitting.target import Target, TargetOptions, target_of
 from winner_ns.fitting.training import Training, synchronise
 from winner_ns.kinds import KINDS
@@ -55,7 +55,9 @@ def run_cell(
         SignalError: the signal cannot be read or the field cannot be built.
     """
     clean = target_of_cell(cell)
-    target = noisy_target(clean, cell.sigma, cell.seed) if cell.task == "denoise" else clean
+    denoiser = cell.departures.get("denoiser", "none")
+    target = noisy_target(clean, cell.sigma, cell.seed, denoiser) if cell.task == "denoise" else clean
+    target = with_withheld(target, [cell.plan])
     try:
         settled = settle(cell.plan, target, cell.batch, cell.departures)
         network = initial_field(settled, cell.departures).to(device)
@@ -72,6 +74,7 @@ def run_cell(
     if cell.task == "denoise":
         figures["psnr_best"] = max((x for x in [figures["psnr"], *curve["psnr"]] if math.isfinite(x)), default=None)
         figures["psnr_noisy"] = psnr_of_noise(clean, target)
+        figures |= classical_figures(clean, target)
     figures["training_seconds"] = curve["seconds"][-1]
     figures["parameters"] = sum(p.numel() for p in network.parameters())
     excerpt = clean.row.get("excerpt")()
@@ -147,8 +150,8 @@ def _training(cell: Cell, network: Any, target: Target, settled: SettledPlan) ->
         return target.batch(step, cell.batch) if sampler is None else sampler.batch(step, network, training.device)
 
     loss = target.describe().get("loss", "")
-    rate, beta2 = settled.learning_rate, settled.beta2
-    training = Training(network, batch, cell.steps, rate, cell.schedule, loss, beta2)
+    adam = settled.learning_rate, cell.schedule, loss, settled.beta2, settled.weight_decay
+    training = Training(network, batch, cell.steps, *adam, settled.best_state(cell.steps))
     return training
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Dict, Tuple
 
 from winner_ns.figures.table import LOWER_IS_BETTER
+from winner_ns.fitting.classical_denoisers import DENOISERS
 from winner_ns.kinds import KINDS, kinds_of_files
 
 TITLES: Dict[str, str] = {
@@ -28,10 +29,19 @@ OF_A_TASK: Dict[str, Tuple[str, str]] = {"psnr_best": ("denoise", "psnr"), "psnr
 """Metrics that belong to a task: that task, and the figure that they are a variety of."""
 OF_ALL = ("training_seconds", "parameters")
 """Metrics that every cell has."""
-BASELINES: Dict[str, Tuple[str, str]] = {
-    "psnr": ("noisy input", "psnr_noisy"),
-    "psnr_best": ("noisy input", "psnr_noisy"),
-    "psnr_heldout": ("classical interpolation", "psnr_interpolation"),
+
+
+def figure_of(denoiser: str) -> str:
+    """The figure that holds what a classical denoiser makes of noisy samples."""
+    return f"psnr_by_{denoiser.replace('-', '_')}"
+
+
+CLASSICAL: Dict[str, str] = {f"{name}, no field": figure_of(name) for name in DENOISERS if name != "none"}
+"""Denoising without a field: its name, and the figure that holds it."""
+BASELINES: Dict[str, Dict[str, str]] = {
+    "psnr": {"noisy input": "psnr_noisy", **CLASSICAL},
+    "psnr_best": {"noisy input": "psnr_noisy", **CLASSICAL},
+    "psnr_heldout": {"classical interpolation": "psnr_interpolation"},
 }
 """What stands beside a metric for comparison, where it is known: its name, and the figure that holds it."""
 

@@ -175,6 +175,8 @@ def _build(path: Path, data: Mapping[str, Any]) -> Preset:
     if (preset.task == "denoise") != (preset.sigma > 0):
         advice = "give sigma: 0.1 with the task denoise, and with no other"
         raise SignalError(path, f"the task is {preset.task} and sigma {preset.sigma:g}", advice)
+    if preset.task != "denoise" and any("denoiser" in departure for departure in preset.departures.values()):
+        raise SignalError(path, f"departures: a denoiser is nothing for the task {preset.task}", "take it out")
     fields, departures = _with_laws(preset)
     for name, departure in departures.items():
         family = fields[name].partition(":")[0]

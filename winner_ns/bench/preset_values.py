@@ -11,6 +11,7 @@ from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Tuple
 from winner_ns.bench.metrics import metrics
 from winner_ns.errors import SignalError
 from winner_ns.fields.families import FAMILIES
+from winner_ns.fitting.classical_denoisers import DENOISERS
 from winner_ns.fitting.pseudo_samples import BETWEEN
 from winner_ns.fitting.training import SCHEDULES
 from winner_ns.kinds import kinds_of_files
@@ -22,6 +23,7 @@ DEPARTURES: Dict[str, Any] = {
     "constants_of": " or ".join(PaperLaw.constants),
     "sampling": "by-loss",
     "sigma": "matched",
+    "denoiser": f"one of {', '.join(DENOISERS)}",
 }
 """What a field of a preset may do that no flag of the trainer can, and what is given."""
 MOST_SWEPT = 2500
@@ -190,7 +192,7 @@ def _departures(path: Path, key: str, value: Any) -> Dict[str, Dict[str, Any]]:
             layers = isinstance(wanted, list) and wanted and all(_is_whole(n) and n >= 1 for n in wanted)
             kind = wanted in tuple(PaperLaw.constants)
             if not {"noise_layers": layers, "constants_of": kind, "sampling": wanted == "by-loss",
-                    "sigma": wanted == "matched"}[setting]:  # fmt: skip
+                    "sigma": wanted == "matched", "denoiser": wanted in DENOISERS}[setting]:  # fmt: skip
                 raise _error(path, f"{key}.{name}.{setting}", wanted, DEPARTURES[setting])
             if setting == "noise_layers":
                 each[setting] = [int(n) for n in wanted]

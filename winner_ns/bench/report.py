@@ -20,7 +20,7 @@ from winner_ns.bench.records import (
     shown_metrics,
     what_it_is,
 )
-from winner_ns.bench.summary_tables import rows_of
+from winner_ns.bench.summary_tables import best_classical, rows_of
 from winner_ns.bench.tiles import tiles_of
 from winner_ns.fields import family_class
 from winner_ns.writing import replacing
@@ -120,6 +120,9 @@ def finding_of(preset: Preset, records: Sequence[Record], signal: str) -> Option
     ours = [field for field in ranked if field in noisy]
     if ours and ours[0] not in best:
         text += f"; {ours[0]} comes {_ordinal(ranked.index(ours[0]) + 1)} with {means[ours[0]]:.4g}"
+    ahead = best_classical(own, signal, metric)
+    if ahead is not None and ahead[1] > means[best[0]]:
+        text += f"; {ahead[0]}, is better with {ahead[1]:.4g}"
     return text + "."
 
 

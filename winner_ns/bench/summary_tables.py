@@ -12,13 +12,15 @@ from rich.table import Table
 from rich.text import Text
 
 from winner_ns.bench.charts import Chart, shown_fields
-from winner_ns.bench.metrics import BASELINES, metrics, title_of
+from winner_ns.bench.metrics import BASELINES, CLASSICAL, metrics, title_of
 from winner_ns.bench.preset import Preset
 from winner_ns.bench.records import (
     Record,
     Summary,
     best_fields,
+    complete_means,
     counted,
+    main_metric,
     missing_cells,
     names,
     shown_metrics,
@@ -33,7 +35,7 @@ Row = List[Tuple[str, bool]]
 
 
 def rows_of(records: Sequence[Record], metric: str, seeds: int) -> Tuple[List[str], Dict[str, Row]]:
-    """The columns' titles, and the rows by the fields' names; the last one is what needs no field (BASELINES). Of
+    """The columns' titles, and the rows by the fields' names; the last ones need no field (BASELINES). Of
     several signals the last column is the mean of all; `seeds` are those that there are to be."""
     signals: List[Optional[str]] = [*names(records, "signal")]
     titles = [str(signal) for signal in signals]
@@ -48,11 +50,35 @@ def rows_of(records: Sequence[Record], metric: str, seeds: int) -> Tuple[List[st
 
     fields = names(records, "field")
     rows = {field: [(told(signal, field, metric), field in best[signal]) for signal in signals] for field in fields}
-    name, figure = BASELINES.get(metric, ("", ""))
-    if any(record["figures"].get(figure) is not None for record in records):
-        # Beside every field it is the same.
-        rows[name] = [(told(signal, fields[0], figure), False) for signal in signals]
+    for name, figure in BASELINES.get(metric, {}).items():
+        if any(record["figures"].get(figure) is not None for record in records):
+            # Beside every field it is the same.
+            rows[name] = [(told(signal, fields[0], figure), False) for signal in signals]
     return titles, rows
+
+
+def better_without_fields(preset: Preset, records: Sequence[Record]) -> List[str]:
+    """A line for each signal on which a classical denoiser is better than the best field."""
+    lines = []
+    for signal in names(records, "signal"):
+        own = [record for record in records if record["signal"] == signal]
+        metric = main_metric(preset, own)
+        means = complete_means(own, signal, metric, preset.seeds)
+        ahead = best_classical(own, signal, metric)
+        if means and ahead is not None and ahead[1] > max(means.values()):
+            name, best = ahead[0], next(iter(means))
+            lines.append(
+                f"{signal}: {name}, is better with {ahead[1]:.2f} dB; the best field is {best}, {means[best]:.2f}"
+            )
+    return lines
+
+
+def best_classical(records: Sequence[Record], signal: str, metric: str) -> Optional[Tuple[str, float]]:
+    """The best classical denoiser's name and mean figure; None where none is known."""
+    classical = {name: figure for name, figure in BASELINES.get(metric, {}).items() if name in CLASSICAL}
+    found = {name: summarise(records, signal, records[0]["field"], figure) for name, figure in classical.items()}
+    means = {name: summary.mean for name, summary in found.items() if summary is not None}
+    return max(means.items(), key=lambda each: each[1], default=None)
 
 
 def terminal_tables(preset: Preset, records: Sequence[Record]) -> List[Table]:
@@ -89,7 +115,7 @@ def inputs_table() -> Table:
 def write_csv(path: Path, records: Sequence[Record]) -> None:
     """A row for each signal and field: seeds, and mean and standard deviation (of a single seed there is none) of every
     figure that was measured, and the number of seeds that have it."""
-    known = dict.fromkeys([*metrics(), *(figure for _, figure in BASELINES.values())])
+    known = dict.fromkeys([*metrics(), *(figure for each in BASELINES.values() for figure in each.values())])
     measured = [metric for metric in known if any(r["figures"].get(metric) is not None for r in records)]
     with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -138,6 +164,8 @@ def write_markdown(
             shown = [f"**{each}**" if best else each for each, best in row]
             lines.append(f"| {_plain(field)} | {' | '.join(shown)} |")
         lines.append("")
+    if better := better_without_fields(preset, records):
+        lines += [*(f"- {_plain(line)}" for line in better), ""]
     lines += _fields(preset, records)
     sizes = {record["signal"]: record["size"] for record in records if record.get("size")}
     lines += [f"{_plain(signal)}: {size}." for signal, size in sizes.items()] + [""]

@@ -24,7 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     from winner_ns.bench.preset import list_presets, load_preset
-    from winner_ns.bench.summary_tables import inputs_table, presets_table, terminal_tables
+    from winner_ns.bench.summary_tables import (
+        better_without_fields,
+        inputs_table,
+        presets_table,
+        terminal_tables,
+    )
 
     if options.list:
         _print_tables([presets_table(list_presets()), inputs_table()])
@@ -45,6 +50,8 @@ def run(options: argparse.Namespace) -> None:
         _print_tables(terminal_tables(preset, error.records))
         raise
     _print_tables(terminal_tables(preset, records))
+    for line in better_without_fields(preset, records):
+        print(line)
     print(f"wrote {folder / 'report.html'}, results.csv, results.md and results.jsonl beside it")
 
 

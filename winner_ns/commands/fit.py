@@ -41,7 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--family", metavar="F", help="winner (default), siren, finer, wire, gauss, relu-pe, rff, hash-grid, …"
     )
-    parser.add_argument("--purpose", metavar="P", help="interpolate, fit, or kappa (default 0.5, sounds fit, shapes 4)")
+    parser.add_argument(
+        "--purpose", metavar="P", help="interpolate, fit, denoise, or kappa (default 0.5, sounds fit, shapes 4)"
+    )
     parser.add_argument(
         "--law",
         metavar="L",
@@ -62,12 +64,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="train on estimates between the samples, too: kriging or none (default: by the purpose)",
     )
     parser.add_argument(
+        "--denoiser",
+        metavar="D",
+        help="train on a classical denoiser's output: nl-means (of images), tv, wavelets, wiener, or none",
+    )
+    parser.add_argument(
         "--set",
         type=setting_of_text,
         action="append",
         metavar="KEY=VALUE",
         dest="settings",
-        help="batch_size, learning_rate, schedule, omega_0, first_omega_0, s0, s1, shape_loss, or one of the family",
+        help="batch_size, learning_rate, weight_decay, schedule, omega_0, first_omega_0, s0, s1, shape_loss, or one "
+        "of the family",
     )
     parser.add_argument("--device", metavar="D", help="cpu, cuda, … (default: CUDA if present, else MPS, else CPU)")
     parser.add_argument("--quiet", action="store_true", help="print nothing but where the results are")
@@ -146,16 +154,15 @@ def _settle(options: argparse.Namespace) -> "tuple[Any, int, str]":
     from winner_ns.fitting.target import TargetOptions
 
     further = dict(options.settings or ())
-    named = {
-        name: further.pop(name) for name in ("omega_0", "first_omega_0", "s0", "s1", "learning_rate") if name in further
-    }
+    settings = ("omega_0", "first_omega_0", "s0", "s1", "learning_rate", "weight_decay")
+    named = {name: further.pop(name) for name in settings if name in further}
     named |= given(options, ("family", "law", "purpose", "width", "depth", "beta2"))
     batch_size, schedule = further.pop("batch_size", None), str(further.pop("schedule", "cosine"))
     shape_loss = str(further.pop("shape_loss", TargetOptions.shape_loss))
     plan = FieldPlan.of(**named, options=further)
     chosen = TargetOptions(
         options.holdout or "none",
-        **given(options, ("between",)),
+        **given(options, ("between", "denoiser")),
         shape_loss=shape_loss,
         seed=42 if options.seed is None else options.seed,
     )
@@ -198,6 +205,8 @@ def _write_results(field: FittedField, folder: Path, curve: Dict[str, Any], quie
     figures, results = field.figures, folder / "results"
     if not quiet:
         print("figures   " + ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in figures.items()))
+        for line in field.target.advice(field):
+            print(f"NOTE      {line}")
     problem: Optional[SignalError] = None
     try:
         written, note = write_fitted(field, results, field.original, folder)

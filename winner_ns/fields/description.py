@@ -86,6 +86,11 @@ class Description:
         """The way to the original's units and back."""
         return self.row.get("units")
 
+    @property
+    def denoises(self) -> bool:
+        """Whether it is to leave out the noise in its samples, so that its best state at withheld ones is kept."""
+        return self.further.get("purpose") == "denoise"
+
     def as_dict(self) -> Dict[str, Any]:
         """Plain JSON."""
         network = {each.name: getattr(self.network, each.name) for each in fields(self.network)}

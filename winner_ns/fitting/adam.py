@@ -14,17 +14,19 @@ BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 
 class Adam:
     """Adam (Kingma and Ba 2015, arXiv 1412.6980) with torch's defaults but for beta2, the same bit for bit as
-    torch.optim.Adam.
+    torch.optim.Adam; with a decay of the weights as torch.optim.AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101).
 
     Args:
         parameters: what is trained; in `step`, those without a gradient stay as they are.
         beta2: decay of the squared gradients' average, in [0, 1).
+        weight_decay: part of the weights that goes with each step, over the learning rate; 0 or more.
     """
 
-    def __init__(self, parameters: Iterable[Parameter], beta2: float = BETA2) -> None:
+    def __init__(self, parameters: Iterable[Parameter], beta2: float = BETA2, weight_decay: float = 0.0) -> None:
         self.parameters: List[Parameter] = list(parameters)
         self.betas: Tuple[float, float] = BETA1, beta2
         """Decay of the gradients' average, and of their squares'."""
+        self.weight_decay = weight_decay
         self._averages = [torch.zeros_like(p, memory_format=torch.preserve_format) for p in self.parameters]
         self._squares = [torch.zeros_like(p, memory_format=torch.preserve_format) for p in self.parameters]
         self._steps = [torch.tensor(0.0) for _ in self.parameters]
@@ -43,6 +45,10 @@ class Adam:
             return [values[i] for i in trained]
 
         gradients: List[Tensor] = [parameter.grad for parameter in of(self.parameters)]
+        if self.weight_decay:
+            # Torch's function knows of it from version 2.7 on.
+            for parameter in of(self.parameters):
+                parameter.mul_(1 - learning_rate * self.weight_decay)
         adam(
             of(self.parameters),
             gradients,
@@ -71,13 +77,14 @@ class Adam:
         """
         rows = zip(self._steps, self._averages, self._squares, strict=True)
         state = {i: {"step": n, "exp_avg": m, "exp_avg_sq": v} for i, (n, m, v) in enumerate(rows) if n > 0}
-        names = ("maximize", "capturable", "differentiable", "amsgrad", "decoupled_weight_decay")
+        names = ("maximize", "capturable", "differentiable", "amsgrad")
         group: Dict[str, Any] = {
             "lr": learning_rate,
             "initial_lr": first_rate,
             "betas": self.betas,
             "eps": EPSILON,
-            "weight_decay": 0,
+            "weight_decay": self.weight_decay,
+            "decoupled_weight_decay": self.weight_decay > 0,
             "foreach": None,
             "fused": None,
             **dict.fromkeys(names, False),
@@ -87,16 +94,26 @@ class Adam:
 
     @torch.no_grad()
     def load_state_dict(self, state: Dict[str, Any]) -> None:
-        """Takes the state of another one, or of torch.optim.Adam, for the same parameters; the betas are its own, too.
+        """Takes the state of another one, or of torch.optim.Adam or AdamW, for the same parameters; the betas and the
+        decay of the weights are its own, too.
 
         Raises:
             KeyError, RuntimeError: it is not of these parameters.
         """
-        self.betas = betas_of(state)
+        self.betas, self.weight_decay = betas_of(state), weight_decay_of(state)
         for i, of_parameter in state["state"].items():
             self._steps[i].copy_(of_parameter["step"])
             self._averages[i].copy_(of_parameter["exp_avg"])
             self._squares[i].copy_(of_parameter["exp_avg_sq"])
+
+
+def weight_decay_of(state: Dict[str, Any]) -> float:
+    """The decay of the weights that a saved state was made with, over the learning rate.
+
+    Raises:
+        KeyError, IndexError, ValueError, TypeError: it is no such state.
+    """
+    return float(state["param_groups"][0]["weight_decay"])
 
 
 def betas_of(state: Dict[str, Any]) -> Tuple[float, float]:

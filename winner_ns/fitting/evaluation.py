@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Dict, Optional
+from typing import TYPE_CHECKING, Dict, List, Optional
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from winner_ns.figures.grids import (
 )
 from winner_ns.figures.meshes import intersection_over_union, surface_distances
 from winner_ns.figures.surface import Surface
+from winner_ns.fitting.classical_denoisers import denoised_at_withheld
 from winner_ns.fitting.interpolation import judged_samples
 from winner_ns.fitting.judged_points import judged_points
 from winner_ns.fitting.permutation import permute
@@ -106,6 +107,28 @@ def grid_figures(field: LoadedField, target: GridTarget) -> Dict[str, float]:
     if target.row.figures is not None:
         figures |= target.row.get("figures")(field, target)
     return figures
+
+
+def better_denoiser(field: LoadedField, target: GridTarget) -> List[str]:
+    """A line where a classical denoiser, made of the training samples alone, is nearer to the withheld noisy ones than
+    a field is, by more than chance; nothing where none is."""
+    part, withheld, found = denoised_at_withheld(target.signal, target.split)
+    if not found or not withheld.any():
+        return []
+    indices = np.argwhere(withheld) + [each.start for each in part]
+    flat = torch.from_numpy(np.ravel_multi_index(tuple(indices.T), target.signal.shape))
+    truth = target.signal.values(flat).numpy().astype(np.float64)
+    own = (field.normalised(target.signal.coordinates(flat)).numpy() - truth) ** 2
+    errors = {name: (values - truth) ** 2 for name, values in found.items()}
+    best = min(errors, key=lambda name: errors[name].mean())
+    gained = (own - errors[best]).mean(axis=-1)
+    if not gained.mean() > gained.std() / np.sqrt(len(gained)):
+        return []
+    theirs, ours = psnr(errors[best].mean()), psnr(own.mean())
+    return [
+        f"at the withheld noisy samples the classical denoiser {best} is better than the field, {theirs:.2f} dB "
+        f"against {ours:.2f}: use that, or fit the field to its output with the denoiser {best}"
+    ]
 
 
 def image_figures(field: LoadedField, target: GridTarget) -> Dict[str, float]:

@@ -42,8 +42,9 @@ def parse_entries(texts: Sequence[str], width: Optional[int] = None, depth: Opti
     Args:
         texts: for each field "family", "family:key=value,key=value" or "name=family:key=value". Keys are the arguments
             of the family's class (width, depth, omega_0, features, …), for winner also law, purpose, s0 and s1 (which
-            mean the law explicit), Adam's lr, the learning rate at the start, and beta2, and between (what is trained
-            on between the samples). Without a name, the text is the name, with a comma in place of the colon.
+            mean the law explicit), Adam's lr, the learning rate at the start, beta2 and weight_decay, and between, what
+            is trained on between the samples. Without a name, the text is the name, with a comma in place of the
+            colon.
         width, depth: of all fields that do not say their own; None is the kind's default.
 
     Raises:
@@ -98,7 +99,7 @@ def _hints(family: str) -> Dict[str, Any]:
     known = {
         key: hints.get(key, anything if defaults[key] is None else type(defaults[key])) for key in settings_of(family)
     }
-    of_plan = {key: get_type_hints(FieldPlan)[key] for key in (*_LAW, "beta2")}
+    of_plan = {key: get_type_hints(FieldPlan)[key] for key in (*_LAW, "beta2", "weight_decay")}
     return {**known, **of_plan, "between": Literal[BETWEEN], "lr": float}
 
 
@@ -108,7 +109,7 @@ def _assign(entry: FieldEntry, key: str, value: Any) -> None:
         if value <= 0:
             raise _error(entry.text, f"lr {value} is not above 0", "give a positive learning rate")
         plan.learning_rate = value
-    elif key in (*_LAW, "beta2", "between"):
+    elif key in (*_LAW, "beta2", "weight_decay", "between"):
         setattr(plan, key, value)
     elif key in _NETWORK:
         setattr(plan.field, key, value)

@@ -82,6 +82,7 @@ def target_as_trained(description: Description, signal: Signal, shape_samples: i
     options: Dict[str, Any] = {
         "holdout": description.holdout,
         "between": description.target.get("between", "none"),
+        "denoiser": description.target.get("denoiser", "none"),
         "shape_samples": shape_samples,
         "shape_loss": description.target.get("loss", "distance"),
     }

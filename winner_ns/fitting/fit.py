@@ -22,7 +22,7 @@ from winner_ns.fields.files import LoadedField, save_field
 from winner_ns.fitting.checked_numbers import real_number, shown, text, whole_number
 from winner_ns.fitting.collapse import collapse_line, collapse_watch
 from winner_ns.fitting.fit_progress import FitProgress, shown_progress
-from winner_ns.fitting.plan import FieldPlan, SettledPlan, checked_seed
+from winner_ns.fitting.plan import FieldPlan, SettledPlan, checked_seed, with_withheld
 from winner_ns.fitting.target import Target, TargetOptions, target_of
 from winner_ns.fitting.training import SCHEDULES, Training
 from winner_ns.scenes.folder import is_scene
@@ -129,6 +129,7 @@ def fit(
     batch_size: Optional[int] = None,
     learning_rate: Optional[float] = None,
     beta2: Optional[float] = None,
+    weight_decay: Optional[float] = None,
     schedule: Literal["cosine", "step", "constant"] = "cosine",
     width: Optional[int] = None,
     depth: Optional[int] = None,
@@ -139,6 +140,7 @@ def fit(
     device: Optional[Union[str, torch.device]] = None,
     holdout: Optional[Union[str, float]] = None,
     between: Optional[str] = None,
+    denoiser: Optional[str] = None,
     shape_loss: str = "distance",
     read: Optional[Union[ReadOptions, Mapping[str, Any]]] = None,
     progress: bool = True,
@@ -158,7 +160,9 @@ def fit(
         family: winner (a SIREN adapted to the signal), siren, finer, wire, gauss, relu-pe, rff, hash-grid, or a
             registered one.
         purpose: kappa of the law matching, the initial band over the signal's centroid frequency: interpolate (0.5),
-            fit (by the number of weights a sample has) or a number; None: the kind's (0.5, of sounds fit).
+            fit (by the number of weights a sample has), denoise (by what noise leaves of the spectrum; of the steps'
+            states the one nearest to 5 % withheld samples is kept) or a number; None: the kind's (0.5, of
+            sounds fit).
         law: how the initial noise follows from the spectrum: matching, paper, reference-code, explicit; or others'
             initialisations: fresh, gradient-control, vi3nr, weight-scaling (docs/spectrum.md). None: matching
             for winner, none for the other families, whose own settings "matching" brings to the signal's band.
@@ -167,6 +171,8 @@ def fit(
         batch_size: samples a step, 0 being all; None: the kind's.
         learning_rate: Adam's at the start; None: by kind, family and initial band.
         beta2: Adam's decay of the squared gradients' average, from 0 to below 1; None: the kind's.
+        weight_decay: part of the weights that goes with each step, over the learning rate; None: 0, or the kind's where
+            the purpose is denoise.
         schedule: of the learning rate: cosine (to zero at the end), step, or constant.
         width, depth: neurons of each hidden layer, and their number; None: the kind's.
         omega_0, first_omega_0: frequency factors of sine layers; None: the family's.
@@ -177,6 +183,8 @@ def fit(
         between: trains on estimates between the samples, too: kriging, or none; at the samples that are withheld, or
             halfway between neighbours where none is. None: kriging by the law matching with the purpose interpolate or
             with none, else none.
+        denoiser: trains on a classical denoiser's output in place of the samples: nl-means (of images), tv, wavelets,
+            wiener, or none; None: none.
         shape_loss: what shapes are fitted by: distance, occupancy or eikonal.
         read: which part of a sound is read, and how: start and duration in seconds, sample_rate in hertz, mono.
         progress: whether progress is shown.
@@ -193,12 +201,13 @@ def fit(
     if settings is not None and not isinstance(settings, Mapping):
         raise setting_error("settings", f"{shown(settings)} is no mapping", "give names and values")
     plan = FieldPlan.of(
-        family, law, purpose, s0, s1, learning_rate, beta2, width=width, depth=depth, omega_0=omega_0,
-        first_omega_0=first_omega_0, options=dict(settings or {}),
+        family, law, purpose, s0, s1, learning_rate, beta2, weight_decay, width=width, depth=depth,
+        omega_0=omega_0, first_omega_0=first_omega_0, options=dict(settings or {}),
     )  # fmt: skip
     options = TargetOptions(
         holdout="none" if holdout is None else str(holdout),
         between=between,
+        denoiser=TargetOptions.denoiser if denoiser is None else denoiser,
         shape_loss=shape_loss,
         seed=seed,
     )
@@ -240,7 +249,7 @@ def settle_fit(
         whole_number("batch_size", batch_size, 0)
     if kind is not None:
         text("kind", kind, "give a name, or leave it out")
-    return plan.settle(target_of(data, kind, options, read), batch_size)
+    return plan.settle(with_withheld(target_of(data, kind, options, read), [plan]), batch_size)
 
 
 def fit_settled(
@@ -283,6 +292,8 @@ def fit_settled(
         schedule,
         loss_name,
         settled.beta2,
+        settled.weight_decay,
+        settled.best_state(steps),
     )
     if state is not None:
         training.load_state_dict(state)
@@ -301,6 +312,8 @@ def fit_settled(
                 for _ in watch.see(training.step - 1, {"mean_squared_error": loss}) if watch else ():
                     bar.say(collapse_line("", description.network.family, training.step))
                 if after_step is not None and after_step(training, loss, field):
+                    if training.best is not None:
+                        training.best.give_back(network)
                     break
         training.interrupted = bool(noted) and training.step < steps
     except KeyboardInterrupt:

@@ -9,20 +9,22 @@ from typing import Any, ClassVar, Dict, List, Optional, Tuple
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from winner_ns.errors import SignalError
 from winner_ns.fields.field import FieldTask
 from winner_ns.fields.files import LoadedField
-from winner_ns.fitting.evaluation import grid_figures, quick_grid_figures
-from winner_ns.fitting.interpolation import gaps_filled, interpolation_error
+from winner_ns.fitting.classical_denoisers import Denoiser, checked_denoiser, denoised
+from winner_ns.fitting.evaluation import better_denoiser, grid_figures, quick_grid_figures
+from winner_ns.fitting.interpolation import gaps_filled, interpolation_error, normalised
 from winner_ns.fitting.pseudo_samples import PseudoSamples, checked_between, pseudo_samples
 from winner_ns.fitting.sample_split import SampleSplit, parse_holdout
 from winner_ns.fitting.target import Target, TargetOptions
 from winner_ns.signals import GridSignal
 from winner_ns.spectrum import TargetSpectrum
 from winner_ns.spectrum.low_frequencies import LowFrequencies, low_frequencies
-from winner_ns.spectrum.noise import grid_spectrum
+from winner_ns.spectrum.noise import denoised_omega, grid_spectrum
 
 QUIET_BELOW = 0.05
 """Standard deviation of the normalised training samples below which they are scaled up for training."""
@@ -38,7 +40,7 @@ spectrum.md)."""
 class GridTarget(Target):
     """Samples on a grid as training sees them: (normalised value - offset) * gain."""
 
-    takes: ClassVar[Tuple[str, ...]] = ("holdout", "between")
+    takes: ClassVar[Tuple[str, ...]] = ("holdout", "between", "denoiser")
 
     signal: GridSignal
     split: SampleSplit
@@ -49,24 +51,29 @@ class GridTarget(Target):
     """Of the normalised training samples: the squared error of a field that knows nothing but their mean."""
     options: TargetOptions = field(default_factory=TargetOptions)
     warnings: List[str] = field(default_factory=list)
+    cleaned: Optional[Float[np.ndarray, "*shape c"]] = None
+    """Values in [-1, 1] that are trained on in place of the samples', as a classical denoiser leaves these."""
 
     @classmethod
     def of(cls, signal: GridSignal, options: TargetOptions) -> GridTarget:
         split = SampleSplit(signal.shape, parse_holdout(options.holdout), options.seed)
         if options.between is not None:
             checked_between(options.between)
+        denoiser = checked_denoiser(options.denoiser, signal)
         mean, deviation = _mean_and_deviation(signal, split)
         quiet = deviation < QUIET_BELOW
         gain = QUIET_TO / deviation if quiet else 1.0
+        cleaned = None if denoiser is None else _cleaned(signal, split, denoiser)
         target = cls(
             signal=signal,
             split=split,
-            spectrum=_training_spectrum(signal, split),
+            spectrum=_training_spectrum(signal, split) if cleaned is None else _spectrum_of_cleaned(signal, cleaned),
             gain=gain,
             offset=[float(m) for m in mean] if quiet else [0.0] * signal.channels,
             variance=deviation**2,
             options=options,
             warnings=list(signal.warnings),
+            cleaned=cleaned,
         )
         if quiet:
             target.warnings.append(
@@ -89,7 +96,7 @@ class GridTarget(Target):
 
     def batch(self, step: int, batch_size: int, rank: int = 0, world_size: int = 1) -> Tuple[Tensor, Tensor]:
         if self.between is None:
-            return self.at(self.split.batch(step, batch_size, rank, world_size))
+            return self._trained_at(self.split.batch(step, batch_size, rank, world_size))
         train_size = self.split.train_size
         if self.split.heldout_size:
             # What is withheld and what is not are one set, as evenly drawn as all samples are.
@@ -103,11 +110,18 @@ class GridTarget(Target):
             count = max(1, round(len(samples) * share / (1 - share)))
             between = self.split.shuffled(self.between.size, step, count, rank, world_size, stream=1)
         coordinates, values = self.between.at(between)
-        trained = self.at(self.split.train_samples(samples))
+        trained = self._trained_at(self.split.train_samples(samples))
         return torch.cat([trained[0], coordinates]), torch.cat([trained[1], self._scaled(values)])
 
     def heldout_batch(self, most: int) -> Optional[Tuple[Tensor, Tensor]]:
         return self.at(self.split.heldout_samples(most)) if self.split.heldout_size else None
+
+    def _trained_at(self, samples: np.ndarray) -> Tuple[Tensor, Tensor]:
+        """As `at`, with what is trained on in place of the samples' own values."""
+        if self.cleaned is None:
+            return self.at(samples)
+        values = torch.from_numpy(self.cleaned.reshape(-1, self.signal.channels)[samples])
+        return self.signal.coordinates(torch.from_numpy(samples)), self._scaled(values)
 
     def at(self, samples: np.ndarray) -> Tuple[Tensor, Tensor]:
         """Coordinates and target values of the samples with these flat indices."""
@@ -140,9 +154,13 @@ class GridTarget(Target):
     def quick_figures(self, field: LoadedField, samples: int = 8192) -> Dict[str, float]:
         return quick_grid_figures(field, self, samples)
 
+    def advice(self, field: LoadedField) -> List[str]:
+        return better_denoiser(field, self) if field.description.denoises else []
+
     def describe(self) -> Dict[str, Any]:
-        between = {} if self.options.between in (None, "none") else {"between": self.options.between}
-        return {"gain": self.gain, "offset": self.offset, **between}
+        chosen = {name: getattr(self.options, name) for name in ("between", "denoiser")}
+        chosen = {name: value for name, value in chosen.items() if value not in (None, "none")}
+        return {"gain": self.gain, "offset": self.offset, **chosen}
 
 
 def _mean_and_deviation(signal: GridSignal, split: SampleSplit) -> Tuple[np.ndarray, float]:
@@ -170,12 +188,29 @@ def _training_spectrum(signal: GridSignal, split: SampleSplit) -> TargetSpectrum
     if gaps:
         samples = gaps_filled(samples, split.is_heldout())
     spectrum = grid_spectrum(signal.kind, samples, nyquist, signal.value_offset, split.train_size, signal.hertz)
-    if gaps and spectrum.low_frequencies is not None:
-        # The filled copy is made again where it is asked for: it would stay for the whole training.
-        return replace(spectrum, low_frequencies=partial(_low_frequencies, signal, split))
-    return spectrum
+    if not gaps:
+        return spectrum
+    # The filled copy is made again where it is asked for: it would stay for the whole training.
+    lazy = None if spectrum.low_frequencies is None else partial(_low_frequencies, signal, split)
+    return replace(spectrum, low_frequencies=lazy, denoised=partial(_denoised_omega, signal, split))
+
+
+def _cleaned(signal: GridSignal, split: SampleSplit, denoiser: Denoiser) -> Float[np.ndarray, "*shape c"]:
+    """The training samples without noise, in [-1, 1]; what is withheld is not looked at."""
+    values = normalised(signal, (slice(None),) * signal.dimensions)
+    return denoised(values, denoiser, split.is_heldout()).astype(np.float32)
+
+
+def _spectrum_of_cleaned(signal: GridSignal, cleaned: Float[np.ndarray, "*shape c"]) -> TargetSpectrum:
+    return grid_spectrum(signal.kind, cleaned, signal.nyquist, hertz=signal.hertz)
 
 
 def _low_frequencies(signal: GridSignal, split: SampleSplit) -> LowFrequencies:
     """Of the training samples, as `_training_spectrum`, whose gaps are filled."""
     return low_frequencies(gaps_filled(signal.samples, split.is_heldout()), signal.nyquist)
+
+
+def _denoised_omega(signal: GridSignal, split: SampleSplit) -> float:
+    """The same without their noise."""
+    gaps = split.is_heldout()
+    return denoised_omega(gaps_filled(signal.samples, gaps), signal.nyquist, gaps)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
-from typing import Any, Dict, List, Optional, Union
+from typing import Any, Dict, Iterable, List, Optional, Union
 
 from winner_ns.errors import SignalError, setting_error
 from winner_ns.fields.description import Description, NetworkDescription, Order
@@ -13,9 +13,10 @@ from winner_ns.fields.field import Field, FieldTask
 from winner_ns.fields.initial import initial_field
 from winner_ns.fitting import choices
 from winner_ns.fitting.adaptation import adapt
+from winner_ns.fitting.best_state import BestState
 from winner_ns.fitting.checked_numbers import real_number, text, whole_number
 from winner_ns.fitting.target import Target
-from winner_ns.kinds import TrainingDefaults
+from winner_ns.kinds import KINDS, DenoisingDefaults, TrainingDefaults
 from winner_ns.spectrum import LAWS, SineNetwork, TargetSpectrum
 from winner_ns.spectrum.expectation import bottleneck_warning, start_warning
 from winner_ns.spectrum.laws import between_of
@@ -28,6 +29,12 @@ MOST_WEIGHTS = 2**31
 MOST_LAYERS = 1024
 MOST_BETA = 0.999999
 """Of Adam's averages: longer ones than a run."""
+MOST_DECAY = 1e6
+"""Of weights, over the learning rate: with usual rates they would be gone in a step."""
+DENOISE = "denoise"
+"""The purpose of fields that are to leave out the noise in their samples."""
+WITHHELD_TO_STOP = "0.05"
+"""Of the samples, by which such a field's best state is told, where nothing else is withheld."""
 
 
 @dataclass
@@ -67,8 +74,9 @@ class FieldPlan:
     target's."""
     purpose: Optional[str] = None
     """kappa of the law matching: interpolate (0.5, best between the samples; plain SIREN where the spectrum is too
-    bright for that), fit (best at the samples: 1 or more, by the number of weights that a sample has) or a number.
-    None: 0.5, of sounds as fit; shapes 4, fields learnt from photographs 0.3."""
+    bright for that), fit (best at the samples: 1 or more, by the number of weights that a sample has), denoise (the
+    band of what noise leaves of the samples, stopped by 5 % of them that are withheld) or a number. None: 0.5, of
+    sounds as fit; shapes 4, fields learnt from photographs 0.3."""
     s0: Optional[float] = None
     """Noise scale of layer 1, for the law explicit."""
     s1: Optional[float] = None
@@ -77,6 +85,9 @@ class FieldPlan:
     """Adam's at the start; None: by kind, family and initial band."""
     beta2: Optional[float] = None
     """Adam's decay of the squared gradients' average, in [0, 1); None: the kind's."""
+    weight_decay: Optional[float] = None
+    """Part of the weights that goes with each step of Adam, over the learning rate; None: 0, or the kind's where the
+    purpose is denoise."""
     between: Optional[str] = None
     """What is trained on between the samples, beside them: kriging, or none; None: kriging by the law matching
     with the purpose interpolate or with none, else none."""
@@ -91,6 +102,7 @@ class FieldPlan:
         s1: Optional[float] = None,
         learning_rate: Optional[float] = None,
         beta2: Optional[float] = None,
+        weight_decay: Optional[float] = None,
         **network: Any,
     ) -> FieldPlan:
         """A plan from choices side by side; s0 or s1 alone mean the law explicit."""
@@ -103,7 +115,13 @@ class FieldPlan:
             s1,
             learning_rate,
             beta2,
+            weight_decay,
         )
+
+    @property
+    def denoises(self) -> bool:
+        """Whether the field is to leave out the noise in its samples."""
+        return self.purpose == DENOISE
 
     def check(self) -> None:
         """Looks whether the choices can be, as far as that can be told without a signal.
@@ -141,6 +159,9 @@ class FieldPlan:
             self.learning_rate = real_number("learning_rate", self.learning_rate, most=1e38)
         if self.beta2 is not None:
             self.beta2 = real_number("beta2", self.beta2, most=MOST_BETA, positive=False)
+        if self.weight_decay is not None:
+            decay = self.weight_decay
+            self.weight_decay = real_number("weight_decay", decay, most=MOST_DECAY, positive=False)
 
     def settle_network(
         self, spectrum: TargetSpectrum, in_dim: int, out_dim: int, task: FieldTask, training: TrainingDefaults
@@ -184,9 +205,13 @@ class FieldPlan:
             raise setting_error("field", f"a field of {weights:,} weights", f"give at most {MOST_WEIGHTS:,}")
         described = NetworkDescription.of(network, self.field.family)
         by_setting = bool(changed) and noise is not None and noise.s0 == 0
-        rate = self.learning_rate or _default_rate(family, None if by_setting else noise, training)
+        denoising = KINDS[spectrum.kind].denoising if self.denoises else None
+        rate = self.learning_rate or _default_rate(family, None if by_setting else noise, training, denoising)
         beta2 = training.beta2 if self.beta2 is None else self.beta2
-        return SettledNetwork(described, noise, rate, beta2, spectrum, changed if by_setting else {})
+        decay = self.weight_decay
+        if decay is None:
+            decay = denoising.weight_decay if denoising else 0.0
+        return SettledNetwork(described, noise, rate, beta2, spectrum, changed if by_setting else {}, decay)
 
     def settle(self, target: Target, batch_size: Optional[int] = None) -> SettledPlan:
         """The description of the field that is trained on a target, and its learning rate.
@@ -213,6 +238,8 @@ class FieldPlan:
             holdout=target.options.holdout,
             order=Order(target.options.seed, size),
         )
+        if self.denoises:
+            description = description.with_further(purpose=DENOISE)
         _check_travels(description, settled)
         return SettledPlan(description, settled, target)
 
@@ -241,6 +268,8 @@ class SettledNetwork:
     spectrum: TargetSpectrum
     turned: Dict[str, Any] = field(default_factory=dict)
     """The settings that the law matching changed in place of noise."""
+    weight_decay: float = 0.0
+    """Adam's, over the learning rate."""
 
     def law_lines(self) -> List[str]:
         """What a user is told of the spectrum, and of what the law made of it; nothing where there is none."""
@@ -283,6 +312,15 @@ class SettledPlan:
         """Adam's decay of the squared gradients' average."""
         return self.settled.beta2
 
+    @property
+    def weight_decay(self) -> float:
+        """Adam's decay of the weights."""
+        return self.settled.weight_decay
+
+    def best_state(self, steps: int) -> Optional[BestState]:
+        """What keeps the best state of a run of so many steps; None where the last one is kept."""
+        return BestState(self.target, steps) if self.description.denoises else None
+
     def initial_field(self) -> Field:
         """The fresh field, always the same one (`winner_ns.fields.initial`)."""
         assert self.description.order is not None
@@ -301,6 +339,20 @@ class SettledPlan:
             note = "NOTE      the spectrum is too bright to tell what lies between the samples, by any method"
             lines.insert(1 + len(self.settled.law_lines()), note)
         return lines
+
+
+def with_withheld(target: Target, plans: Iterable[FieldPlan]) -> Target:
+    """A target, or the same with WITHHELD_TO_STOP where one of these plans needs withheld samples and none are.
+
+    Raises:
+        SignalError: a plan is to leave out the noise of what has no samples that noise could be on.
+    """
+    if target.options.holdout not in ("none", "0", "") or not any(plan.denoises for plan in plans):
+        return target
+    if target.row.denoising is None:
+        problem = f"{DENOISE} is for samples on a grid, not for {target.row.plural}"
+        raise setting_error("purpose", problem, "choose another")
+    return target.of(target.signal, replace(target.options, holdout=WITHHELD_TO_STOP))
 
 
 def checked_seed(seed: Any) -> int:
@@ -322,9 +374,16 @@ def _check_travels(description: Description, settled: SettledNetwork) -> None:
         raise setting_error("field", f"cannot be written to a file ({error})", "correct its settings") from error
 
 
-def _default_rate(family: type[Field], noise: Optional[NoiseReport], training: TrainingDefaults) -> float:
+def _default_rate(
+    family: type[Field],
+    noise: Optional[NoiseReport],
+    training: TrainingDefaults,
+    denoising: Optional[DenoisingDefaults],
+) -> float:
     if noise is None:
         return family.learning_rate
+    if denoising is not None:
+        return denoising.learning_rate
     if noise.bright and noise.kappa == 0.0:
         return RATE_WITHOUT_INTERPOLATION
     widest = training.widest_band_at_full_rate

@@ -15,7 +15,7 @@ from torch import Tensor
 from winner_ns.errors import SignalError
 from winner_ns.fields.description import Description
 from winner_ns.fields.files import LoadedField, read_field_file, rebuild_field
-from winner_ns.fitting.adam import betas_of
+from winner_ns.fitting.adam import betas_of, weight_decay_of
 
 _ADVICE = "give the folder of a run (with config.yml in it), a checkpoint (.ckpt) or a field file (.safetensors)"
 _SCENE_ADVICE = (
@@ -174,15 +174,16 @@ def read_descriptions(path: Union[str, os.PathLike]) -> Tuple[Dict[str, Dict[str
     return {name or description["network"]["family"]: description for name, (description, _) in described.items()}, step
 
 
-def read_betas(path: Path) -> Dict[str, Tuple[float, float]]:
-    """Adam's betas of each group of parameters that a checkpoint has an optimiser of; nothing for one that is damaged.
+def read_adam(path: Path) -> Dict[str, Tuple[Tuple[float, float], float]]:
+    """Adam's betas and its decay of the weights, of each group of parameters that a checkpoint has an optimiser of;
+    nothing for one that is damaged.
 
     Args:
         path: a checkpoint.
     """
     try:
         optimizers = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["optimizers"]
-        return {str(name): betas_of(state) for name, state in optimizers.items()}
+        return {str(name): (betas_of(state), weight_decay_of(state)) for name, state in optimizers.items()}
     except Exception:  # Any type: zip, pickle and system errors; `_read_checkpoint` tells them apart.
         return {}
 

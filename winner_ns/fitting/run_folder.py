@@ -13,7 +13,7 @@ import torch
 
 from winner_ns.errors import SignalError
 from winner_ns.fields.description import Description
-from winner_ns.fitting.adam import betas_of
+from winner_ns.fitting.adam import betas_of, weight_decay_of
 from winner_ns.fitting.plan import FieldPlan, NetworkPlan, SettledPlan
 from winner_ns.fitting.run import find_checkpoint
 from winner_ns.fitting.target import Target, TargetOptions, target_of
@@ -55,6 +55,7 @@ class RunFolder:
             "schedule": self.schedule,
             "learning_rate": self.settled.learning_rate,
             "beta2": self.settled.beta2,
+            "weight_decay": self.settled.weight_decay,
             "run_folder": str(self.folder.resolve()),
             "experiment_name": Path(self.settled.description.name).stem,
             "description": self.settled.description.as_dict(),
@@ -78,6 +79,7 @@ class RunFolder:
         step = training.step - 1  # nerfstudio names the last one that was made.
         model: Dict[str, Any] = {f"_model.field.{name}": value for name, value in state["field"].items()}
         description = json.dumps(self.settled.description.as_dict())
+        best = {"best": state["best"]} if "best" in state else {}
         scheduler = {
             "base_lrs": [training.learning_rate],
             "last_epoch": training.step,
@@ -87,7 +89,7 @@ class RunFolder:
         }
         checkpoint = {
             "step": step,
-            "pipeline": {**model, "_model._extra_state": {"description": description}},
+            "pipeline": {**model, "_model._extra_state": {"description": description, **best}},
             "optimizers": {"field": state["optimizer"]},
             "schedulers": {"field": scheduler},
             "scalers": {},
@@ -135,8 +137,12 @@ def open_run(path: Path, steps: Optional[int] = None) -> UnfinishedRun:
             if name.startswith("_model.field.")
         }
         state = {"step": saved["step"] + 1, "field": weights, "optimizer": optimizer}
+        state |= {"best": best} if (best := saved["pipeline"]["_model._extra_state"].get("best")) else {}
         first_rate = float(optimizer["param_groups"][0]["initial_lr"])
         _, beta2 = betas_of(optimizer)
+        decay = weight_decay_of(optimizer)
+        if decay and not optimizer["param_groups"][0].get("decoupled_weight_decay", True):
+            raise ValueError("its gradients had the weights added")
         description = Description.from_dict(described)
         if description.row.reader is None or description.order is None:
             raise ValueError("it is of another kind")
@@ -155,7 +161,7 @@ def open_run(path: Path, steps: Optional[int] = None) -> UnfinishedRun:
             "give a larger --steps to go on",
         )
     target = _target_of(description, known.get("shape_samples"))
-    plan = _plan_of(description, first_rate, beta2)
+    plan = _plan_of(description, first_rate, beta2, decay)
     settled = plan.settle(target, description.order.batch_size)
     now = json.loads(json.dumps(settled.description.as_dict()["network"]))
     # A setting that is new since keeps its default.
@@ -172,6 +178,7 @@ def _target_of(description: Description, shape_samples: Optional[int]) -> Target
     options = TargetOptions(
         holdout=description.holdout,
         between=str(description.target.get("between", "none")),
+        denoiser=str(description.target.get("denoiser", "none")),
         shape_samples=shape_samples or TargetOptions.shape_samples,
         shape_loss=str(description.target.get("loss", TargetOptions.shape_loss)),
         seed=description.order.seed,
@@ -184,11 +191,11 @@ def _target_of(description: Description, shape_samples: Optional[int]) -> Target
     return target
 
 
-def _plan_of(description: Description, learning_rate: float, beta2: float) -> FieldPlan:
+def _plan_of(description: Description, learning_rate: float, beta2: float, weight_decay: float) -> FieldPlan:
     """A plan that settles into the description's network and noise again."""
     network, noise = description.network, description.spectrum
     made_of = NetworkPlan(network.family, options=dict(network.settings))
-    plan = FieldPlan(made_of, learning_rate=learning_rate, beta2=beta2)
+    plan = FieldPlan(made_of, learning_rate=learning_rate, beta2=beta2, weight_decay=weight_decay)
     if noise is not None and (network.family_class.takes_noise or noise.s0 > 0 or noise.s1 > 0):
         plan.law, plan.s0, plan.s1 = "explicit", noise.s0, noise.s1
     return plan
@@ -209,7 +216,6 @@ def _settings_of(config: Path) -> Optional[Dict[str, Any]]:
 _AS_HERE = {
     "schedule": "cosine",
     "max_norm": "null",
-    "weight_decay": "0",
     "eps": "1.0e-08",
 }
 """What ns-train's optimiser of a field must be for a run to go on here."""

@@ -25,6 +25,9 @@ class TargetOptions:
     between: Optional[str] = None
     """What is trained on between the samples, beside them: kriging (`winner_ns.fitting.pseudo_samples`) or none; None
     leaves it to the field's plan."""
+    denoiser: str = "none"
+    """Whose output is trained on in place of the samples: nl-means, tv, wavelets, wiener
+    (`winner_ns.fitting.classical_denoisers`) or none."""
     shape_samples: int = 2**19
     """Points drawn from a shape at a time."""
     shape_loss: str = "distance"
@@ -101,6 +104,10 @@ class Target(ABC):
     @abstractmethod
     def quick_figures(self, field: LoadedField, samples: int = 8192) -> Dict[str, float]:
         """An estimate of the figure that counts (`winner_ns.fitting.evaluation.quick_figures`)."""
+
+    def advice(self, field: LoadedField) -> List[str]:
+        """What a user should know of a fitted field, one line each."""
+        return []
 
     @abstractmethod
     def describe(self) -> Dict[str, Any]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from winner_ns.fields import mean_squared_error
 from winner_ns.fields.eikonal import eikonal_loss
 from winner_ns.fitting.adam import BETA2, Adam
+from winner_ns.fitting.best_state import BestState
 
 Batch = Tuple[Tensor, Tensor]
 """Coordinates [n, d] and target values [n, c]."""
@@ -56,6 +57,8 @@ class Training:
         schedule: one of SCHEDULES.
         loss: as for `training_loss`.
         beta2: Adam's decay of the squared gradients' average.
+        weight_decay: Adam's decay of the weights.
+        best: keeps the best state, which is the field's after the last step; None: the last state is.
     """
 
     def __init__(
@@ -67,10 +70,13 @@ class Training:
         schedule: str = "cosine",
         loss: str = "",
         beta2: float = BETA2,
+        weight_decay: float = 0.0,
+        best: Optional[BestState] = None,
     ) -> None:
         self.field, self.batch, self.steps = field, batch, steps
         self.learning_rate, self.schedule, self.loss = learning_rate, schedule, loss
-        self.adam = Adam(field.parameters(), beta2)
+        self.adam = Adam(field.parameters(), beta2, weight_decay)
+        self.best = best
         self.step = 0
         """Steps that have been made."""
         self.interrupted = False
@@ -91,18 +97,23 @@ class Training:
         loss.backward()
         self.adam.step(rate)
         self.step += 1
+        if self.best is not None:
+            self.best.see(self.step, self.field)
         return loss.detach()
 
     def state_dict(self) -> Dict[str, Any]:
         """Steps made, weights and the optimiser's state."""
         optimizer = self.adam.state_dict(self.rate, self.learning_rate)
-        return {"step": self.step, "field": self.field.state_dict(), "optimizer": optimizer}
+        best = {} if self.best is None else {"best": self.best.state_dict()}
+        return {"step": self.step, "field": self.field.state_dict(), "optimizer": optimizer, **best}
 
     def load_state_dict(self, state: Dict[str, Any]) -> None:
         """Takes up what `state_dict` gave."""
         self.field.load_state_dict(state["field"])
         self.adam.load_state_dict(state["optimizer"])
         self.step = state["step"]
+        if self.best is not None and "best" in state:
+            self.best.load_state_dict(state["best"])
 
 
 def batch_psnr(loss: float, gain: float) -> Optional[float]:

@@ -23,6 +23,7 @@ from winner_ns.figures.table import figures_table
 from winner_ns.fitting.adam import BETA1, BETA2
 from winner_ns.fitting.evaluation import evaluate_field, on_plateau, pictures
 from winner_ns.fitting.field_entry import FLAG, FieldEntry, parse_entries
+from winner_ns.fitting.plan import FieldPlan
 from winner_ns.fitting.run import field_key
 from winner_ns.fitting.target import Target
 from winner_ns.glue.finish import print_written
@@ -148,8 +149,8 @@ class ComparePipeline(SignalPipeline):
     model: CompareModel
 
     @property
-    def fields(self) -> Dict[str, LoadedField]:
-        return {name: model.loaded_field for name, model in self.model.named_models().items()}
+    def models(self) -> Dict[str, SignalModel]:
+        return self.model.named_models()
 
     @torch.no_grad()
     def figures_by_field(self) -> Dict[str, Dict[str, float]]:
@@ -200,6 +201,10 @@ class ComparePipeline(SignalPipeline):
                 soft_wrap=True,
             )
 
+        for name, fitted in self.fields.items():
+            for line in target.advice(fitted):
+                CONSOLE.print(f"{name}: {line}", style="bold yellow", soft_wrap=True, markup=False, highlight=False)
+
         def write(name: str, fitted: LoadedField) -> List[Path]:
             own = results / name
             written, note = write_fitted(fitted, own, target.signal, own / "field.safetensors")
@@ -243,6 +248,9 @@ class CompareTrainerConfig(SignalTrainerConfig):
     def _check_model(self) -> None:
         self.pipeline.model.entries()
 
+    def _plans(self) -> List[FieldPlan]:
+        return [entry.plan for entry in self.pipeline.model.entries()]
+
     def _settle_views(self) -> List[str]:
         raise SignalError(
             self.pipeline.datamanager.data or "--data",
@@ -263,7 +271,7 @@ class CompareTrainerConfig(SignalTrainerConfig):
             except SignalError as error:
                 raise SignalError(f"{FLAG} {entry.text}", error.named_problem, error.advice) from error
             described[entry.name] = settled.description.as_dict()
-            settle_optimizer(self.optimizers[entry.name], settled.learning_rate, settled.beta2, self.max_num_iterations)
+            settle_optimizer(self.optimizers[entry.name], settled, self.max_num_iterations)
             signal, *told = settled.lines()
             lines += [signal] if not lines else []
             lines += [entry.name, *(f"  {line}" for line in told)]
@@ -279,6 +287,8 @@ class CompareTrainerConfig(SignalTrainerConfig):
         group = deepcopy(self.optimizers.get("field", field_optimizers()["field"]))
         if entry.plan.learning_rate is not None:
             group["optimizer"].lr = entry.plan.learning_rate
+        if entry.plan.weight_decay is not None:
+            group["optimizer"].weight_decay = entry.plan.weight_decay
         if entry.plan.beta2 is not None:
             group["optimizer"].betas = (group["optimizer"].betas or (BETA1, BETA2))[0], entry.plan.beta2
         return group

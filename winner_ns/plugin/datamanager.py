@@ -58,6 +58,9 @@ class SignalDataManagerConfig(VanillaDataManagerConfig):
     """What is trained on between the samples, beside them: estimates by kriging, at the samples that are withheld, or
     halfway between neighbours where none is. None: kriging by the law matching with the purpose interpolate or with
     none, else none. Not for shapes."""
+    denoiser: Literal["nl-means", "tv", "wavelets", "wiener", "none"] = "none"
+    """Whose output is trained on in place of the samples: a classical denoiser's. Not for shapes; nl-means for images
+    alone."""
     read: ReadOptions = field(default_factory=ReadOptions)
     """Which part of a sound is read, and how."""
     shape_samples: int = 524288
@@ -98,7 +101,7 @@ class SignalDataManagerConfig(VanillaDataManagerConfig):
         """
         if self.data is None:
             raise SignalError("--data", "no file is given", "give an image, a sound, a mesh, a volume or a video")
-        names = ("holdout", "between", "shape_samples", "shape_loss", "seed")
+        names = ("holdout", "between", "denoiser", "shape_samples", "shape_loss", "seed")
         options = TargetOptions(**{name: getattr(self, name) for name in names})
         with settings_called(datamanager_flag):
             return _target_of(self.data, self.kind, options, astuple(self.read), _state_of(self.data))

@@ -15,7 +15,9 @@ from torch.nn import Parameter
 from winner_ns.fields.description import Description
 from winner_ns.fields.files import LoadedField
 from winner_ns.fields.initial import initial_field
+from winner_ns.fitting.best_state import BestState
 from winner_ns.fitting.plan import FieldPlan
+from winner_ns.fitting.target import Target
 from winner_ns.fitting.training import training_loss
 from winner_ns.glue.described_model import DescribedModel
 from winner_ns.kinds import KINDS
@@ -38,6 +40,8 @@ class SignalModelConfig(FieldPlan, ModelConfig):
     """Set from --optimizers.field.optimizer.betas."""
     between: tyro.conf.Suppress[Optional[str]] = None
     """Left to --pipeline.datamanager.between."""
+    weight_decay: tyro.conf.Suppress[Optional[float]] = None
+    """Set from --optimizers.field.optimizer.weight-decay."""
     views: RenderingConfig = field(default_factory=RenderingConfig)
     """How posed photographs are rendered."""
     camera_optimizer: CameraOptimizerConfig = field(default_factory=lambda: CameraOptimizerConfig(mode="off"))
@@ -57,6 +61,27 @@ class SignalModel(DescribedModel, ViewedModel):
         self.description = Description.from_dict(self.kwargs["metadata"]["description"])
         # The torch seed that nerfstudio sets from --machine.seed decides.
         self.field = initial_field(self.description, torch.initial_seed() % 2**63)
+        self.best: Optional[BestState] = None
+        self._best_so_far: Dict[str, Any] = {}
+
+    def keep_best(self, target: Target, steps: int) -> None:
+        """Makes a run of so many steps keep the state that is best at withheld samples, where the field is such a
+        one."""
+        if self.description.denoises:
+            self.best = BestState(target, steps)
+            if self._best_so_far:
+                self.best.load_state_dict(self._best_so_far)
+
+    def get_extra_state(self) -> Dict[str, Any]:
+        """The description, and the best state so far where one is kept."""
+        best = {} if self.best is None else {"best": self.best.state_dict()}
+        return {**super().get_extra_state(), **best}
+
+    def set_extra_state(self, state: Dict[str, Any]) -> None:
+        super().set_extra_state(state)
+        self._best_so_far = state.get("best", {})
+        if self.best is not None and self._best_so_far:
+            self.best.load_state_dict(self._best_so_far)
 
     @property
     def loaded_field(self) -> LoadedField:

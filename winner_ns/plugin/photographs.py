@@ -43,7 +43,7 @@ def settle_dataparser(data: SignalDataManagerConfig) -> List[str]:
     Raises:
         SignalError: no folder is given, or what it holds cannot be used.
     """
-    usual = {"holdout": ("none",), "between": ("none", None), "shape_loss": ("distance",)}
+    usual = {"holdout": ("none",), "between": ("none", None), "denoiser": ("none",), "shape_loss": ("distance",)}
     for name in (name for name, values in usual.items() if getattr(data, name) not in values):
         raise SignalError(datamanager_flag(name), "is not for posed photographs", "leave it out")
     if data.read != ReadOptions():

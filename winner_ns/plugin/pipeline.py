@@ -65,9 +65,14 @@ class SignalPipeline(VanillaPipeline):
         self.model.show(self.fields, target and target.signal)
 
     @property
+    def models(self) -> Dict[str, SignalModel]:
+        """What is trained, by name; a field alone is called by its family."""
+        return {self.model.description.network.family: self.model}
+
+    @property
     def fields(self) -> Dict[str, LoadedField]:
-        """What is trained, as it is now, by name; a field alone is called by its family."""
-        return {self.model.description.network.family: self.model.loaded_field}
+        """The fields of these, as they are now."""
+        return {name: model.loaded_field for name, model in self.models.items()}
 
     @property
     def panel(self) -> SignalPanel:
@@ -137,11 +142,20 @@ class SignalPipeline(VanillaPipeline):
             TrainingCallback([TrainingCallbackLocation.AFTER_TRAIN_ITERATION], self._show_figures_at_times)
         )
         callbacks.append(TrainingCallback([TrainingCallbackLocation.AFTER_TRAIN], self._end_drawing))
+        if attributes.trainer is not None and self.datamanager.target is not None:
+            for model in self.models.values():
+                model.keep_best(self.datamanager.target, attributes.trainer.config.max_num_iterations)
+            callbacks.append(TrainingCallback([TrainingCallbackLocation.AFTER_TRAIN_ITERATION], self._keep_best))
         if attributes.trainer is not None and comms.is_main_process():
             self._watch = collapse_watch(self.datamanager.target, attributes.trainer.config.max_num_iterations)
         if self.config.write_results:
             callbacks += results_callbacks(attributes, self.finish)
         return callbacks
+
+    def _keep_best(self, step: int) -> None:
+        for model in self.models.values():
+            if model.best is not None:
+                model.best.see(step + 1, model.field)
 
     def _end_drawing(self, step: int) -> None:
         if self.datamanager.target is not None:
@@ -168,6 +182,8 @@ class SignalPipeline(VanillaPipeline):
                 "train longer, lower --optimizers.field.optimizer.lr, or use the family winner with the purpose fit",
                 soft_wrap=True,
             )
+        for line in target.advice(field):
+            CONSOLE.print(line, style="bold yellow", soft_wrap=True, markup=False, highlight=False)
         written, note = write_fitted(field, results, target.signal, run)
         if note:
             CONSOLE.print(note, markup=False)

@@ -26,8 +26,8 @@ from winner_ns.fields.description import Description
 from winner_ns.fitting.adam import BETA1, BETA2
 from winner_ns.fitting.checked_numbers import real_number
 from winner_ns.fitting.fit import best_device
-from winner_ns.fitting.plan import MOST_BETA, FieldPlan, NetworkPlan
-from winner_ns.fitting.run import find_checkpoint, read_betas, read_descriptions
+from winner_ns.fitting.plan import MOST_BETA, FieldPlan, NetworkPlan, SettledNetwork, SettledPlan, with_withheld
+from winner_ns.fitting.run import find_checkpoint, read_adam, read_descriptions
 from winner_ns.fitting.shape_target import LEAST_SAMPLES
 from winner_ns.fitting.target import Target
 from winner_ns.fitting.training import rate_factor
@@ -46,12 +46,21 @@ _FIRST_FLAGS = "give the flags and the data of the first run"
 
 @dataclass
 class FieldOptimizerConfig(AdamOptimizerConfig):
-    """Adam."""
+    """Adam; with a decay of the weights AdamW."""
 
     lr: Optional[float] = None  # type: ignore[assignment]
     """Learning rate at the start; None: by kind, family and initial band."""
     betas: Optional[Tuple[float, float]] = None
     """Decay of the averages of the gradients and of their squares, in [0, 1); None: 0.9, and the kind's."""
+    weight_decay: Optional[float] = None  # type: ignore[assignment]
+    """Part of the weights that goes with each step, over the learning rate; None: 0, or the kind's where the purpose is
+    denoise."""
+
+    def setup(self, params: Any) -> Optimizer:
+        """The optimiser of some parameters."""
+        made_of = torch.optim.AdamW if self.weight_decay else self._target
+        assert self.lr is not None and self.betas is not None
+        return made_of(params, lr=self.lr, betas=self.betas, eps=self.eps, weight_decay=self.weight_decay or 0)
 
 
 @dataclass
@@ -143,6 +152,7 @@ class SignalTrainerConfig(TrainerConfig):
         data.read = ReadOptions(**described.signal.get("read_options", {}))
         data.shape_loss = described.target.get("loss", data.shape_loss)
         data.between = described.target.get("between", "none")
+        data.denoiser = described.target.get("denoiser", "none")
         if described.order is not None:
             data.batch_size, data.seed = described.order.batch_size, described.order.seed
             self.machine.seed = data.seed
@@ -151,6 +161,7 @@ class SignalTrainerConfig(TrainerConfig):
         optimizer["optimizer"].lr = known["learning_rate"]
         # A run of before there was a choice has Adam's own.
         optimizer["optimizer"].betas = BETA1, known.get("beta2", BETA2)
+        optimizer["optimizer"].weight_decay = known.get("weight_decay", 0.0)
         optimizer["scheduler"].schedule, optimizer["scheduler"].max_steps = known["schedule"], known["steps"]
 
     def get_base_dir(self) -> Path:
@@ -201,11 +212,21 @@ class SignalTrainerConfig(TrainerConfig):
         self._settle_resume()
 
     def _settle_signal(self) -> List[str]:
-        target = self.pipeline.datamanager.load()
+        data = self.pipeline.datamanager
+        target = data.load()
+        with settings_called(model_flag):
+            withheld = with_withheld(target, self._plans()).options.holdout
+        if withheld != data.holdout:
+            data.holdout = withheld
+            target = data.load()
         self._settle_counts(target.row.training)
         if self.experiment_name is None:
             self.experiment_name = target.signal.path.stem
         return self._settle_model(target)
+
+    def _plans(self) -> List[FieldPlan]:
+        """What was chosen of each field that is trained."""
+        return [self.pipeline.model]
 
     def _settle_counts(self, defaults: TrainingDefaults) -> None:
         """Fills in how much is trained."""
@@ -245,7 +266,7 @@ class SignalTrainerConfig(TrainerConfig):
             self._tell_plan(model, "field")
             description, settled = (describe_surface if surface else describe_radiance)(model, data)
         data.description = description.as_dict()
-        settle_optimizer(self.optimizers["field"], settled.learning_rate, settled.beta2, self.max_num_iterations)
+        settle_optimizer(self.optimizers["field"], settled, self.max_num_iterations)
         for name in ("color", "camera_opt"):
             if self.optimizers[name]["scheduler"].max_steps is None:
                 self.optimizers[name]["scheduler"].max_steps = self.max_num_iterations
@@ -258,20 +279,27 @@ class SignalTrainerConfig(TrainerConfig):
             self._tell_plan(model, "field")
             settled = model.settle(target, data.batch_size)
         data.description = settled.description.as_dict()
-        settle_optimizer(self.optimizers["field"], settled.learning_rate, settled.beta2, self.max_num_iterations)
+        settle_optimizer(self.optimizers["field"], settled, self.max_num_iterations)
         return [*settled.lines(), *(f"note      {warning}" for warning in target.warnings)]
 
     def _tell_plan(self, plan: FieldPlan, group: str) -> None:
-        """Hands a field's plan what was chosen of its optimiser; betas that were left open are those that the run to go
-        on with was begun with.
+        """Hands a field's plan what was chosen of its optimiser; betas and a decay that were left open are those that
+        the run to go on with was begun with.
 
         Raises:
-            SignalError: betas that cannot be, or others than that run's, whose optimiser keeps its own.
+            SignalError: numbers that cannot be, or others than that run's, whose optimiser keeps its own.
         """
-        optimizer, begun = self.optimizers[group]["optimizer"], self._begun_with().get(group)
+        optimizer = self.optimizers[group]["optimizer"]
+        begun, decay = self._begun_with().get(group, (None, None))
         if optimizer.betas is None:
             optimizer.betas = begun
-        plan.learning_rate = optimizer.lr
+        if optimizer.weight_decay is None:
+            optimizer.weight_decay = decay
+        plan.learning_rate, plan.weight_decay = optimizer.lr, optimizer.weight_decay
+        plan.check()
+        if decay is not None and optimizer.weight_decay != decay:
+            problem = f"is {optimizer.weight_decay:g}, and the run was begun with {decay:g}"
+            raise setting_error("weight_decay", problem, "leave it out")
         if optimizer.betas is None:
             return
         beta1, plan.beta2 = optimizer.betas
@@ -282,12 +310,13 @@ class SignalTrainerConfig(TrainerConfig):
             asked, held = (" ".join(f"{beta:g}" for beta in betas) for betas in (optimizer.betas, begun))
             raise setting_error("beta2", f"is {asked}, and the run was begun with {held}", "leave it out")
 
-    def _begun_with(self) -> Dict[str, Tuple[float, float]]:
-        """Each group's betas in the checkpoint to go on from; nothing where there is none that can be read."""
+    def _begun_with(self) -> Dict[str, Tuple[Tuple[float, float], float]]:
+        """Each group's betas and decay of the weights in the checkpoint to go on from; nothing where there is none that
+        can be read."""
         source = self.load_checkpoint or self.load_dir
         try:
             step = None if self.load_checkpoint else self.load_step
-            return {} if source is None else read_betas(find_checkpoint(source, step))
+            return {} if source is None else read_adam(find_checkpoint(source, step))
         except SignalError:
             return {}  # `_settle_resume` says why.
 
@@ -361,13 +390,15 @@ class SignalTrainerConfig(TrainerConfig):
         super().save_config()
 
 
-def settle_optimizer(group: Dict[str, Any], learning_rate: float, beta2: float, steps: int) -> None:
+def settle_optimizer(group: Dict[str, Any], settled: "SettledPlan | SettledNetwork", steps: int) -> None:
     """Fills in Adam's numbers and the length of the schedule of a field's parameter group."""
     optimizer, scheduler = group["optimizer"], group["scheduler"]
     if optimizer.lr is None:
-        optimizer.lr = learning_rate
+        optimizer.lr = settled.learning_rate
     if optimizer.betas is None:
-        optimizer.betas = BETA1, beta2
+        optimizer.betas = BETA1, settled.beta2
+    if optimizer.weight_decay is None:
+        optimizer.weight_decay = settled.weight_decay
     if scheduler.max_steps is None:
         scheduler.max_steps = steps
 
@@ -378,6 +409,8 @@ def model_flag(setting: str) -> str:
         return "--optimizers.field.optimizer.lr"
     if setting in ("beta1", "beta2"):
         return "--optimizers.field.optimizer.betas"
+    if setting == "weight_decay":
+        return "--optimizers.field.optimizer.weight-decay"
     part = "model.field." if setting in NetworkPlan.__dataclass_fields__ else "model."
     return f"--pipeline.{part}{setting.replace('_', '-')}"
 

@@ -45,6 +45,8 @@ class WinnerNeuSModelConfig(FieldPlan, NeuSModelConfig):
     """Set from --optimizers.field.optimizer.lr."""
     beta2: tyro.conf.Suppress[Optional[float]] = None
     """Set from --optimizers.field.optimizer.betas."""
+    weight_decay: tyro.conf.Suppress[Optional[float]] = None
+    """Set from --optimizers.field.optimizer.weight-decay."""
     num_samples: int = 32
     """Samples along a ray, evenly spread."""
     num_samples_importance: int = 32

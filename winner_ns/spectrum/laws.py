@@ -14,7 +14,7 @@ from winner_ns.spectrum.band import SineNetwork, band_gain, initial_band
 if TYPE_CHECKING:
     from winner_ns.spectrum.low_frequencies import LowFrequencies
 
-PURPOSES: Tuple[str, ...] = ("interpolate", "fit")
+PURPOSES: Tuple[str, ...] = ("interpolate", "fit", "denoise")
 """Names of what a field is for, from which the law matching takes its kappa (`kappa_of`)."""
 INTERPOLATING_KAPPA = 0.5
 LAYER_TWO_VARIANCE = 3.0
@@ -58,6 +58,8 @@ class TargetSpectrum:
     low_frequencies: Optional[Callable[[], LowFrequencies]] = field(default=None, repr=False, compare=False)
     """Measures the magnitude spectrum itself, for laws that look at more of it than its centroid; None where there is
     no grid of two axes or more."""
+    denoised: Optional[Callable[[], float]] = field(default=None, repr=False, compare=False)
+    """Measures omega anew, of what white noise leaves of the samples; None where values are no measurements."""
 
     @property
     def bright(self) -> bool:
@@ -266,7 +268,7 @@ def kappa_of(purpose: Optional[Union[str, float]], target: TargetSpectrum, weigh
         purpose: one of PURPOSES, or kappa itself, from 0 to MOST; None: the target's own, or else its kind's usual one.
             "interpolate" means no noise where the spectrum is
             too bright to interpolate (`TargetSpectrum.bright`): that is best at withheld samples, and useless at the
-            fitted ones.
+            fitted ones. "denoise" is the kind's own share of the centroid frequency without the noise.
         target: what is fitted.
         weights: of the field.
 
@@ -279,6 +281,8 @@ def kappa_of(purpose: Optional[Union[str, float]], target: TargetSpectrum, weigh
         return 0.0 if target.bright else INTERPOLATING_KAPPA
     if purpose == "fit":
         return fitting_kappa(target, weights)
+    if purpose == "denoise":
+        return denoising_kappa(target)
     try:
         kappa = float(purpose)
     except ValueError:
@@ -309,3 +313,18 @@ def between_of(purpose: Optional[Union[str, float]]) -> str:
     number, go without.
     """
     return "kriging" if purpose in (None, "interpolate") else "none"
+
+
+def denoising_kappa(target: TargetSpectrum) -> float:
+    """The kappa that makes the band the kind's share of the centroid frequency of what noise leaves of the samples
+    (`winner_ns.spectrum.denoised`): omega is that with the noise, which is brighter.
+
+    Raises:
+        ValueError: there are no samples that noise could be on.
+    """
+    defaults = KINDS[target.kind].denoising
+    if defaults is None:
+        raise ValueError(f"the purpose denoise is for samples on a grid, not for {KINDS[target.kind].plural}")
+    if defaults.kappa == 0 or target.denoised is None or target.omega <= 0:
+        return 0.0
+    return defaults.kappa * target.denoised() / target.omega

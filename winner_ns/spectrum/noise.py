@@ -8,12 +8,14 @@ from functools import partial
 from typing import Any, Callable, Collection, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Bool, Float, Shaped
 
 from winner_ns.spectrum.band import SineNetwork, initial_band
 from winner_ns.spectrum.centroid import centroid_of_function, spectral_centroid
+from winner_ns.spectrum.denoised import denoised_frequency
 from winner_ns.spectrum.laws import LAWS, NoiseScales, TargetSpectrum
 from winner_ns.spectrum.low_frequencies import low_frequencies
+from winner_ns.spectrum.white_noise import noise_deviation
 
 DISTANCE_SCALE = 0.02
 """delta: a shape's training target is tanh(distance / delta), distances in units of the unit cube."""
@@ -72,7 +74,24 @@ def grid_spectrum(
         samples=count,
         hertz=hertz,
         low_frequencies=partial(low_frequencies, samples, nyquist) if samples.ndim > 2 else None,
+        denoised=partial(denoised_omega, samples, nyquist),
     )
+
+
+def denoised_omega(
+    samples: Shaped[np.ndarray, "*shape channels"],
+    nyquist: Sequence[float],
+    gaps: Optional[Bool[np.ndarray, "*shape"]] = None,
+) -> float:
+    """The centroid frequency of what noise leaves of samples, as `denoised_frequency`, with the noise estimated.
+
+    Args:
+        samples: raw, channels last.
+        nyquist: per axis, radians per unit of coordinate.
+        gaps: which of them are no measurements but filled in.
+    """
+    share = 0.0 if gaps is None else float(gaps.mean())
+    return denoised_frequency(samples, nyquist, noise_deviation(samples, gaps=gaps), share)
 
 
 def shape_spectrum(

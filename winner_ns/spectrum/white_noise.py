@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Tuple
+import math
+from typing import Optional, Tuple
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Bool, Shaped
 
 MOST_SAMPLES = 2**22
 """Larger arrays are measured in their middle."""
@@ -13,7 +14,11 @@ MEDIAN_OF_NORMAL = 0.6744897501960817
 """Of the magnitude of a normal variable with deviation 1."""
 
 
-def noise_deviation(samples: Shaped[np.ndarray, "*shape channels"], scale: float = 1.0) -> float:
+def noise_deviation(
+    samples: Shaped[np.ndarray, "*shape channels"],
+    scale: float = 1.0,
+    gaps: Optional[Bool[np.ndarray, "*shape"]] = None,
+) -> float:
     """The standard deviation of white noise in samples on a grid.
 
     Second differences, 1 -2 1, along every axis with 3 samples or more take a smooth signal away and multiply the
@@ -24,24 +29,31 @@ def noise_deviation(samples: Shaped[np.ndarray, "*shape channels"], scale: float
     Args:
         samples: any real type, channels last.
         scale: what counts as 1.
+        gaps: where the samples are no measurements; differences that would be made of those are left out, as long as
+            there are others.
 
     Returns:
         It, the channels' together; 0 where no axis has 3 samples.
     """
-    values = _middle(samples)
+    part = middle(samples.shape)
+    values = samples[part].astype(np.float64)
+    known = None if gaps is None else ~gaps[part]
     axes = [axis for axis in range(values.ndim - 1) if values.shape[axis] > 2]
     if not axes:
         return 0.0
     for axis in axes:
         values = np.diff(values, 2, axis=axis)
-    deviations = np.median(np.abs(values).reshape(-1, values.shape[-1]), axis=0) / MEDIAN_OF_NORMAL
+        if known is not None:
+            known = np.moveaxis(known, axis, 0)
+            known = np.moveaxis(known[:-2] & known[1:-1] & known[2:], 0, axis)
+    differences = values.reshape(-1, values.shape[-1]) if known is None or not known.any() else values[known]
+    deviations = np.median(np.abs(differences), axis=0) / MEDIAN_OF_NORMAL
     return float(np.sqrt(np.mean(deviations**2))) / 6 ** (len(axes) / 2) / scale
 
 
-def _middle(samples: Shaped[np.ndarray, "*shape channels"]) -> Float[np.ndarray, "*part channels"]:
-    """At most MOST_SAMPLES of the middle, in double precision."""
-    shape: Tuple[int, ...] = samples.shape[:-1]
-    share = min(1.0, (MOST_SAMPLES / max(1, samples.size)) ** (1 / len(shape)))
-    lengths = [min(n, max(64, round(n * share))) for n in shape]
-    part = tuple(slice((n - length) // 2, (n - length) // 2 + length) for n, length in zip(shape, lengths))
-    return samples[part].astype(np.float64)
+def middle(shape: Tuple[int, ...]) -> Tuple[slice, ...]:
+    """The part of an array of that shape, channels last, that has at most MOST_SAMPLES, from its middle."""
+    axes, size = shape[:-1], math.prod(shape)
+    share = min(1.0, (MOST_SAMPLES / max(1, size)) ** (1 / len(axes)))
+    lengths = [min(n, max(64, round(n * share))) for n in axes]
+    return tuple(slice((n - length) // 2, (n - length) // 2 + length) for n, length in zip(axes, lengths))

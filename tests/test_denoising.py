@@ -1,0 +1,174 @@
+"""The purpose denoise: what is withheld, what is kept, and that every program does the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+import winner_ns
+from winner_ns.commands.main import main
+from winner_ns.fitting.adam import Adam
+from winner_ns.fitting.fit import fit_settled, settle_fit
+from winner_ns.fitting.plan import FieldPlan
+from winner_ns.fitting.run import load_run, load_runs
+from winner_ns.fitting.run_folder import RunFolder, open_run
+from winner_ns.fitting.target import TargetOptions
+from winner_ns.kinds import KINDS, kinds_of_files
+
+SMALL = {"width": 16, "depth": 2, "progress": False}
+
+
+@pytest.fixture
+def hiss(tmp_path):
+    """A slow tone with white noise of deviation 0.2."""
+    seconds = np.arange(3000) / 8000
+    noise = np.random.default_rng(0).normal(0, 0.2, 3000)
+    soundfile.write(tmp_path / "hiss.wav", 0.6 * np.sin(2 * np.pi * 30 * seconds) + noise, 8000, subtype="FLOAT")
+    return tmp_path / "hiss.wav"
+
+
+def same_weights(a: torch.nn.Module, b: torch.nn.Module) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+
+
+def test_the_state_nearest_to_the_withheld_samples_is_kept(hiss):
+    errors, states = {}, {}
+
+    def look(step):
+        if step.step % 2:  # The hundred steps are looked at fifty times.
+            return
+        x, y = step.field.target.heldout_batch(10**6)
+        errors[step.step] = float((step.field.network(x) - y).double().square().mean())
+        states[step.step] = {name: value.clone() for name, value in step.field.network.state_dict().items()}
+
+    # A field that is far too eager: it has fitted the noise by its end.
+    eager = {"learning_rate": 2e-3, "first_omega_0": 200.0, "schedule": "constant", "width": 64, "depth": 3}
+    field = winner_ns.fit(hiss, purpose="denoise", steps=101, callback=look, **{**SMALL, **eager})
+    assert len(field.target.split.is_heldout().nonzero()[0]) == field.target.split.heldout_size == 150
+    best = min(errors, key=errors.__getitem__)
+    assert best < 90 and errors[best] < 0.9 * errors[100]
+    assert all(torch.equal(value, states[best][name]) for name, value in field.network.state_dict().items())
+
+
+def test_a_callback_that_ends_the_training_leaves_the_best_state(hiss):
+    seen = {}
+
+    def end(step):
+        x, y = step.field.target.heldout_batch(10**6)
+        seen[step.step] = float((step.field.network(x) - y).square().mean())
+        return step.step == 30
+
+    field = winner_ns.fit(hiss, purpose="denoise", steps=50, learning_rate=2e-2, callback=end, **SMALL)
+    x, y = field.target.heldout_batch(10**6)
+    assert float((field.network(x) - y).square().mean()) == pytest.approx(min(seen.values()), rel=1e-6)
+
+
+@pytest.mark.parametrize("holdout, withheld", [(None, "0.05"), ("0.2", "0.2"), ("every-second", "every-second")])
+def test_what_is_withheld_already_is_what_stops(hiss, holdout, withheld):
+    settled = settle_fit(hiss, FieldPlan.of(purpose="denoise", width=8), TargetOptions(holdout=holdout or "none"))
+    assert settled.description.holdout == withheld and settled.description.denoises
+    other = settle_fit(hiss, FieldPlan.of(purpose="fit", width=8), TargetOptions())
+    assert other.description.holdout == "none" and not other.description.denoises and other.best_state(10) is None
+
+
+def test_sounds_have_the_band_of_what_noise_leaves_and_pictures_a_plain_one(hiss, photo):
+    def settled(data, **choices):
+        return settle_fit(data, FieldPlan.of(width=16, **choices), TargetOptions())
+
+    sound, noisy = settled(hiss, purpose="denoise"), settled(hiss, purpose=0.35)
+    # The tone is at 30 Hz, and half of the noise above 2000.
+    assert sound.settled.noise.band < 0.3 * noisy.settled.noise.band
+    assert (sound.learning_rate, sound.weight_decay) == (5e-4, 0.0)
+    picture = settled(photo, purpose="denoise")
+    assert picture.settled.noise.s0 == picture.settled.noise.s1 == 0
+    assert (picture.learning_rate, picture.weight_decay) == (5e-4, 3.0)
+    assert settled(photo).weight_decay == 0.0
+    chosen = settled(photo, purpose="denoise", learning_rate=1e-3, weight_decay=0.5)
+    assert (chosen.learning_rate, chosen.weight_decay) == (1e-3, 0.5)
+
+
+@pytest.mark.parametrize("kind", [name for name in kinds_of_files() if KINDS[name].denoising is None])
+def test_what_has_no_samples_has_no_noise(kind, torus):
+    assert kind == "shape"
+    with pytest.raises(winner_ns.SignalError, match="purpose: denoise is for samples on a grid, not for shapes"):
+        winner_ns.fit(torus, purpose="denoise", progress=False)
+
+
+def test_the_decay_of_the_weights_is_that_of_torch():
+    start = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
+    ours, theirs = (torch.nn.Parameter(start.clone()) for _ in range(2))
+    adam, torchs = Adam([ours], 0.99, 3.0), torch.optim.AdamW([theirs], lr=1e-2, betas=(0.9, 0.99), weight_decay=3.0)
+    for step in range(5):
+        for parameter, optimizer in ((ours, adam), (theirs, torchs)):
+            optimizer.zero_grad()
+            (parameter.sin().sum() * (step + 1)).backward()
+        adam.step(1e-2)
+        torchs.step()
+        assert torch.equal(ours, theirs)
+    state = adam.state_dict(1e-2, 1e-2)
+    torchs.load_state_dict(state)
+    assert torchs.param_groups[0]["weight_decay"] == 3.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["image", "audio"])
+def test_fit_gives_what_ns_train_gives_bit_for_bit(kind, photo, hiss, ns_train, runs, tmp_path):
+    data = {"image": photo, "audio": hiss}[kind]
+    flags = ["--machine.device-type", "cpu", "--pipeline.model.purpose", "denoise", "--optimizers.field.optimizer.lr"]
+    sizes = ["--pipeline.model.field.width", 16, "--pipeline.model.field.depth", 2]
+    finished = ns_train("--data", data, "--max-num-iterations", 60, *sizes, *flags, 2e-2)
+    assert finished.status == 0, finished.errors
+    trained = load_run(runs()[0])
+    fitted = winner_ns.fit(data, purpose="denoise", steps=60, learning_rate=2e-2, device="cpu", **SMALL)
+    assert same_weights(trained.network, fitted.network)
+    assert fitted.description.as_dict() == trained.description.as_dict()
+    field = winner_ns.load_field(runs()[0] / "results" / "field.safetensors")
+    assert same_weights(field.network, fitted.network)
+    run = tmp_path / "run"
+    command = ["fit", str(data), "-o", str(run), "--steps", "60", "--width", "16", "--depth", "2", "--quiet"]
+    assert main([*command, "--purpose", "denoise", "--set", "learning_rate=2e-2"]) == 0
+    assert same_weights(load_run(run).network, fitted.network)
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_with_the_best_state_so_far_in_either_program(hiss, ns_train, runs, tmp_path):
+    choices = {"purpose": "denoise", "learning_rate": 2e-2, "weight_decay": 0.5, "schedule": "constant"}
+    whole = winner_ns.fit(hiss, steps=80, **choices, **SMALL).network
+    plan = FieldPlan.of(purpose="denoise", learning_rate=2e-2, weight_decay=0.5, width=16, depth=2)
+    for name in ("here", "there"):
+        settled = settle_fit(hiss, plan, TargetOptions())
+        folder = RunFolder(tmp_path / name, settled, 80, "constant")
+        folder.write_config()
+
+        def keep(training, loss, field, folder=folder):
+            if training.step == 50:
+                folder.write_checkpoint(training)
+            return training.step == 50
+
+        fit_settled(settled, 80, "constant", "cpu", False, after_step=keep)
+    assert 0 < open_run(tmp_path / "here").state["best"]["step"] <= 50
+    assert main(["fit", "--resume", str(tmp_path / "here"), "--quiet"]) == 0
+    assert same_weights(load_run(tmp_path / "here").network, whole)
+    flags = ["--pipeline.model.purpose", "denoise", "--pipeline.model.field.width", 16, "--machine.device-type", "cpu"]
+    flags += ["--pipeline.model.field.depth", 2, "--optimizers.field.optimizer.lr", 2e-2]
+    flags += ["--optimizers.field.scheduler.schedule", "constant", "--load-dir", tmp_path / "there"]
+    done = ns_train("--data", hiss, "--max-num-iterations", 80, *flags)
+    assert done.status == 0, done.errors
+    assert same_weights(load_run(runs()[0]).network, whole)
+
+
+@pytest.mark.slow
+def test_in_a_comparison_each_field_keeps_its_own(hiss, ns_method, runs):
+    fields = ["winner:purpose=denoise,lr=2e-2", "late=winner:purpose=fit,lr=2e-2,weight_decay=1.0"]
+    flags = ["--machine.device-type", "cpu", "--pipeline.model.width", 16, "--pipeline.model.depth", 2]
+    done = ns_method(
+        "winner-compare", "--data", hiss, "--max-num-iterations", 60, *flags, "--pipeline.model.fields", *fields
+    )
+    assert done.status == 0, done.errors
+    compared = load_runs(runs()[0])
+    alone = winner_ns.fit(hiss, purpose="denoise", steps=60, learning_rate=2e-2, **SMALL)
+    assert same_weights(compared["winner,purpose=denoise,lr=2e-2"].network, alone.network)
+    late = winner_ns.fit(hiss, purpose="fit", steps=60, learning_rate=2e-2, weight_decay=1.0, holdout=0.05, **SMALL)
+    assert same_weights(compared["late"].network, late.network)
