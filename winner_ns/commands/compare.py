@@ -18,7 +18,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--save", type=Path, metavar="PNG", help="write a picture instead of opening the viewer")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of opening the viewer")
-    parser.add_argument("--host", default="0.0.0.0", help="address that the viewer listens on (default all)")
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address that the viewer listens on (default 127.0.0.1: this machine alone; 0.0.0.0: all)",
+    )
     parser.add_argument("--port", type=count, help="port of the viewer (default 7007 or the next that is free)")
 
 

@@ -12,7 +12,7 @@ from typing import Any, Dict, List, Literal, Optional, Tuple, Type
 
 import torch
 import tyro
-from nerfstudio.configs.base_config import LoggingConfig, MachineConfig
+from nerfstudio.configs.base_config import LoggingConfig, MachineConfig, ViewerConfig
 from nerfstudio.engine.optimizers import AdamOptimizerConfig
 from nerfstudio.engine.schedulers import Scheduler, SchedulerConfig
 from nerfstudio.engine.trainer import Trainer, TrainerConfig
@@ -129,6 +129,10 @@ class SignalTrainerConfig(TrainerConfig):
     logging: LoggingConfig = field(default_factory=lambda: LoggingConfig(profiler="none"))
     """Logging configuration."""
 
+    # A viewer shows whatever is trained to anybody who can reach it.
+    viewer: ViewerConfig = field(default_factory=lambda: ViewerConfig(websocket_host="127.0.0.1"))
+    """Viewer configuration."""
+
     run_folder: tyro.conf.Suppress[Optional[Path]] = None
     """Where the run is, if not where its names lead."""
 
@@ -177,10 +181,28 @@ class SignalTrainerConfig(TrainerConfig):
         with one_line_errors():
             self.settle()
         super().set_timestamp()
+        if not into_its_own:
+            with one_line_errors():
+                self._take_new_folder()
+
+    def _take_new_folder(self) -> None:
+        """Makes the run's folder, by a name that no other run has: two that begin in one second get one each.
+
+        Raises:
+            SignalError: it cannot be made.
+        """
         base, number = self.timestamp, 1
-        while not into_its_own and self.get_base_dir().exists():
-            number += 1
-            self.timestamp = f"{base}-{number}"
+        while True:
+            folder = self.get_base_dir()
+            try:
+                folder.mkdir(parents=True)
+                return
+            except FileExistsError:
+                number += 1
+                self.timestamp = f"{base}-{number}"
+            except OSError as error:
+                problem = f"cannot be made ({error.strerror or error})"
+                raise SignalError(folder, problem, "give another --output-dir") from error
 
     def settle(self) -> None:
         """Reads the signal and fills in every setting that was left to it.

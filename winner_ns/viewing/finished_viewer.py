@@ -50,7 +50,7 @@ def start_viewer(
     original: Optional[Signal],
     tables: Mapping[str, Mapping[str, Any]],
     folder: Path,
-    host: str = "0.0.0.0",
+    host: str = "127.0.0.1",
     port: Optional[int] = None,
 ) -> Viewer:
     """Starts nerfstudio's viewer, which then runs in threads of its own.
