@@ -134,6 +134,12 @@ class GridTarget(Target):
     def with_between(self, between: str) -> GridTarget:
         return replace(self, options=replace(self.options, between=checked_between(between)))
 
+    def between_lines(self) -> List[str]:
+        if self.options.between in (None, "none"):
+            return []
+        where = "at the withheld samples" if self.split.heldout_size else "halfway between the samples"
+        return [f"{self.options.between}: estimates {where} are trained on, too"]
+
     def task(self) -> FieldTask:
         training = self.row.training
         return FieldTask(training.width, training.depth, samples=self.signal.shape)

@@ -334,6 +334,7 @@ class SettledPlan:
         """What a user is told when training starts: the signal, its spectrum, the field."""
         description, target = self.description, self.target
         lines = [f"{description.kind:9} {description.name}: {target.signal.in_words()}", *self.settled.lines()]
+        lines += [f"between   {line}" for line in target.between_lines()]
         noise = self.settled.noise
         if noise is not None and noise.bright and description.holdout != "none":
             note = "NOTE      the spectrum is too bright to tell what lies between the samples, by any method"

@@ -117,6 +117,10 @@ class Target(ABC):
         """The same target with another choice of what is trained on between the samples, where the kind has any."""
         return self
 
+    def between_lines(self) -> List[str]:
+        """What a user is told of what is trained on between the samples."""
+        return []
+
     def close(self) -> None:  # noqa: B027 (most have nothing to end)
         """Ends what runs beside training; that is over."""
 
