@@ -151,7 +151,7 @@ IMAGE = Kind(
         (8, b"WEBP"),
     ),
     suffixes=(".bmp",),
-    recognise="winner_ns.signals.image:is_still_gif",
+    recognise="winner_ns.signals.image:is_image",
     figures="winner_ns.fitting.evaluation:image_figures",
     figure_names=("psnr", "ssim"),
     export_command="image",

@@ -148,6 +148,10 @@ def _check_optional(signal: Mapping[str, Any]) -> None:
     for name in ("mode", "format", "subtype"):
         if not isinstance(signal.get(name, ""), str):
             raise ValueError(f"the {name} is {signal[name]!r}, no text")
+    if "colour" in signal:
+        from winner_ns.signals.colour import Colour
+
+        Colour.of(signal["colour"])
     options = signal.get("read_options", {})
     if not isinstance(options, dict):
         raise ValueError("the read_options are no mapping")

@@ -56,6 +56,11 @@ def in_rows(array: np.ndarray) -> np.ndarray:
         return np.multiply(array, np.uint8(255), out=scratch_array(array.shape, np.dtype(np.uint8)))
     if array.dtype == np.float16:
         return np.multiply(array, np.float32(1), out=scratch_array(array.shape, np.dtype(np.float32)))
+    return native_rows(array)
+
+
+def native_rows(array: np.ndarray) -> np.ndarray:
+    """An array row-major and in the machine's byte order, copied where it is not, large ones into a temporary file."""
     if array.dtype.isnative and array.flags.c_contiguous:
         return array
     # Batches index rows of a flat view, which other layouts only give as a copy of the whole.
