@@ -69,4 +69,5 @@ def check_decoded(path: Path, size: float) -> None:
         return
     wanted = math.ceil(size / _GIB)
     problem = f"would take {size / _GIB:.3g} GiB unpacked, and {limit:g} GiB are allowed (decoded_limit)"
-    raise SignalError(path, problem, f"where you trust it, allow more: --decoded-limit {wanted}")
+    advice = f"where you trust it, allow more: --decoded-limit {wanted}, of ns-train read.decoded-limit"
+    raise SignalError(path, problem, advice)
