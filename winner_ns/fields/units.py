@@ -13,14 +13,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from winner_ns.signals.array import MOST_MAGNITUDE
+
 if TYPE_CHECKING:
     from winner_ns.fields.files import LoadedField
 
 MOST_SAMPLES = 2**36
 """Of a signal: more than fits any memory."""
 MOST_HERTZ = 1e9
-MOST_MAGNITUDE = 1e30
-"""Of numbers that values are multiplied with or moved by, and over the least of scales; float32 ends at 3e38."""
 LOSSES = ("distance", "occupancy", "eikonal")
 """What shapes are fitted by."""
 

@@ -11,7 +11,7 @@ from typing import Any, Dict, Iterator, List, Optional
 import numpy as np
 
 from winner_ns.errors import SignalError
-from winner_ns.signals.array import not_finite, open_array
+from winner_ns.signals.array import check_magnitudes, not_finite, open_array
 from winner_ns.signals.grid import GridSignal
 from winner_ns.signals.options import ReadOptions
 from winner_ns.signals.quiet import quiet_stderr
@@ -79,7 +79,7 @@ def _load(path: Path, options: ReadOptions, source: "_ArraySource | _FileSource"
         if block.dtype.kind == "f":
             unusable += block.size - int(np.count_nonzero(np.isfinite(block)))
         if options.mono and block.shape[1] > 1:
-            block = block.mean(axis=1, keepdims=True, dtype=np.float32)
+            block = block.mean(axis=1, keepdims=True, dtype=np.float64 if block.dtype == np.float64 else np.float32)
         peak = max(peak, abs(float(block.max())), abs(float(block.min())))
         first = max(start - frames, 0)
         stop = len(block) if wanted is None else min(start + wanted - frames, len(block))
@@ -91,6 +91,7 @@ def _load(path: Path, options: ReadOptions, source: "_ArraySource | _FileSource"
         raise SignalError(path, "holds no samples", "get a whole copy of the file")
     if unusable:
         raise not_finite(path, unusable, frames * source.channels)
+    check_magnitudes(path, "values", peak, peak or 1.0)
     if not kept:
         raise SignalError(
             path, f"lasts {frames / source.rate:g} s, before the start at {options.start:g} s", "start earlier"
