@@ -182,6 +182,7 @@ AUDIO = Kind(
         (8, b"AIFC"),
     ),
     suffixes=(".mp3",),
+    recognise="winner_ns.signals.audio:is_mpeg",
     rates=("sample_rate",),
     figures="winner_ns.fitting.evaluation:sound_figures",
     figure_names=("psnr", "snr", "log_spectral_distance"),
