@@ -202,3 +202,15 @@ def test_pictures_are_told_by_content(tmp_path, file_format, suffix):
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(path, file_format)
     assert detect_kind(path) == load_signal(path).kind == "image"
     assert load_signal(path).metadata["format"] == file_format
+
+
+def test_a_flac_stream_that_does_not_know_its_length(tmp_path):
+    soundfile.write(tmp_path / "a.flac", samples("<i2"), RATE)
+    wanted = load_signal(tmp_path / "a.flac").samples
+    data = bytearray((tmp_path / "a.flac").read_bytes())
+    data[21] &= 0xF0
+    data[22:26] = bytes(4)
+    (tmp_path / "b.flac").write_bytes(data)
+    signal = load_signal(tmp_path / "b.flac")
+    np.testing.assert_array_equal(signal.samples, wanted)
+    assert "does not say how long it is" in signal.warnings[0]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import math
+import os
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional
@@ -221,6 +224,10 @@ def _is_constant(samples: np.ndarray) -> bool:
     return all(bool((samples[i : i + BLOCK] == samples[0]).all()) for i in range(0, len(samples), BLOCK))
 
 
+def _is_endless(path: Path, frames: int) -> str:
+    return f"{path}: does not say how long it is; the {frames} samples up to its end are used"
+
+
 def _is_cut(path: Path, promised: int, frames: int) -> str:
     return f"{path}: is cut, {promised} samples were promised and {frames} are there and used"
 
@@ -256,8 +263,60 @@ class _WavSource:
 
     def warnings(self, frames: int) -> List[str]:
         if self.layout.promised is None:
-            return [f"{self.path}: does not say how long it is; the {frames} samples up to its end are used"]
+            return [_is_endless(self.path, frames)]
         return [_is_cut(self.path, self.layout.promised, frames)] if frames < self.layout.promised else []
+
+
+def _opened(path: Path) -> Any:
+    """A soundfile.SoundFile of a file."""
+    import soundfile
+
+    with open(path, "rb") as file:
+        head = file.read(26)
+    # A FLAC stream's length is in its first block (RFC 9639, 8.2), 36 bits; libsndfile takes 0 for its word.
+    if head[:4] == b"fLaC" and len(head) == 26 and head[21] & 15 == 0 and head[22:] == bytes(4):
+        count = min(_decoded_length(path), 2**36 - 1)
+        return soundfile.SoundFile(
+            _LongFlac(path, bytes([head[21] | count >> 32]) + (count % 2**32).to_bytes(4, "big"))
+        )
+    return soundfile.SoundFile(path)
+
+
+def _decoded_length(path: Path) -> int:
+    """How many samples a sound turns out to have."""
+    import av
+
+    count = 0
+    with quiet_stderr(), suppress(Exception):  # Any type: what is damaged ends there.
+        with av.open(str(path), metadata_errors="replace") as container:
+            for frame in container.decode(audio=0):
+                count += frame.samples
+    return count
+
+
+class _LongFlac(io.FileIO):
+    """A FLAC file with another length in it."""
+
+    _AT = 21
+
+    def __init__(self, path: Path, length: bytes) -> None:
+        super().__init__(path, "rb")
+        self._length = length
+
+    def readinto(self, buffer: Any) -> int:
+        start = self.tell()
+        count = super().readinto(buffer) or 0
+        view = memoryview(buffer).cast("B")
+        for i, byte in enumerate(self._length, self._AT - start):
+            if 0 <= i < count:
+                view[i] = byte
+        return count
+
+    def read(self, size: int = -1) -> bytes:
+        if size < 0:
+            size = max(os.fstat(self.fileno()).st_size - self.tell(), 0)
+        buffer = bytearray(size)
+        return bytes(buffer[: self.readinto(buffer)])
 
 
 class _FileSource:
@@ -268,8 +327,9 @@ class _FileSource:
 
         self.path = path
         try:
-            with quiet_stderr(), soundfile.SoundFile(path) as file:
+            with quiet_stderr(), _opened(path) as file:
                 self.rate, self.channels, self.promised = file.samplerate, file.channels, file.frames
+                self.endless = isinstance(file.name, io.FileIO)
                 self.metadata: Dict[str, Any] = {"subtype": file.subtype, "format": file.format}
         except soundfile.LibsndfileError as error:
             raise SignalError(
@@ -292,7 +352,7 @@ class _FileSource:
     def blocks(self) -> Iterator[np.ndarray]:
         import soundfile
 
-        with soundfile.SoundFile(self.path) as file:
+        with _opened(self.path) as file:
             buffer, done, whole = np.empty((BLOCK, self.channels), self.dtype), 0, True
             while whole:
                 try:
@@ -306,6 +366,8 @@ class _FileSource:
                 yield block
 
     def warnings(self, frames: int) -> List[str]:
+        if self.endless:
+            return [_is_endless(self.path, frames)]
         if frames < self.promised:
             return [_is_cut(self.path, self.promised, frames)]
         if self.metadata["format"] == "OGG" and not _ogg_ends(self.path):
