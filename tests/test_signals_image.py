@@ -259,7 +259,8 @@ def test_of_several_pictures_the_first_is_used_with_a_warning(tmp_path, suffix):
     second = second.rotate(180)
     path = tmp_path / f"a.{suffix}"
     first.save(path, save_all=True, append_images=[second], **({"lossless": True} if suffix == "webp" else {}))
-    signal = load_signal(path)
+    assert detect_kind(path) == ("image" if suffix == "tif" else "video")
+    signal = load_signal(path, "image")
     np.testing.assert_array_equal(signal.samples[..., :3], np.asarray(first))
     assert len(signal.warnings) == 1 and "2 pictures" in signal.warnings[0] and str(path) in signal.warnings[0]
 

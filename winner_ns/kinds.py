@@ -241,10 +241,19 @@ VIDEO = Kind(
     "video",
     "a video",
     "videos",
-    reader="winner_ns.signals.volume:read_video",
-    array_reader="winner_ns.signals.volume:video_of_array",
+    reader="winner_ns.signals.video:read_video",
+    array_reader="winner_ns.signals.video:video_of_array",
     # A GIF of several pictures; images recognise those of one.
-    signatures=((0, b"\x1a\x45\xdf\xa3"), (0, b"GIF8"), (8, b"AVI "), (4, b"ftyp"), (4, b"moov")),
+    signatures=(
+        (0, b"\x1a\x45\xdf\xa3"),
+        (0, b"GIF8"),
+        (8, b"AVI "),
+        *((4, box) for box in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")),
+        (0, b"FLV\x01"),
+        (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"),
+        (0, b"\0\0\x01\xba"),
+    ),
+    recognise="winner_ns.signals.video:is_animation",
     rates=("frame_rate",),
     planes="winner_ns.export.excerpts:frames",
 )
