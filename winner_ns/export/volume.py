@@ -107,15 +107,14 @@ def _write_animation(
     """A PNG of several pictures, each shown as long as the others; in memory it is whole."""
     from PIL import Image
 
-    frames = (
+    first, *others = (
         Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
         for block in resampled(loaded, shape)
         for pixels in numbers(block)
     )
+    duration = 1000 / loaded.signal["frame_rate"]
     try:
-        next(frames).save(
-            path, format="PNG", save_all=True, append_images=frames, duration=1000 / loaded.signal["frame_rate"], blend=0
-        )
+        first.save(path, format="PNG", save_all=True, append_images=others, duration=duration, blend=0)
     except (ValueError, OSError) as error:
         raise SignalError(output, f"cannot be written as an animation ({error})", "write .npy") from error
 

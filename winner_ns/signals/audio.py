@@ -98,7 +98,11 @@ def _load(path: Path, options: ReadOptions, source: "_ArraySource | _FileSource 
     if unusable:
         raise not_finite(path, unusable, frames * source.channels)
     check_magnitudes(path, "values", peak, peak or 1.0)
-    samples = mapped[start : None if wanted is None else start + wanted] if kept is None else kept.samples()
+    if mapped is not None:
+        samples = mapped[start : None if wanted is None else start + wanted]
+    else:
+        assert kept is not None
+        samples = kept.samples()
     if len(samples) == 0:
         raise SignalError(
             path, f"lasts {frames / source.rate:g} s, before the start at {options.start:g} s", "start earlier"

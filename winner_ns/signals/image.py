@@ -269,8 +269,14 @@ def _heic(path: Path, warnings: List[str]) -> Tuple[np.ndarray, Colour]:
         with quiet_stderr():
             pictures = pi_heif.open_heif(path, convert_hdr_to_8bit=False)
             primary = pictures[pictures.primary_index]
-            _check_size(path, primary.size[1], primary.size[0], 4 if "16" not in primary.mode else 8)
-            pixels = np.asarray(primary)
+            width, height = primary.size
+            deep = primary.mode.endswith("16")
+            _check_size(path, height, width, 8 if deep else 4)
+            rows = np.frombuffer(primary.data, np.uint16 if deep else np.uint8)
+            # Rows may be longer than their pixels. A copy, as the decoder's memory goes with it.
+            rows = rows.reshape(height, primary.stride // rows.itemsize)
+            channels = len(primary.mode.partition(";")[0])
+            pixels = rows[:, : width * channels].reshape(height, width, channels).copy()
     except SignalError:
         raise
     except Exception as error:  # Any type: whatever the decoder stumbles on in a damaged file.
@@ -278,7 +284,7 @@ def _heic(path: Path, warnings: List[str]) -> Tuple[np.ndarray, Colour]:
     if len(pictures) > 1:
         warnings.append(f"{path}: holds {len(pictures)} pictures; the first one is used")
     if getattr(primary, "premultiplied_alpha", False):
-        pixels = straight_alpha(np.array(pixels))
+        pixels = straight_alpha(pixels)
     profile = primary.info.get("icc_profile")
     return pixels, Colour(profile if isinstance(profile, bytes) and is_profile(profile) else None)
 

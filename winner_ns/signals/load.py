@@ -20,8 +20,8 @@ from winner_ns.signals.shape import ShapeSignal
 Signal = Union[GridSignal, ShapeSignal]
 
 _FORMATS = (
-    "give an image (PNG, JPEG, TIFF, WebP, AVIF, HEIC, BMP, EXR, HDR), a sound (WAV, FLAC, OGG, MP3), a mesh (OBJ, PLY, "
-    "STL, OFF, GLB), a video (MP4, MKV, WebM, AVI, MOV, GIF), .npy or .npz, or name the kind"
+    "give an image (PNG, JPEG, TIFF, WebP, AVIF, HEIC, BMP, EXR, HDR), a sound (WAV, FLAC, OGG, MP3), a mesh (OBJ, "
+    "PLY, STL, OFF, GLB), a video (MP4, MKV, WebM, AVI, MOV, GIF), .npy or .npz, or name the kind"
 )
 
 

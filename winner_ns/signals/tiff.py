@@ -131,7 +131,7 @@ class _Reading:
         kept = [*range(own), *([] if alpha is None else [alpha])]
         if kept != list(range(samples.shape[-1])):
             samples = samples[..., kept]
-        dtype: Any = samples.dtype.newbyteorder("=")
+        dtype = np.dtype(samples.dtype.newbyteorder("="))
         further = len(kept) - own
         if self.photometric in (_SEPARATED, _YCBCR, _CIELAB, _ICCLAB) and not self._is_rgb:
             if dtype not in (np.uint8, np.uint16) or self.bits not in (8, 16):

@@ -41,9 +41,9 @@ def read_video(path: Path) -> GridSignal:
     """Reads MP4, MKV, WebM, AVI, MOV and animated GIF, PNG, WebP and AVIF as 8-bit RGB (RGBA where anything is
     transparent), and .npy ([time, height, width] or [..., channels <= 4]).
 
-    The time axis spans [-1, 1] by itself, rows and columns share one spacing. A film whose frames last unequally long is
-    brought to a constant rate at which each is repeated as long as it lasts, which is said. Decoded frames beyond 512
-    MiB go to a temporary file. metadata: "frame_rate" (Hz) and "format".
+    The time axis spans [-1, 1] by itself, rows and columns share one spacing. A film whose frames last unequally long
+    is brought to a constant rate at which each is repeated as long as it lasts, which is said. Decoded frames beyond
+    512 MiB go to a temporary file. metadata: "frame_rate" (Hz) and "format".
 
     Raises:
         SignalError: the file is no video or is cut before its second frame, takes more unpacked than is allowed, is
@@ -158,7 +158,8 @@ class _Film:
             return frames, float(usual)
         starts = [start - known[0] for start in known]
         lasts = [b - a for a, b in zip(starts, starts[1:])]
-        lasts.append(self.last or sorted(lasts)[len(lasts) // 2])
+        # Writers that know no more leave a tick of their clock for the last one.
+        lasts.append(self.last if self.last * 20 >= min(lasts) else sorted(lasts)[len(lasts) // 2])
         whole = starts[-1] + lasts[-1]
         for rate in (usual, (Fraction(len(starts)) / whole).limit_denominator(1001)):
             if rate and _is_constant(starts, whole, rate):
@@ -172,8 +173,8 @@ class _Film:
         for number, each in enumerate(shown):
             repeated[number] = frames[each]
         line = (
-            f"{self.path}: its {len(starts)} frames last from {float(min(lasts)):.3g} to {float(max(lasts)):.3g} s; they "
-            f"are repeated to {count} at a constant {float(rate):.4g} a second, {float(count / rate):.3g} s in all"
+            f"{self.path}: its {len(starts)} frames last from {float(min(lasts)):.3g} to {float(max(lasts)):.3g} s; "
+            f"they are repeated to {count} at a constant {float(rate):.4g} a second, {float(count / rate):.3g} s in all"
         )
         self.warnings.append(line + (f", and {left_out} that are shorter than that are left out" if left_out else ""))
         return repeated, float(rate)
@@ -182,9 +183,7 @@ class _Film:
 def _is_constant(starts: List[Fraction], whole: Fraction, rate: Fraction) -> bool:
     """Whether frames begin, and the last one ends, where they do at a rate, but for what clocks leave."""
     close = max(_JITTER / float(rate), _CLOCK)
-    return all(
-        abs(float(at - number / rate)) <= close for number, at in enumerate([*starts, whole])
-    )
+    return all(abs(float(at - number / rate)) <= close for number, at in enumerate([*starts, whole]))
 
 
 def _constant_rate(lasts: List[Fraction], whole: Fraction) -> Tuple[Fraction, int]:
@@ -270,9 +269,9 @@ def _decoded(path: Path) -> _Film:
                     pixels = frame.reformat(width=width, height=height, format=layout).to_ndarray()
                     # Phones film as they are held and note the rotation.
                     pixels = np.rot90(pixels, round(getattr(frame, "rotation", 0) / 90))
-                    timed = frame.pts is not None and frame.time_base is not None
-                    film.add(pixels, frame.pts * Fraction(frame.time_base) if timed else None)
-                    film.last = (frame.duration or 0) * Fraction(frame.time_base) if timed else Fraction(0)
+                    clock = frame.time_base or Fraction(0)
+                    film.add(pixels, None if frame.pts is None or not clock else frame.pts * clock)
+                    film.last = (frame.duration or 0) * clock
         except SignalError:
             raise
         except Exception as error:  # Any type: FFmpeg's own, and what PyAV makes of damaged names and numbers.

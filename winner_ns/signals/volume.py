@@ -12,6 +12,7 @@ from winner_ns.signals.array import open_array, value_range
 from winner_ns.signals.grid import GridSignal, square_half_extent
 from winner_ns.signals.options import ReadOptions
 
+
 def read_volume(path: Path) -> GridSignal:
     """Reads a .npy of cubic voxels, [depth, height, width] or [depth, height, width, channels <= 4].
 

@@ -24,4 +24,6 @@ def export(source: Path, options: argparse.Namespace) -> Dict[str, Any]:
     from winner_ns.fitting.run import load_run
 
     run = load_run(source)
-    return export_volume(run, options.output or fitted_path(run, default_volume_suffix(run)), options.scale, options.bit_depth)
+    return export_volume(
+        run, options.output or fitted_path(run, default_volume_suffix(run)), options.scale, options.bit_depth
+    )
