@@ -692,7 +692,7 @@ def test_default_names_replace_earlier_exports_only(
     [
         (image_run, "wave.npy", "image", "wave-fitted.png"),
         (audio_run, "tone.wav", "audio", "tone-fitted.wav"),
-        (lambda folder: box_run(folder, "video", 3), "box.npy", "video", "box-fitted.npy"),
+        (lambda folder: box_run(folder, "video", 3), "box.npy", "video", "box-fitted.mp4"),
         (lambda folder: box_run(folder, "volume", 1), "box.npy", "volume", "box-fitted.npy"),
     ],
 )

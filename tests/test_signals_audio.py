@@ -201,7 +201,7 @@ def test_a_streamed_wav_without_a_length_is_whole(tmp_path):
     data[4:8] = data[at + 4 : at + 8] = struct.pack("<I", 0xFFFFFFFF)
     path.write_bytes(data)
     signal = load_signal(path)
-    assert len(signal) == 4000 and signal.warnings == []
+    assert len(signal) == 4000 and "does not say how long it is" in signal.warnings[0]
 
 
 def test_a_header_alone_is_an_error(tmp_path):

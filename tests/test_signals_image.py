@@ -187,7 +187,13 @@ def test_lzw_compressed_16_bit_tiff(tmp_path):
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_exr(tmp_path, channels):
     expected = pixels(channels, np.float32) * 100
-    assert cv2.imwrite(str(tmp_path / "a.exr"), bgr(expected), [cv2.IMWRITE_EXR_TYPE, cv2.IMWRITE_EXR_TYPE_FLOAT])
+    stored = expected
+    if channels == 4:
+        # The format multiplies light with alpha; where that is 0, what is left is light by itself.
+        expected[..., 3] = np.random.default_rng(0).choice([0.0, 0.25, 0.5, 1.0], expected.shape[:2])
+        alpha = expected[..., 3:]
+        stored = np.concatenate([np.where(alpha > 0, expected[..., :3] * alpha, expected[..., :3]), alpha], axis=-1)
+    assert cv2.imwrite(str(tmp_path / "a.exr"), bgr(stored), [cv2.IMWRITE_EXR_TYPE, cv2.IMWRITE_EXR_TYPE_FLOAT])
     check(tmp_path / "a.exr", expected, "EXR")
 
 
@@ -253,7 +259,8 @@ def test_of_several_pictures_the_first_is_used_with_a_warning(tmp_path, suffix):
     second = second.rotate(180)
     path = tmp_path / f"a.{suffix}"
     first.save(path, save_all=True, append_images=[second], **({"lossless": True} if suffix == "webp" else {}))
-    signal = load_signal(path)
+    assert detect_kind(path) == ("image" if suffix == "tif" else "video")
+    signal = load_signal(path, "image")
     np.testing.assert_array_equal(signal.samples[..., :3], np.asarray(first))
     assert len(signal.warnings) == 1 and "2 pictures" in signal.warnings[0] and str(path) in signal.warnings[0]
 

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from winner_ns.errors import SignalError
-from winner_ns.signals import detect_kind, load_signal, volume
+from winner_ns.signals import detect_kind, load_signal, video
 
 
 def write_video(path, frames: np.ndarray, rate=Fraction(30000, 1001), codec="ffv1", pixel_format="bgr0"):
@@ -130,7 +130,7 @@ def test_a_still_gif_is_an_image(tmp_path):
 def test_long_videos_are_decoded_to_disk(tmp_path, monkeypatch):
     frames = noise(9)
     path = write_video(tmp_path / "a.mkv", frames)
-    monkeypatch.setattr(volume, "MEMORY_LIMIT", 3 * frames[0].nbytes)
+    monkeypatch.setattr(video, "MEMORY_LIMIT", 3 * frames[0].nbytes)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
     (tmp_path / "scratch").mkdir()
     signal = load_signal(path)

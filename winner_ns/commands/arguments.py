@@ -9,19 +9,25 @@ from typing import Any, Dict, Sequence
 
 from winner_ns.errors import flag_of
 
-READING = ("start", "duration", "duration_samples", "sample_rate", "mono")
+READING = ("start", "duration", "duration_samples", "sample_rate", "mono", "decoded_limit")
 NETWORK = ("family", "width", "depth", "omega_0", "first_omega_0")
 LAW = ("law", "purpose", "s0", "s1")
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:
-    """Which part of a sound is read, and how."""
+    """Which part of a sound is read, and how; and how much any file may take unpacked."""
     sound = parser.add_argument_group("sounds")
     sound.add_argument("--start", type=float, help="seconds to skip")
     sound.add_argument("--duration", type=float, help="seconds to read")
     sound.add_argument("--duration-samples", type=int, help="samples to read, instead of --duration")
     sound.add_argument("--sample-rate", type=int, help="hertz to resample to")
     sound.add_argument("--mono", action="store_true", default=None, help="average the channels")
+    parser.add_argument(
+        "--decoded-limit",
+        type=float,
+        metavar="GIB",
+        help="what a compressed file may take when it is unpacked (default 2; 0: no limit)",
+    )
 
 
 def add_plan(parser: Any, family: bool = True) -> None:

@@ -6,7 +6,7 @@ import os
 import struct
 import zlib
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional
 
 import numpy as np
 from jaxtyping import Shaped
@@ -15,6 +15,8 @@ from winner_ns.errors import SignalError
 from winner_ns.export.output import fitted_path, require_export
 from winner_ns.export.resampling import number_format, original_depth, resampled, scaled_shape
 from winner_ns.fields.files import LoadedField
+from winner_ns.signals.colour import Colour, png_chunks, profile_space
+from winner_ns.signals.photometric import associated_alpha
 from winner_ns.writing import check_suffix, replacing
 
 # OpenCV looks at it when it is imported.
@@ -35,6 +37,8 @@ DEPTHS: Dict[str, tuple] = {
 
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 _OPAQUE = (".jpg", ".jpeg", ".bmp")
+_COLOURED = (".png", ".tiff", ".tif", ".jpg", ".jpeg", ".webp")
+"""Formats that say what their colours mean."""
 _MANY_CHANNELS = (".tiff", ".tif", ".npy")
 """Formats of more than four channels, which other kinds of pictures than images may have."""
 
@@ -55,7 +59,8 @@ def export_image(
             mapped: `number_format`. A .npy without it has the original's own type and values.
 
     Returns:
-        path, height, width, channels, mode and bit_depth.
+        path, height, width, channels, mode, bit_depth, and warnings where the format cannot say what the original's
+        colours mean, which PNG, TIFF, JPEG and WebP do.
 
     Raises:
         SignalError: another kind of run, a format that does not hold what is asked for, or a failure to write.
@@ -75,8 +80,10 @@ def export_image(
     for rows in resampled(loaded, (height, width)):
         pixels[row : row + len(rows)] = numbers(rows)
         row += len(rows)
+    colour = Colour.of(loaded.signal.get("colour", {}))
     with replacing(output, loaded.description.data) as temporary:
-        _write(temporary, suffix, pixels, output)
+        _write(temporary, suffix, pixels, output, colour)
+    warnings = _untold(output, suffix, channels, colour)
     return {
         "path": str(output),
         "kind": loaded.kind,
@@ -85,6 +92,7 @@ def export_image(
         "channels": channels,
         "mode": _MODES.get(channels, f"{channels} channels"),
         "bit_depth": 8 * numbers.dtype.itemsize,
+        **({"warnings": warnings} if warnings else {}),
     }
 
 
@@ -112,12 +120,32 @@ def _depth(loaded: LoadedField, output: Path, suffix: str, wanted: Optional[int]
     return max((d for d in held if d <= depth), default=min(held))
 
 
-def _write(path: Path, suffix: str, pixels: Shaped[np.ndarray, "h w c"], output: Path) -> None:
+def _profile(suffix: str, channels: int, colour: Colour) -> Optional[bytes]:
+    """What is written of colours into a format that has nothing but profiles."""
+    if suffix not in _COLOURED[1:]:
+        return None
+    # WebP has no gray: its pictures are of colours, and so has their profile to be.
+    gray = channels < 3 and suffix != ".webp"
+    profile = colour.profile(gray)
+    return None if profile is None or profile_space(profile) != ("GRAY" if gray else "RGB ") else profile
+
+
+def _untold(output: Path, suffix: str, channels: int, colour: Colour) -> List[str]:
+    """What a user should know of colours that the written file says nothing of."""
+    if not colour or suffix in (".npy", ".png"):
+        return []
+    if _profile(suffix, channels, colour) is not None or (suffix in _COLOURED and colour.is_srgb):
+        return []
+    return [f"{output}: {suffix} does not say what the original's colours mean; viewers take them for sRGB"]
+
+
+def _write(path: Path, suffix: str, pixels: Shaped[np.ndarray, "h w c"], output: Path, colour: Colour) -> None:
     squeezed = pixels[..., 0] if pixels.shape[-1] == 1 else pixels
+    profile = _profile(suffix, pixels.shape[-1], colour)
     if suffix == ".npy":
         np.save(path, squeezed)
     elif suffix in (".tif", ".tiff"):
-        _write_tiff(path, squeezed)
+        _write_tiff(path, squeezed, profile)
     elif suffix == ".exr" or pixels.dtype == np.uint16:
         if suffix == ".png" and pixels.shape[-1] == 2:
             _write_gray_alpha_png(path, pixels)
@@ -126,18 +154,33 @@ def _write(path: Path, suffix: str, pixels: Shaped[np.ndarray, "h w c"], output:
     else:
         from PIL import Image
 
-        options: Dict[str, Dict[str, Any]] = {".webp": {"lossless": True}}
+        options: Dict[str, Dict[str, Any]] = {".webp": {"lossless": True, "exact": True}}
         options[".jpg"] = options[".jpeg"] = {"quality": 95, "subsampling": 0}
+        said: Dict[str, Any] = {} if profile is None else {"icc_profile": profile}
         try:
-            Image.fromarray(squeezed).save(path, **options.get(suffix, {}))
+            Image.fromarray(squeezed).save(path, **options.get(suffix, {}), **said)
         except (ValueError, OSError) as error:
             # The formats' limits: 65,500 pixels along a side for JPEG, 16,383 for WebP.
             raise SignalError(
                 output, f"cannot be written ({error})", "write PNG or TIFF, or a smaller image"
             ) from error
+    if suffix == ".png" and colour:
+        _say_in_png(path, colour)
 
 
-def _write_tiff(path: Path, pixels: np.ndarray) -> None:
+def _say_in_png(path: Path, colour: Colour) -> None:
+    """Puts what colours mean behind a PNG's header, where it has to stand."""
+    data = path.read_bytes()
+    header = 8 + 25  # The signature, and the header's chunk.
+    said = b"".join(_png_chunk(name, content) for name, content in png_chunks(colour))
+    path.write_bytes(data[:header] + said + data[header:])
+
+
+def _png_chunk(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+
+def _write_tiff(path: Path, pixels: np.ndarray, profile: Optional[bytes]) -> None:
     import tifffile
 
     color = pixels.ndim == 3 and pixels.shape[-1] in (3, 4)
@@ -148,6 +191,7 @@ def _write_tiff(path: Path, pixels: np.ndarray) -> None:
         photometric="rgb" if color else "minisblack",
         planarconfig="contig" if pixels.ndim == 3 else None,
         extrasamples=["unassalpha"] if alpha else None,
+        iccprofile=profile,
         metadata=None,
     )
 
@@ -157,6 +201,8 @@ def _write_through_opencv(path: Path, suffix: str, pixels: Shaped[np.ndarray, "h
 
     if pixels.shape[-1] == 2:  # EXR has no gray with alpha in OpenCV.
         pixels = pixels[..., [0, 0, 0, 1]]
+    if suffix == ".exr" and pixels.shape[-1] == 4:
+        pixels = associated_alpha(pixels)
     order = {1: [0], 3: [2, 1, 0], 4: [2, 1, 0, 3]}[pixels.shape[-1]]
     try:
         done, encoded = cv2.imencode(suffix, pixels[..., order])
@@ -177,7 +223,4 @@ def _write_gray_alpha_png(path: Path, pixels: Shaped[np.ndarray, "h w 2"]) -> No
         (b"IDAT", zlib.compress(rows.tobytes())),
         (b"IEND", b""),
     )
-    with open(path, "wb") as file:
-        file.write(b"\x89PNG\r\n\x1a\n")
-        for name, data in chunks:
-            file.write(struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(_png_chunk(name, data) for name, data in chunks))

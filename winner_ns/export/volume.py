@@ -23,7 +23,7 @@ def export_volume(
     Args:
         loaded: a fitted volume, video or grid of another kind. What has a frame rate is a video: its first axis is
             time.
-        output: .npy; videos of 1 or 3 channels also .mp4 (H.264, 8 bit).
+        output: .npy; videos also .mp4 (of 1 or 3 channels: H.264, 8 bit) or .png (an animation, 8 bit, without loss).
         scale: factor of all axes, but of a video's time; see `resampled`.
         bit_depth: 8, 16 or 32 (float), see `number_format`; None is the original's own type and values.
 
@@ -35,17 +35,17 @@ def export_volume(
     """
     require_export(loaded, "volume")
     is_video = "frame_rate" in loaded.signal
-    suffix = check_suffix(output, (".npy", ".mp4") if is_video else (".npy",))
-    if bit_depth not in (None, 8, 16, 32) or (suffix == ".mp4" and bit_depth not in (None, 8)):
-        raise SignalError(output, f"cannot hold {bit_depth} bits", "give 8, 16 or 32, and 8 for .mp4")
+    suffix = check_suffix(output, (".npy", *_WRITERS) if is_video else (".npy",))
+    if bit_depth not in (None, 8, 16, 32) or (suffix in _WRITERS and bit_depth not in (None, 8)):
+        raise SignalError(output, f"cannot hold {bit_depth} bits", "give 8, 16 or 32, and 8 for .mp4 and .png")
     axes = range(len(loaded.signal["shape"]))
     shape = scaled_shape(loaded, scale, axes[1:] if is_video else axes)
-    numbers = number_format(loaded, 8 if suffix == ".mp4" else bit_depth)
+    numbers = number_format(loaded, 8 if suffix in _WRITERS else bit_depth)
     with replacing(output, loaded.description.data) as temporary:
         if suffix == ".npy":
             _write_npy(temporary, loaded, shape, numbers)
         else:
-            _write_mp4(temporary, loaded, shape, numbers, output)
+            _WRITERS[suffix](temporary, loaded, shape, numbers, output)
     return {
         "path": str(output),
         "kind": loaded.kind,
@@ -56,10 +56,17 @@ def export_volume(
 
 
 def write_fitted(loaded: LoadedField, folder: Path) -> Path:
-    """Writes a fitted grid as its kind's own file, .npy (`export_fitted`)."""
-    path = fitted_path(loaded, ".npy", folder)
+    """Writes a fitted grid as its kind's own file (`export_fitted`, `default_volume_suffix`)."""
+    path = fitted_path(loaded, default_volume_suffix(loaded), folder)
     export_volume(loaded, path)
     return path
+
+
+def default_volume_suffix(loaded: LoadedField) -> str:
+    """.npy; of a film .mp4, or .png where there is alpha, which MP4 does not hold."""
+    if "frame_rate" not in loaded.signal:
+        return ".npy"
+    return ".mp4" if loaded.channels in (1, 3) else ".png"
 
 
 def _write_npy(path: Path, loaded: LoadedField, shape: Sequence[int], numbers: NumberFormat) -> None:
@@ -92,3 +99,25 @@ def _write_mp4(path: Path, loaded: LoadedField, shape: Sequence[int], numbers: N
             container.mux(stream.encode())
     except FFmpegError as error:
         raise SignalError(output, f"cannot be written as MP4 ({error})", "write .npy") from error
+
+
+def _write_animation(
+    path: Path, loaded: LoadedField, shape: Sequence[int], numbers: NumberFormat, output: Path
+) -> None:
+    """A PNG of several pictures, each shown as long as the others; in memory it is whole."""
+    from PIL import Image
+
+    first, *others = (
+        Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+        for block in resampled(loaded, shape)
+        for pixels in numbers(block)
+    )
+    duration = 1000 / loaded.signal["frame_rate"]
+    try:
+        first.save(path, format="PNG", save_all=True, append_images=others, duration=duration, blend=0)
+    except (ValueError, OSError) as error:
+        raise SignalError(output, f"cannot be written as an animation ({error})", "write .npy") from error
+
+
+_WRITERS = {".mp4": _write_mp4, ".png": _write_animation}
+"""What writes a film as each suffix says."""

@@ -13,14 +13,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from winner_ns.signals.array import MOST_MAGNITUDE
+
 if TYPE_CHECKING:
     from winner_ns.fields.files import LoadedField
 
 MOST_SAMPLES = 2**36
 """Of a signal: more than fits any memory."""
 MOST_HERTZ = 1e9
-MOST_MAGNITUDE = 1e30
-"""Of numbers that values are multiplied with or moved by, and over the least of scales; float32 ends at 3e38."""
 LOSSES = ("distance", "occupancy", "eikonal")
 """What shapes are fitted by."""
 
@@ -148,6 +148,10 @@ def _check_optional(signal: Mapping[str, Any]) -> None:
     for name in ("mode", "format", "subtype"):
         if not isinstance(signal.get(name, ""), str):
             raise ValueError(f"the {name} is {signal[name]!r}, no text")
+    if "colour" in signal:
+        from winner_ns.signals.colour import Colour
+
+        Colour.of(signal["colour"])
     options = signal.get("read_options", {})
     if not isinstance(options, dict):
         raise ValueError("the read_options are no mapping")

@@ -186,7 +186,8 @@ def fit(
         denoiser: trains on a classical denoiser's output in place of the samples: nl-means (of images), tv, wavelets,
             wiener, or none; None: none.
         shape_loss: what shapes are fitted by: distance, occupancy or eikonal.
-        read: which part of a sound is read, and how: start and duration in seconds, sample_rate in hertz, mono.
+        read: which part of a sound is read, and how: start and duration in seconds, sample_rate in hertz, mono; and
+            decoded_limit, GiB that a compressed file of any kind may take when it is unpacked (0: no limit).
         progress: whether progress is shown.
         callback: called after each step (`FitStep`); returning True ends the training.
 
@@ -370,6 +371,7 @@ def read_options(read: Optional[Union[ReadOptions, Mapping[str, Any]]]) -> ReadO
     else:
         raise setting_error("read", f"{shown(read)} is no choice of a part", f"there are {known}")
     real_number("read", options.start, positive=False)
+    real_number("read", options.decoded_limit, positive=False)
     for number in (options.duration, options.duration_samples, options.sample_rate):
         if number is not None:
             real_number("read", number, most=1e12)

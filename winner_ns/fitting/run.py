@@ -16,6 +16,7 @@ from winner_ns.errors import SignalError
 from winner_ns.fields.description import Description
 from winner_ns.fields.files import LoadedField, read_field_file, rebuild_field
 from winner_ns.fitting.adam import betas_of, weight_decay_of
+from winner_ns.reading import check_sort
 
 _ADVICE = "give the folder of a run (with config.yml in it), a checkpoint (.ckpt) or a field file (.safetensors)"
 _SCENE_ADVICE = (
@@ -99,7 +100,7 @@ def read_model(path: Union[str, os.PathLike]) -> Tuple[Description, Dict[str, Te
 
 def _open(path: Union[str, os.PathLike], several: bool) -> Dict[str, LoadedRun]:
     path = Path(path)
-    if not path.exists():
+    if check_sort(path) is None:
         raise SignalError(path, "no such run", _ADVICE)
     described: Described
     if path.is_file() and path.suffix == ".safetensors":

@@ -13,6 +13,9 @@ from winner_ns.errors import SignalError
 MEMORY_LIMIT = 512 * 2**20
 """Bytes beyond which decoded samples go to a temporary file instead of memory."""
 
+MOST_MAGNITUDE = 1e30
+"""Of numbers that values are multiplied with or moved by, and over the least of scales; float32 ends at 3e38."""
+
 CHUNK = 2**22
 """Numbers that are looked at in one go; bounds the memory that checks use."""
 
@@ -56,6 +59,11 @@ def in_rows(array: np.ndarray) -> np.ndarray:
         return np.multiply(array, np.uint8(255), out=scratch_array(array.shape, np.dtype(np.uint8)))
     if array.dtype == np.float16:
         return np.multiply(array, np.float32(1), out=scratch_array(array.shape, np.dtype(np.float32)))
+    return native_rows(array)
+
+
+def native_rows(array: np.ndarray) -> np.ndarray:
+    """An array row-major and in the machine's byte order, copied where it is not, large ones into a temporary file."""
     if array.dtype.isnative and array.flags.c_contiguous:
         return array
     # Batches index rows of a flat view, which other layouts only give as a copy of the whole.
@@ -79,7 +87,7 @@ def value_range(path: Path, samples: np.ndarray) -> Tuple[float, float]:
     and so have wider integers, whose full range hardly any file uses.
 
     Raises:
-        SignalError: samples are NaN or infinite, or all the same.
+        SignalError: samples are NaN or infinite, all the same, or beyond what single precision holds.
     """
     smallest, largest, unusable, constant = np.inf, -np.inf, 0, True
     full_range = samples.dtype.kind in "ui" and samples.dtype.itemsize <= 2
@@ -104,7 +112,27 @@ def value_range(path: Path, samples: np.ndarray) -> Tuple[float, float]:
         limits = np.iinfo(samples.dtype)
         smallest, largest = float(limits.min), float(limits.max)
     # Halved first: the span of huge floats would overflow.
-    return smallest / 2 + largest / 2, largest / 2 - smallest / 2
+    offset, scale = smallest / 2 + largest / 2, largest / 2 - smallest / 2
+    check_magnitudes(path, "values", max(abs(smallest), abs(largest)), scale)
+    return offset, scale
+
+
+def check_magnitudes(path: Path, what: str, largest: float, span: float) -> None:
+    """Raises SignalError for numbers that single precision, in which networks calculate, does not hold.
+
+    Args:
+        path: what messages call it.
+        what: in words, which numbers they are.
+        largest: of their magnitudes.
+        span: what becomes a unit.
+    """
+    if largest <= MOST_MAGNITUDE and 1 / MOST_MAGNITUDE <= span:
+        return
+    problem = f"its {what} reach to {largest:.3g}"
+    if largest <= MOST_MAGNITUDE:
+        problem = f"its {what} differ by {span:.3g} at most"
+    advice = f"multiply them by a number, so that they are from {1 / MOST_MAGNITUDE:g} to {MOST_MAGNITUDE:g}"
+    raise SignalError(path, f"{problem}, which single precision does not hold", advice)
 
 
 def not_finite(path: Path, count: int, total: int) -> SignalError:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import math
-import struct
+import os
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional
@@ -11,10 +13,12 @@ from typing import Any, Dict, Iterator, List, Optional
 import numpy as np
 
 from winner_ns.errors import SignalError
-from winner_ns.signals.array import not_finite, open_array
+from winner_ns.reading import check_decoded
+from winner_ns.signals.array import check_magnitudes, native_rows, not_finite, open_array, scratch_array
 from winner_ns.signals.grid import GridSignal
 from winner_ns.signals.options import ReadOptions
 from winner_ns.signals.quiet import quiet_stderr
+from winner_ns.signals.wav import WavLayout, mapped_samples, wav_layout, whole_numbers
 
 MIN_SAMPLES = 16
 BLOCK = 2**18
@@ -48,6 +52,9 @@ def read_audio(path: Path, options: Optional[ReadOptions] = None) -> GridSignal:
         is_array = file.read(6) == b"\x93NUMPY"
     if is_array:
         return audio_of_array(open_array(path), path, options)
+    layout = wav_layout(path)
+    if layout is not None and layout.subtype:
+        return _load(path, options, _WavSource(path, options, layout))
     with quiet_stderr():  # mpg123 prints what it thinks of a file.
         return _load(path, options, _FileSource(path, options))
 
@@ -67,36 +74,39 @@ def audio_of_array(
     return _load(path, options, _ArraySource(path, array, rate or options.sample_rate or ARRAY_SAMPLE_RATE))
 
 
-def _load(path: Path, options: ReadOptions, source: "_ArraySource | _FileSource") -> GridSignal:
+def _load(path: Path, options: ReadOptions, source: "_ArraySource | _FileSource | _WavSource") -> GridSignal:
     rate = options.sample_rate or source.rate
     start = round(options.start * source.rate)
     wanted = _wanted(options, source.rate, rate)
 
     # One pass in blocks: the peak and the number of bad samples are the whole file's, only the slice is kept.
-    kept: List[np.ndarray] = []
+    mapped = source.mapped()
+    kept = _Kept(path, source, start, wanted) if mapped is None else None
     peak, unusable, frames = 0.0, 0, 0
     for block in source.blocks():
         if block.dtype.kind == "f":
             unusable += block.size - int(np.count_nonzero(np.isfinite(block)))
         if options.mono and block.shape[1] > 1:
-            block = block.mean(axis=1, keepdims=True, dtype=np.float32)
+            block = block.mean(axis=1, keepdims=True, dtype=np.float64 if block.dtype == np.float64 else np.float32)
         peak = max(peak, abs(float(block.max())), abs(float(block.min())))
-        first = max(start - frames, 0)
-        stop = len(block) if wanted is None else min(start + wanted - frames, len(block))
-        if first < stop:
-            kept.append(block[first:stop].copy())
+        if kept is not None:
+            kept.take(block, frames)
         frames += len(block)
 
     if frames == 0:
         raise SignalError(path, "holds no samples", "get a whole copy of the file")
     if unusable:
         raise not_finite(path, unusable, frames * source.channels)
-    if not kept:
+    check_magnitudes(path, "values", peak, peak or 1.0)
+    if mapped is not None:
+        samples = mapped[start : None if wanted is None else start + wanted]
+    else:
+        assert kept is not None
+        samples = kept.samples()
+    if len(samples) == 0:
         raise SignalError(
             path, f"lasts {frames / source.rate:g} s, before the start at {options.start:g} s", "start earlier"
         )
-    samples = np.concatenate(kept)
-    del kept
     warnings = source.warnings(frames)
     if wanted is not None and len(samples) < wanted - 1:
         got, asked = len(samples) / source.rate, wanted / source.rate
@@ -111,12 +121,12 @@ def _load(path: Path, options: ReadOptions, source: "_ArraySource | _FileSource"
         peak = max(peak, float(np.abs(samples).max(initial=0.0)))
     if len(samples) < MIN_SAMPLES:
         raise SignalError(path, f"is too short ({len(samples)} samples)", f"give at least {MIN_SAMPLES} of them")
-    if (samples == samples[0]).all():
+    if _is_constant(samples):
         raise SignalError(path, "is silent, all samples have the same value", "there is nothing to fit")
     return GridSignal(
         kind="audio",
         path=path,
-        samples=np.ascontiguousarray(samples),
+        samples=native_rows(samples),
         value_offset=0.0,
         value_scale=peak,
         half_extent=(1.0,),
@@ -167,6 +177,152 @@ def _wanted(options: ReadOptions, file_rate: int, rate: int) -> Optional[int]:
     return None
 
 
+class _Kept:
+    """The slice that is kept of blocks: in an array that is as long as it will be, where the file says how long it is.
+
+    Raises:
+        SignalError: it takes more memory than is allowed.
+    """
+
+    def __init__(
+        self, path: Path, source: "_ArraySource | _FileSource | _WavSource", start: int, wanted: Optional[int]
+    ):
+        self._path, self._start, self._wanted = path, start, wanted
+        self._blocks: List[np.ndarray] = []
+        self._array: Optional[np.ndarray] = None
+        self._taken, self._bytes = 0, 0
+        left = source.promised - start
+        self._expected = left if wanted is None else min(wanted, left)
+        if not 0 < self._expected < 2**40:
+            self._expected = 0  # Streams do not know how long they are.
+
+    def take(self, block: np.ndarray, before: int) -> None:
+        """Keeps what is wanted of a block with so many samples before it."""
+        first = max(self._start - before, 0)
+        stop = len(block) if self._wanted is None else min(self._start + self._wanted - before, len(block))
+        if first >= stop:
+            return
+        part = block[first:stop]
+        if self._array is None and not self._blocks:
+            check_decoded(self._path, float(self._expected) * part.shape[1] * part.itemsize)
+            if self._expected:
+                self._array = scratch_array((self._expected, part.shape[1]), part.dtype)
+        self._bytes += part.nbytes
+        if self._array is not None and self._taken + len(part) <= len(self._array):
+            self._array[self._taken : self._taken + len(part)] = part
+        else:
+            check_decoded(self._path, self._bytes)
+            self._blocks.append(part.copy())
+        self._taken += len(part)
+
+    def samples(self) -> np.ndarray:
+        """All that was kept."""
+        if not self._blocks:
+            return np.empty((0, 1)) if self._array is None else self._array[: self._taken]
+        rest = sum(len(block) for block in self._blocks)
+        first = [] if self._array is None else [self._array[: self._taken - rest]]
+        return np.concatenate([*first, *self._blocks])
+
+
+def _is_constant(samples: np.ndarray) -> bool:
+    return all(bool((samples[i : i + BLOCK] == samples[0]).all()) for i in range(0, len(samples), BLOCK))
+
+
+def _is_endless(path: Path, frames: int) -> str:
+    return f"{path}: does not say how long it is; the {frames} samples up to its end are used"
+
+
+def _is_cut(path: Path, promised: int, frames: int) -> str:
+    return f"{path}: is cut, {promised} samples were promised and {frames} are there and used"
+
+
+class _WavSource:
+    """A WAV file of plain numbers, which are read where they lie."""
+
+    def __init__(self, path: Path, options: ReadOptions, layout: WavLayout) -> None:
+        self.path, self.layout = path, layout
+        self.rate, self.channels, self.promised = layout.rate, layout.channels, layout.there
+        self.metadata: Dict[str, Any] = {"subtype": layout.subtype, "format": layout.file_format}
+        wide = layout.subtype in _INT32
+        self._own = {"FLOAT": "float32", "DOUBLE": "float64"}.get(layout.subtype, "int32" if wide else "int16")
+        self._converted = (options.sample_rate or self.rate) != self.rate or (options.mono and self.channels > 1)
+        self.dtype = "float32" if self._converted else self._own
+        self.full_scale = _FULL_SCALE[self.dtype]
+
+    def mapped(self) -> Optional[np.ndarray]:
+        """All samples as they lie in the file, where that is how they are used."""
+        if self._converted or self.layout.subtype in ("PCM_U8", "PCM_24") or not self.layout.there:
+            return None
+        return mapped_samples(self.path, self.layout)
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        if not self.layout.there:
+            return
+        samples = mapped_samples(self.path, self.layout)
+        for start in range(0, len(samples), BLOCK):
+            block = whole_numbers(samples[start : start + BLOCK], self.layout.subtype)
+            if self._converted:
+                block = (block / np.float32(_FULL_SCALE[self._own])).astype(np.float32)
+            yield block
+
+    def warnings(self, frames: int) -> List[str]:
+        if self.layout.promised is None:
+            return [_is_endless(self.path, frames)]
+        return [_is_cut(self.path, self.layout.promised, frames)] if frames < self.layout.promised else []
+
+
+def _opened(path: Path) -> Any:
+    """A soundfile.SoundFile of a file."""
+    import soundfile
+
+    with open(path, "rb") as file:
+        head = file.read(26)
+    # A FLAC stream's length is in its first block (RFC 9639, 8.2), 36 bits; libsndfile takes 0 for its word.
+    if head[:4] == b"fLaC" and len(head) == 26 and head[21] & 15 == 0 and head[22:] == bytes(4):
+        count = min(_decoded_length(path), 2**36 - 1)
+        return soundfile.SoundFile(
+            _LongFlac(path, bytes([head[21] | count >> 32]) + (count % 2**32).to_bytes(4, "big"))
+        )
+    return soundfile.SoundFile(path)
+
+
+def _decoded_length(path: Path) -> int:
+    """How many samples a sound turns out to have."""
+    import av
+
+    count = 0
+    with quiet_stderr(), suppress(Exception):  # Any type: what is damaged ends there.
+        with av.open(str(path), metadata_errors="replace") as container:
+            for frame in container.decode(audio=0):
+                count += frame.samples
+    return count
+
+
+class _LongFlac(io.FileIO):
+    """A FLAC file with another length in it."""
+
+    _AT = 21
+
+    def __init__(self, path: Path, length: bytes) -> None:
+        super().__init__(path, "rb")
+        self._length = length
+
+    def readinto(self, buffer: Any) -> int:
+        start = self.tell()
+        count = super().readinto(buffer) or 0
+        view = memoryview(buffer).cast("B")
+        for i, byte in enumerate(self._length, self._AT - start):
+            if 0 <= i < count:
+                view[i] = byte
+        return count
+
+    def read(self, size: int = -1) -> bytes:
+        if size < 0:
+            size = max(os.fstat(self.fileno()).st_size - self.tell(), 0)
+        buffer = bytearray(size)
+        return bytes(buffer[: self.readinto(buffer)])
+
+
 class _FileSource:
     """A file that libsndfile decodes."""
 
@@ -175,8 +331,9 @@ class _FileSource:
 
         self.path = path
         try:
-            with quiet_stderr(), soundfile.SoundFile(path) as file:
+            with quiet_stderr(), _opened(path) as file:
                 self.rate, self.channels, self.promised = file.samplerate, file.channels, file.frames
+                self.endless = isinstance(file.name, io.FileIO)
                 self.metadata: Dict[str, Any] = {"subtype": file.subtype, "format": file.format}
         except soundfile.LibsndfileError as error:
             raise SignalError(
@@ -192,10 +349,14 @@ class _FileSource:
             self.dtype = "int32" if subtype in _INT32 else "int16"
         self.full_scale = _FULL_SCALE[self.dtype]
 
+    def mapped(self) -> Optional[np.ndarray]:
+        """None: it has to be decoded."""
+        return None
+
     def blocks(self) -> Iterator[np.ndarray]:
         import soundfile
 
-        with soundfile.SoundFile(self.path) as file:
+        with _opened(self.path) as file:
             buffer, done, whole = np.empty((BLOCK, self.channels), self.dtype), 0, True
             while whole:
                 try:
@@ -209,9 +370,10 @@ class _FileSource:
                 yield block
 
     def warnings(self, frames: int) -> List[str]:
-        promised = _wav_frames(self.path) or self.promised
-        if frames < promised:
-            return [f"{self.path}: is cut, {promised} samples were promised and {frames} are there and used"]
+        if self.endless:
+            return [_is_endless(self.path, frames)]
+        if frames < self.promised:
+            return [_is_cut(self.path, self.promised, frames)]
         if self.metadata["format"] == "OGG" and not _ogg_ends(self.path):
             return [f"{self.path}: is cut, the {frames} samples that are there are used"]
         return []
@@ -241,6 +403,11 @@ class _ArraySource:
         if array.dtype == np.int64:  # No file of a sound has so many bits.
             subtype = "int16" if self.full_scale <= 2**15 else "int32"
         self.metadata: Dict[str, Any] = {"subtype": subtype, "format": "NPY"}
+        self.promised = len(self.array)
+
+    def mapped(self) -> Optional[np.ndarray]:
+        """None: it is copied, as it may be another's."""
+        return None
 
     def blocks(self) -> Iterator[np.ndarray]:
         for start in range(0, len(self.array), BLOCK):
@@ -264,27 +431,6 @@ class _ArraySource:
         return []
 
 
-def _wav_frames(path: Path) -> Optional[int]:
-    """How many frames a WAV file's header promises; libsndfile silently trusts the file's size instead."""
-    with open(path, "rb") as file:
-        riff, _, wave = struct.unpack("<4sI4s", file.read(12).ljust(12, b"\0"))
-        if (riff, wave) != (b"RIFF", b"WAVE"):
-            return None
-        frame_bytes = 0
-        while len(header := file.read(8)) == 8:
-            name, size = struct.unpack("<4sI", header)
-            if name == b"data":
-                # Writers that cannot seek back leave the largest number, or 0.
-                return size // frame_bytes if frame_bytes and size < 0x7FFF0000 else None
-            if name == b"fmt ":
-                chunk = file.read(size + size % 2)
-                tag, block_align = struct.unpack_from("<H10xH", chunk.ljust(14, b"\0"))
-                frame_bytes = block_align if tag in (1, 3, 6, 7, 0xFFFE) else 0
-            else:
-                file.seek(size + size % 2, 1)
-    return None
-
-
 def _ogg_ends(path: Path) -> bool:
     """Whether an Ogg file's last page is marked as the last (RFC 3533, section 6)."""
     with open(path, "rb") as file:
@@ -292,3 +438,49 @@ def _ogg_ends(path: Path) -> bool:
         tail = file.read()
     page = tail.rfind(b"OggS")
     return page >= 0 and page + 5 < len(tail) and bool(tail[page + 5] & 4)
+
+
+_BIT_RATES = {
+    # Kilobits a second by the index in the header, of MPEG 1 and of MPEG 2, by layer (ISO/IEC 11172-3 and 13818-3).
+    (1, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
+    (1, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
+    (1, 3): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    (2, 1): (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
+    (2, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+    (2, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+_FRAMES_SEEN = 3
+
+
+def is_mpeg(path: Path, head: bytes) -> bool:
+    """Whether a file is MPEG audio (MP3) that begins with its first frame: eleven bits say little, frame behind frame
+    does."""
+    if head[:1] != b"\xff":
+        return False
+    with open(path, "rb") as file:
+        data = file.read(8192)
+    at, size = 0, path.stat().st_size
+    for seen in range(_FRAMES_SEEN):
+        length = _mpeg_frame(data[at : at + 4])
+        if not length:
+            return False
+        at += length
+        if at >= size:
+            return seen > 0
+    return True
+
+
+def _mpeg_frame(header: bytes) -> int:
+    """Bytes of the frame with this header; 0 where it is none."""
+    if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
+        return 0
+    version, layer = (header[1] >> 3) & 3, 4 - ((header[1] >> 1) & 3)
+    index, rate_index = header[2] >> 4, (header[2] >> 2) & 3
+    if version == 1 or layer == 4 or index in (0, 15) or rate_index == 3:
+        return 0
+    bits = 1000 * _BIT_RATES[1 if version == 3 else 2, layer][index - 1]
+    rate = (44100, 48000, 32000)[rate_index] >> {3: 0, 2: 1, 0: 2}[version]
+    padding = (header[2] >> 1) & 1
+    if layer == 1:
+        return (12 * bits // rate + padding) * 4
+    return (72 if layer == 3 and version != 3 else 144) * bits // rate + padding

@@ -1,62 +1,81 @@
-"""Reading images in the type that the file has: 8 bit through Pillow, deeper ones through tifffile and OpenCV."""
+"""Reading images in the type that the file has: each format by one decoder, and one rule for what pixels mean."""
 
 from __future__ import annotations
 
 import os
 import struct
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Iterator, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Iterator, List, Optional, Tuple
 
 import numpy as np
 
 from winner_ns.errors import SignalError
-from winner_ns.signals.array import open_array, value_range
+from winner_ns.reading import check_decoded
+from winner_ns.signals.array import native_rows, open_array, value_range
+from winner_ns.signals.brands import IMAGE_BRANDS, brands
+from winner_ns.signals.colour import Colour, is_profile
+from winner_ns.signals.exr import exr_facts
 from winner_ns.signals.grid import GridSignal, square_half_extent
 from winner_ns.signals.options import ReadOptions
+from winner_ns.signals.photometric import ORIENTATION, full_range, light_of_inks, oriented, straight_alpha
+from winner_ns.signals.png import GRAY, GRAY_ALPHA, PALETTE, SIGNATURE, png_facts, transparency
 from winner_ns.signals.quiet import quiet_stderr
+from winner_ns.signals.tiff import SIGNATURES as TIFF_SIGNATURES
+from winner_ns.signals.tiff import Unread, read_tiff
 
 if TYPE_CHECKING:
     import PIL.Image
 
 MAX_PIXELS = 2**31
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+_EXR = b"\x76\x2f\x31\x01"
+_HDR = (b"#?RADIANCE", b"#?RGBE")
 
 # OpenCV asks for it when the first such file is read, also if it was imported before.
 os.environ.setdefault("OPENCV_IO_ENABLE_OPENEXR", "1")
 
-# Tag of Exif and TIFF.
-_ORIENTATION = 274
-_PNG = b"\x89PNG\r\n\x1a\n"
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-
 
 def read_image(path: Path) -> GridSignal:
-    """Reads PNG, JPEG, TIFF, WebP, BMP, GIF, EXR, HDR and .npy ([height, width] or [height, width, channels <= 4]).
+    """Reads PNG, JPEG, TIFF, WebP, AVIF, HEIC, BMP, GIF, EXR, HDR and .npy ([height, width] or [height, width,
+    channels <= 4]).
 
     The samples keep the file's type; [-1, 1] stands for the full range of 8- and 16-bit integers, for the smallest
-    to largest value of floats. EXIF orientation is applied. metadata: "mode" (L, LA, RGB or RGBA) and "format".
+    to largest value of floats. What they mean is told alike at every depth: palettes, inks, CIELAB and luma become
+    red, green and blue, whatever white is becomes large, alpha becomes straight, and the camera's orientation is
+    undone. What is not known is refused. metadata: "mode" (L, LA, RGB or RGBA), "format" and, where the file says
+    anything of it, "colour" (`Colour.described`).
 
     Raises:
-        SignalError: the file is no image or is cut, has fewer than 2 x 2 pixels or more than 2**31, is constant or
-            has NaN or infinite samples.
+        SignalError: the file is no image or is cut, has fewer than 2 x 2 pixels or more than 2**31, would take more
+            memory than is allowed (`check_decoded`), is constant, has NaN or infinite samples, or pixels whose meaning
+            is not known.
     """
     with open(path, "rb") as file:
         head = file.read(32)
     warnings: List[str] = []
     if head.startswith(b"\x93NUMPY"):
         return image_of_array(open_array(path), path)
-    elif head.startswith(_PNG) and head[24:25] == b"\x10":
-        samples, file_format = _sixteen_bit_png(path, head), "PNG"
-    elif head.startswith(b"\x76\x2f\x31\x01"):
-        samples, file_format = _through_opencv(path), "EXR"
-    elif head.startswith((b"#?RADIANCE", b"#?RGBE")):
+    colour = Colour()
+    if head.startswith(SIGNATURE):
+        samples, colour = _png(path, warnings)
+        file_format = "PNG"
+    elif head.startswith(_EXR):
+        samples, file_format = _exr(path, warnings), "EXR"
+    elif head.startswith(_HDR):
+        height, width = _radiance_size(path)
+        _check_size(path, height, width, 12)
         samples, file_format = _through_opencv(path), "HDR"
-    elif head.startswith(_TIFF):
-        samples, file_format = _tiff(path, warnings), "TIFF"
+    elif head.startswith(TIFF_SIGNATURES):
+        samples, colour = _tiff(path, warnings)
+        file_format = "TIFF"
+    elif brands(head) & IMAGE_BRANDS["HEIC"] and not brands(head) & IMAGE_BRANDS["AVIF"]:
+        samples, colour = _heic(path, warnings)
+        file_format = "HEIC"
     else:
-        samples, file_format = _through_pillow(path, warnings)
-    return _image(path, samples, file_format, warnings)
+        samples, colour, file_format = _through_pillow(path, warnings)
+    return _image(path, samples, file_format, warnings, colour)
 
 
 def image_of_array(array: np.ndarray, path: Path, options: Optional[ReadOptions] = None) -> GridSignal:
@@ -80,22 +99,26 @@ def image_of_pillow(image: "PIL.Image.Image", path: Path) -> GridSignal:
     """An image from one of Pillow's, its orientation undone; raises as `read_image`."""
     try:
         image.load()
-        samples = _oriented(_pixels(image), image.getexif().get(_ORIENTATION, 1))
+        warnings: List[str] = []
+        samples, colour = _shown(image, path, warnings, image.getexif().get(ORIENTATION, 1))
     except Exception as error:  # Any type, as in `_through_pillow`.
         raise _broken(path, error) from error
-    return _image(path, samples, image.format or "PNG", [])
+    return _image(path, samples, image.format or "PNG", warnings, colour)
 
 
-def _image(path: Path, samples: np.ndarray, file_format: str, warnings: List[str]) -> GridSignal:
+def _image(
+    path: Path, samples: np.ndarray, file_format: str, warnings: List[str], colour: Optional[Colour] = None
+) -> GridSignal:
     if samples.ndim == 2:
         samples = samples[..., None]
     if samples.shape[-1] not in MODES:
         raise SignalError(path, f"has {samples.shape[-1]} channels", "give an image with 1 to 4 channels")
     height, width, channels = samples.shape
-    _check_size(path, height, width)
+    _check_pixels(path, height, width)
     if min(height, width) < 2:
         raise SignalError(path, f"has {height} x {width} pixels", "an image needs at least 2 x 2 of them")
-    samples = np.ascontiguousarray(samples)
+    samples = native_rows(samples)
+    colour = (colour or Colour()).fitting(channels)
     offset, scale = value_range(path, samples)
     return GridSignal(
         kind="image",
@@ -104,24 +127,42 @@ def _image(path: Path, samples: np.ndarray, file_format: str, warnings: List[str
         value_offset=offset,
         value_scale=scale,
         half_extent=square_half_extent((height, width)),
-        metadata={"mode": MODES[channels], "format": file_format},
+        metadata={
+            "mode": MODES[channels],
+            "format": file_format,
+            **({"colour": colour.described()} if colour else {}),
+        },
         warnings=warnings,
     )
 
 
-def _through_pillow(path: Path, warnings: List[str]) -> Tuple[np.ndarray, str]:
+def _through_pillow(
+    path: Path, warnings: List[str], orientation: Optional[int] = None
+) -> Tuple[np.ndarray, Colour, str]:
+    """Pixels, colours and format of whatever Pillow reads, of 8 bits.
+
+    Args:
+        path: the file.
+        warnings: what a user should know is put there.
+        orientation: where it is known already; None: Pillow tells.
+    """
     from PIL import Image
 
     try:
         with _any_size(), Image.open(path) as image:
-            _check_size(path, image.height, image.width)
+            _check_size(path, image.height, image.width, 4)
             # Phones store previews as further pictures of a JPEG ("MPO"): nothing that a user would miss.
             if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
                 warnings.append(f"{path}: holds {image.n_frames} pictures; the first one is used")
             image.load()
-            # Read after loading, because Pillow turns TIFFs by itself and then drops the tag.
-            orientation = image.getexif().get(_ORIENTATION, 1)
-            return _oriented(_pixels(image), orientation), image.format.replace("MPO", "JPEG")
+            if orientation is None:
+                # Read after loading, because Pillow turns TIFFs by itself and then drops the tag.
+                orientation = int(image.getexif().get(ORIENTATION, 1))
+            file_format = (image.format or "").replace("MPO", "JPEG")
+            pixels, colour = _shown(image, path, warnings, 1)
+            if file_format == "AVIF":
+                pixels = _deeper_avif(path, pixels)
+            return oriented(pixels, orientation), colour, file_format
     except SignalError:
         raise
     except Image.UnidentifiedImageError as error:
@@ -130,9 +171,24 @@ def _through_pillow(path: Path, warnings: List[str]) -> Tuple[np.ndarray, str]:
         raise _broken(path, error) from error
 
 
+def _shown(image: "PIL.Image.Image", path: Path, warnings: List[str], orientation: int) -> Tuple[np.ndarray, Colour]:
+    """A loaded Pillow image's pixels, turned upright, and its colours."""
+    profile, intent = image.info.get("icc_profile"), image.info.get("srgb")
+    colour = Colour(profile if isinstance(profile, bytes) and is_profile(profile) else None)
+    if image.format == "PNG":
+        gamma, chromaticities = image.info.get("gamma"), image.info.get("chromaticity")
+        colour = replace(colour, gamma=gamma, chromaticities=chromaticities, srgb_intent=intent)
+    pixels = _pixels(image)
+    if image.mode == "CMYK":
+        how = "by its profile" if colour.icc_profile else "without a profile"
+        warnings.append(f"{path}: its CMYK colours are converted to sRGB {how}")
+        pixels, colour = light_of_inks(pixels, colour.icc_profile), Colour()
+    return oriented(pixels, orientation), colour
+
+
 def _mode(image) -> str:
     """The mode that holds all of a Pillow image's samples as one of L, LA, RGB, RGBA or deeper gray."""
-    if image.mode.startswith("I") or image.mode == "F":
+    if image.mode.startswith("I") or image.mode in ("F", "CMYK"):
         return image.mode
     alpha = image.mode.upper() in ("LA", "RGBA", "PA") or "transparency" in image.info
     return ("L" if image.mode in ("1", "L", "LA", "La") else "RGB") + ("A" if alpha else "")
@@ -152,38 +208,107 @@ def _pixels(image) -> np.ndarray:
     return pixels
 
 
-def _oriented(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Undoes the camera's orientation (Exif 2.3, tag 274)."""
-    if orientation in (5, 6, 7, 8):
-        pixels = pixels.swapaxes(0, 1)
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    return pixels
-
-
-def _sixteen_bit_png(path: Path, head: bytes) -> np.ndarray:
+def _png(path: Path, warnings: List[str]) -> Tuple[np.ndarray, Colour]:
     from PIL import Image
 
-    width, height = struct.unpack(">II", head[16:24])
-    _check_size(path, height, width)
+    facts = png_facts(path)
+    deep = facts.depth // 8 or 1
+    _check_size(path, facts.height, facts.width, 4 * deep)
+    if facts.pictures > 1:
+        warnings.append(f"{path}: holds {facts.pictures} pictures; the first one is used")
+    if facts.colour_type == PALETTE or facts.depth < 8:
+        pixels = _through_pillow(path, [], 1)[0]
+        # Its own idea of transparent gray is left to what holds at all depths.
+        pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+        pixels = pixels[..., :1] if facts.colour_type == GRAY else pixels
+    else:
+        pixels = _through_opencv(path)
+        pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+        if facts.colour_type == GRAY_ALPHA:
+            pixels = pixels[..., [0, -1]]
+        elif pixels.shape[-1] > facts.channels:
+            pixels = pixels[..., : facts.channels]
+    exif = Image.Exif()
     try:
-        with _any_size(), Image.open(path) as image:
-            exif = Image.Exif()
-            exif.load(image.info.get("exif", b""))  # getexif() would decode all pixels.
-            image.verify()  # OpenCV may return what it could decode of a damaged file.
-    except Exception as error:  # Any type: whatever Pillow's parsers stumble on in a damaged file.
-        raise _broken(path, error) from error
+        exif.load(facts.exif)
+        orientation = int(exif.get(ORIENTATION, 1))
+    except Exception:  # Any type: what the camera notes is no reason to refuse the picture.
+        warnings.append(f"{path}: its Exif is damaged; the picture is not turned by it")
+        orientation = 1
+    return oriented(transparency(pixels, facts), orientation), facts.colour
+
+
+def _exr(path: Path, warnings: List[str]) -> np.ndarray:
+    """Floats; of what an EXR holds beside colours or gray and alpha nothing is read."""
+    facts = exr_facts(path)
+    _check_size(path, facts.height, facts.width, 4 * max(3, len(facts.shown)))
+    if facts.others:
+        listed = ", ".join(facts.others[:4]) + (", …" if len(facts.others) > 4 else "")
+        warnings.append(f"{path}: its channels {listed} are left out")
     pixels = _through_opencv(path)
-    if head[25] == 4:  # Gray with alpha comes back as RGBA.
-        pixels = pixels[..., [0, 3]]
-    return _oriented(pixels, exif.get(_ORIENTATION, 1))
+    # Light is multiplied with alpha in this format.
+    return straight_alpha(pixels) if pixels.ndim == 3 and pixels.shape[-1] == 4 else pixels
+
+
+def _radiance_size(path: Path) -> Tuple[int, int]:
+    """Height and width that a Radiance file's header promises; 0 where it promises none."""
+    with open(path, "rb") as file:
+        for line in file.read(2**16).split(b"\n"):
+            words = line.split()
+            if len(words) == 4 and words[0][1:] in (b"X", b"Y") and words[1].isdigit() and words[3].isdigit():
+                return int(words[1]), int(words[3])
+    return 0, 0
+
+
+def _heic(path: Path, warnings: List[str]) -> Tuple[np.ndarray, Colour]:
+    try:
+        import pi_heif
+    except ImportError as error:
+        raise SignalError(path, "is HEIC, and what reads it is not here", "pip install pi-heif") from error
+    try:
+        with quiet_stderr():
+            pictures = pi_heif.open_heif(path, convert_hdr_to_8bit=False)
+            primary = pictures[pictures.primary_index]
+            width, height = primary.size
+            deep = primary.mode.endswith("16")
+            _check_size(path, height, width, 8 if deep else 4)
+            rows = np.frombuffer(primary.data, np.uint16 if deep else np.uint8)
+            # Rows may be longer than their pixels. A copy, as the decoder's memory goes with it.
+            rows = rows.reshape(height, primary.stride // rows.itemsize)
+            channels = len(primary.mode.partition(";")[0])
+            pixels = rows[:, : width * channels].reshape(height, width, channels).copy()
+    except SignalError:
+        raise
+    except Exception as error:  # Any type: whatever the decoder stumbles on in a damaged file.
+        raise _broken(path, error) from error
+    if len(pictures) > 1:
+        warnings.append(f"{path}: holds {len(pictures)} pictures; the first one is used")
+    if getattr(primary, "premultiplied_alpha", False):
+        pixels = straight_alpha(pixels)
+    profile = primary.info.get("icc_profile")
+    return pixels, Colour(profile if isinstance(profile, bytes) and is_profile(profile) else None)
+
+
+def _deeper_avif(path: Path, pixels: np.ndarray) -> np.ndarray:
+    """An AVIF's pixels of more than 8 bits, which Pillow cuts to 8, as 16; those of 8 bits as they are."""
+    import imagecodecs
+
+    data = path.read_bytes()
+    at = data.find(b"pixi")  # Which bits a channel has: version and flags, number of channels, bits of each.
+    bits = data[at + 9] if 0 <= at < len(data) - 9 else 8
+    if not 8 < bits <= 12:
+        return pixels
+    _check_size(path, pixels.shape[0], pixels.shape[1], 8)
+    deep: Any = imagecodecs.avif_decode(data)
+    if deep.ndim == 2 and pixels.ndim == 3:
+        deep = np.broadcast_to(deep[..., None], (*deep.shape, pixels.shape[-1]))
+    return full_range(deep[..., : pixels.shape[-1]] if pixels.ndim == 3 else deep, bits)
 
 
 def _through_opencv(path: Path) -> np.ndarray:
     # OpenCV's own limit is 2**30 pixels; read when it is imported.
-    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))
+    for limit in ("PIXELS", "WIDTH", "HEIGHT"):
+        os.environ.setdefault(f"OPENCV_IO_MAX_IMAGE_{limit}", str(MAX_PIXELS))
     import cv2
 
     with quiet_stderr():
@@ -198,43 +323,17 @@ def _through_opencv(path: Path) -> np.ndarray:
     return pixels
 
 
-def _tiff(path: Path, warnings: List[str]) -> np.ndarray:
-    import tifffile
-
+def _tiff(path: Path, warnings: List[str]) -> Tuple[np.ndarray, Colour]:
     with quiet_stderr():
         try:
-            with tifffile.TiffFile(path) as file:
-                page = file.pages[0]
-                _check_size(path, page.imagelength, page.imagewidth)
-                if page.dtype != np.uint8 and page.dtype != np.bool_:
-                    if len(file.pages) > 1:
-                        warnings.append(f"{path}: holds {len(file.pages)} pictures; the first one is used")
-                    return _deep_tiff_page(path, page)
-        except SignalError:
-            raise
-        except Exception as error:  # As above.
-            raise _broken(path, error) from error
-        return _through_pillow(path, warnings)[0]
-
-
-def _deep_tiff_page(path: Path, page) -> np.ndarray:
-    """The pixels of a tifffile page of more than 8 bits, which Pillow would cut to 8."""
-    import tifffile
-
-    try:
-        pixels = page.asarray()
-    except ValueError as error:
-        if "imagecodecs" not in str(error):
-            raise
-        # tifffile itself has few decompressors, OpenCV has LZW and more.
-        pixels = _through_opencv(path)
-    else:
-        if page.axes == "SYX":
-            pixels = np.moveaxis(pixels, 0, -1)
-        if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and pixels.dtype.kind == "u":
-            pixels = np.iinfo(pixels.dtype).max - pixels
-    orientation = page.tags.get(_ORIENTATION)
-    return _oriented(pixels, int(orientation.value) if orientation else 1)
+            picture = read_tiff(path, warnings)
+            return picture.samples, picture.colour
+        except Unread as error:
+            # Old JPEG and luma of fewer pixels: libtiff, in Pillow, has them, of 8 bits.
+            pixels, colour, _ = _through_pillow(path, [])
+            if pixels.dtype != np.uint8:
+                raise SignalError(path, f"cannot be unpacked ({error})", "save it with another compression") from error
+            return pixels, colour
 
 
 @contextmanager
@@ -249,7 +348,13 @@ def _any_size() -> Iterator[None]:
         Image.MAX_IMAGE_PIXELS = kept
 
 
-def _check_size(path: Path, height: int, width: int) -> None:
+def _check_size(path: Path, height: int, width: int, pixel_bytes: int) -> None:
+    """Raises SignalError where a picture has more pixels, or takes more memory, than is allowed."""
+    _check_pixels(path, height, width)
+    check_decoded(path, float(height) * width * pixel_bytes)
+
+
+def _check_pixels(path: Path, height: int, width: int) -> None:
     if height * width > MAX_PIXELS:
         raise SignalError(
             path, f"has {height} x {width} pixels", f"give at most {MAX_PIXELS} of them, crop or shrink it"
@@ -261,14 +366,22 @@ def _broken(path: Path, error: object = None) -> SignalError:
     return SignalError(path, f"is a cut or damaged image{reason}", "get a whole copy of the file")
 
 
-def is_still_gif(path: Path, head: bytes) -> bool:
-    """Whether a file is a GIF of a single picture, or a damaged one: the image reader says what is wrong with it."""
+def is_image(path: Path, head: bytes) -> bool:
+    """Whether a file is an image of a format whose first bytes do not tell: a GIF of a single picture (or a damaged
+    one, as the image reader says what is wrong with it), AVIF, HEIC or BMP."""
+    if brands(head) & (IMAGE_BRANDS["AVIF"] | IMAGE_BRANDS["HEIC"]):
+        return True
+    if head.startswith(b"BM"):
+        return struct.unpack("<I", head[14:18].ljust(4, b"\0"))[0] in (12, 40, 52, 56, 64, 108, 124)
+    return head.startswith(b"GIF8") and pictures_in(path) <= 1
+
+
+def pictures_in(path: Path) -> int:
+    """How many pictures a file holds that Pillow reads; 0 where it cannot tell."""
     from PIL import Image
 
-    if not head.startswith(b"GIF8"):
-        return False
     try:
-        with Image.open(path) as image:
-            return getattr(image, "n_frames", 1) == 1
+        with _any_size(), Image.open(path) as image:
+            return int(getattr(image, "n_frames", 1))
     except Exception:  # Any type: whatever Pillow's parsers stumble on in a damaged file.
-        return True
+        return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import Any, Literal, Optional, Tuple, Union, overload
@@ -10,6 +11,7 @@ import numpy as np
 
 from winner_ns.errors import SignalError, setting_error
 from winner_ns.kinds import KINDS, Kind, kinds_of_files
+from winner_ns.reading import DECODED_LIMIT, check_sort, decoded_limit
 from winner_ns.signals.array import map_array
 from winner_ns.signals.grid import GridSignal
 from winner_ns.signals.options import ReadOptions
@@ -18,8 +20,8 @@ from winner_ns.signals.shape import ShapeSignal
 Signal = Union[GridSignal, ShapeSignal]
 
 _FORMATS = (
-    "give an image (PNG, JPEG, TIFF, WebP, BMP, EXR, HDR), a sound (WAV, FLAC, OGG, MP3), a mesh (OBJ, PLY, STL, OFF, "
-    "GLB), a video (MP4, MKV, WebM, AVI, MOV, GIF), .npy or .npz, or name the kind"
+    "give an image (PNG, JPEG, TIFF, WebP, AVIF, HEIC, BMP, EXR, HDR), a sound (WAV, FLAC, OGG, MP3), a mesh (OBJ, "
+    "PLY, STL, OFF, GLB), a video (MP4, MKV, WebM, AVI, MOV, GIF), .npy or .npz, or name the kind"
 )
 
 
@@ -43,7 +45,7 @@ def load_signal(
     Args:
         path: the file.
         kind: a kind that is read from a file (`kinds_of_files`), or "auto" for what `detect_kind` tells.
-        options: which part of a sound to read; other kinds are read whole.
+        options: which part of a sound to read, and how much a file may take unpacked.
 
     Raises:
         SignalError: the file cannot be read as that kind; one line that says why and what to do. It is also what
@@ -52,9 +54,18 @@ def load_signal(
     path = Path(path)
     if kind != "auto":
         check_kind(kind)
-    _check_file(path)
-    row = KINDS[detect_kind(path) if kind == "auto" else kind]
-    return read_by(row, "reader", path, path, *([options or ReadOptions()] if row.takes_read_options else []))
+    options = options or ReadOptions()
+    limit = options.decoded_limit
+    if not 0 <= limit < math.inf:
+        raise setting_error("decoded_limit", f"is {limit} GiB", "give more than 0, or 0 for no limit")
+    with decoded_limit(limit):
+        _check_file(path)
+        row = KINDS[detect_kind(path) if kind == "auto" else kind]
+        signal = read_by(row, "reader", path, path, *([options] if row.takes_read_options else []))
+    if limit != DECODED_LIMIT:
+        # The file has to be read again where the run is gone on with.
+        signal.metadata.setdefault("read_options", {"decoded_limit": float(limit)})
+    return signal
 
 
 def read_by(row: Kind, trait: str, path: Path, *arguments: Any) -> Signal:
@@ -173,6 +184,7 @@ def _ambiguous(path: Path, shape: Tuple[int, ...], what: str, kinds: str) -> Sig
 def _check_file(path: Path) -> bytes:
     """The first bytes of a file that can be read and is not empty."""
     folder, head = "", b""
+    check_sort(path)
     try:
         if path.is_dir():
             folder = "is a folder" if any(path.iterdir()) else "is an empty folder"

@@ -51,7 +51,7 @@ def signal_of(
         signal.in_memory = not isinstance(data, (str, os.PathLike))
     if kind not in (None, signal.kind):
         raise SignalError(signal.path, f"is {KINDS[signal.kind].words}, not {KINDS[kind].words}", "leave the kind out")
-    if options not in (None, ReadOptions()) and not KINDS[signal.kind].takes_read_options:
+    if options is not None and options.takes_a_part and not KINDS[signal.kind].takes_read_options:
         problem = f"is for sounds, {signal.path} is of the kind {signal.kind}"
         raise SignalError("read", problem, "leave it out", setting="read")
     return signal

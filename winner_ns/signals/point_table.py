@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from winner_ns.errors import SignalError
+from winner_ns.reading import check_decoded
 
 COLUMNS_ADVICE = "give columns x y z distance, x y z nx ny nz or x y z, one row per point"
 NORMALS_ADVICE = "name the columns in a first line, as x y z nx ny nz sdf"
@@ -82,6 +83,7 @@ def points_of_text(path: Path) -> PointTable:
     Raises:
         SignalError: as `points_of_columns`, or no table of numbers.
     """
+    check_decoded(path, path.stat().st_size)
     try:
         with open(path, encoding="utf-8-sig") as file:
             first, names = file.readline(), None
@@ -114,11 +116,14 @@ def points_of_archive(path: Path) -> PointTable:
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
+            check_decoded(path, sum(member.file_size for member in archive.zip.infolist()))
             names = {name.lower(): name for name in archive.files}
             sides = {"pos", "neg"} <= set(names)
             wanted = ("pos", "neg") if sides else (*_POINTS, *_DISTANCES, *_NORMALS)
             arrays = {name: archive[names[name]] for name in wanted if name in names}
             table = archive[archive.files[0]] if len(names) == 1 and not arrays else None
+    except SignalError:
+        raise
     except Exception as error:  # Any type: zip, zlib and header errors.
         problem = "holds pickled Python objects" if "allow_pickle" in str(error) else "is cut or no .npz file"
         raise SignalError(path, problem, "save it again with numpy.savez") from error

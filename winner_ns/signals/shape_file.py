@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 
 from winner_ns.errors import SignalError
 from winner_ns.progress import Report, progress_bar
-from winner_ns.signals.array import open_array
+from winner_ns.signals.array import check_magnitudes, open_array
 from winner_ns.signals.distance_samples import found_cuts, outermost, steepest_slope
 from winner_ns.signals.hidden_surface import outer_surface
 from winner_ns.signals.mesh_file import mesh_type, read_mesh_file
@@ -240,6 +240,7 @@ def _from_distances(path: Path, points: np.ndarray, distances: np.ndarray, file_
         )
     center, scale = _frame_of_distances(points, distances, trusted=slope <= _STEEP)
     below, above = found_cuts(distances)
+    check_magnitudes(path, "coordinates", float(np.abs(points).max()), float(scale))
     return ShapeSignal(
         path=path,
         source="distances",
@@ -366,6 +367,7 @@ def _into_cube(path: Path, points: Float[np.ndarray, "n 3"]) -> Tuple[np.ndarray
     scale = float((high - low).max() / 2 / SURFACE_EXTENT)
     if scale == 0:
         raise SignalError(path, "has no extent, all vertices are the same", "there is nothing to fit")
+    check_magnitudes(path, "coordinates", float(np.abs([low, high]).max()), scale)
     return (points - center) / scale, center, scale
 
 

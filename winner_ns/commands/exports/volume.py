@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any, Dict
 
-HELP = "a volume (.npy) or video (.npy, .mp4)"
+HELP = "a volume (.npy) or video (.mp4, .png, .npy)"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,8 +20,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def export(source: Path, options: argparse.Namespace) -> Dict[str, Any]:
     from winner_ns.export.output import fitted_path
-    from winner_ns.export.volume import export_volume
+    from winner_ns.export.volume import default_volume_suffix, export_volume
     from winner_ns.fitting.run import load_run
 
     run = load_run(source)
-    return export_volume(run, options.output or fitted_path(run, ".npy"), options.scale, options.bit_depth)
+    return export_volume(
+        run, options.output or fitted_path(run, default_volume_suffix(run)), options.scale, options.bit_depth
+    )

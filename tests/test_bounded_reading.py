@@ -1,0 +1,202 @@
+"""Nothing that waits for ever or has no end is opened, and nothing takes more memory unpacked than is allowed."""
+
+from __future__ import annotations
+
+import os
+import struct
+import threading
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+from png_files import chunk
+
+import winner_ns
+from winner_ns.commands.main import main
+from winner_ns.errors import SignalError
+from winner_ns.kinds import kinds_of_files
+from winner_ns.signals import ReadOptions, load_signal
+
+NAMES = ("a.png", "a.tif", "a.wav", "a.mp3", "a.npy", "a.npz", "a.obj", "a.xyz", "a.mp4", "a.gif", "a")
+
+
+def within(seconds: float, call) -> BaseException:
+    """The error that a call ends with, soon: what waits for a pipe would hold up all tests."""
+    caught: list = []
+
+    def run():
+        try:
+            call()
+        except BaseException as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    assert caught, "it still waits, or there is no error"
+    return caught[0]
+
+
+@pytest.mark.parametrize("kind", ["auto", *kinds_of_files()])
+def test_pipes_and_devices_are_refused_at_once(tmp_path, kind):
+    for name in NAMES:
+        os.mkfifo(tmp_path / name)
+        error = within(20, lambda name=name: load_signal(tmp_path / name, kind))
+        assert isinstance(error, SignalError) and "is a pipe, no file" in str(error)
+        (tmp_path / f"endless-{name}").symlink_to("/dev/zero")
+        error = within(20, lambda name=name: load_signal(tmp_path / f"endless-{name}", kind))
+        assert isinstance(error, SignalError) and "is a device, no file" in str(error)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["fit", "{}"],
+        ["inspect", "{}"],
+        ["inspect", "{}", "--kind", "audio"],
+        ["export", "image", "{}"],
+        ["export", "field", "{}"],
+        ["compare", "{}", "{}"],
+        ["analyze", "{}"],
+        ["analyze", "--data", "{}"],
+        ["eval-mesh", "{}", "{}"],
+        ["fit", "--resume", "{}"],
+        ["bench", "{}", "--out", "out"],
+    ],
+)
+@pytest.mark.parametrize("name", ["a.png", "a.safetensors"])
+def test_every_command_refuses_a_pipe(tmp_path, command, name, capfd, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo(tmp_path / name)
+    arguments = [part.format(tmp_path / name) for part in command]
+    statuses: list = []
+    thread = threading.Thread(target=lambda: statuses.append(main(arguments)), daemon=True)
+    thread.start()
+    thread.join(60)
+    errors = capfd.readouterr().err
+    assert statuses == [1] and errors.count("\n") == 1 and str(tmp_path / name) in errors
+
+
+@pytest.mark.parametrize("kind", ["auto", *kinds_of_files()])
+def test_a_folder_with_the_name_of_a_file(tmp_path, kind):
+    (tmp_path / "a.png").mkdir()
+    with pytest.raises(SignalError, match="is an empty folder"):
+        load_signal(tmp_path / "a.png", kind)
+
+
+def flat_png(path: Path, side: int, depth: int, colour_type: int) -> Path:
+    """A PNG of a single colour, whose rows are packed as they are made."""
+    channels = {0: 1, 2: 3, 3: 1, 6: 4}[colour_type]
+    row, packer = bytes(1 + (side * depth * channels + 7) // 8), zlib.compressobj(9)
+    packed = b"".join(packer.compress(row * 100) for _ in range(side // 100)) + packer.flush()
+    header = struct.pack(">IIBBBBB", side, side, depth, colour_type, 0, 0, 0)
+    palette = chunk(b"PLTE", bytes(6)) if colour_type == 3 else b""
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + palette + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
+    )
+    return path
+
+
+def peak_memory_of(call) -> int:
+    """Bytes that numpy and Python take at most while a call fails with one line."""
+    import tracemalloc
+
+    tracemalloc.start()
+    with pytest.raises(SignalError, match="GiB unpacked, and 2 GiB are allowed .*--decoded-limit"):
+        call()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
+@pytest.mark.parametrize(("depth", "colour_type"), [(1, 0), (4, 0), (1, 3)])
+def test_a_picture_that_unpacks_beyond_the_limit(tmp_path, depth, colour_type):
+    path = flat_png(tmp_path / "a.png", 30_000, depth, colour_type)
+    assert path.stat().st_size < 600_000
+    assert peak_memory_of(lambda: load_signal(path)) < 2**26
+
+
+def test_what_the_header_promises_is_enough(tmp_path):
+    """Each of these is whole but for its pixels, which are never looked at."""
+    side = 30_000
+    header = struct.pack(">IIBBBBB", side, side, 16, 6, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")]
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in chunks))
+    jpeg = bytearray(small(tmp_path / "b.jpg").read_bytes())
+    at = jpeg.index(b"\xff\xc0")
+    jpeg[at + 5 : at + 9] = struct.pack(">HH", side, side)
+    (tmp_path / "b.jpg").write_bytes(jpeg)
+    (tmp_path / "c.hdr").write_bytes(b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 30000 +X 30000\n" + bytes(100))
+    tifffile.imwrite(tmp_path / "d.tif", np.zeros((16, 16, 3), np.uint8), photometric="rgb", compression="zlib")
+    with tifffile.TiffFile(tmp_path / "d.tif", mode="r+") as file:
+        for tag in (256, 257):
+            file.pages[0].tags[tag].overwrite(side)
+    bitmap = bytearray(small(tmp_path / "e.bmp").read_bytes())
+    bitmap[18:26] = struct.pack("<ii", side, side)
+    (tmp_path / "e.bmp").write_bytes(bitmap)
+    for name in ("a.png", "b.jpg", "c.hdr", "d.tif", "e.bmp"):
+        assert peak_memory_of(lambda name=name: load_signal(tmp_path / name)) < 2**26
+
+
+def small(path: Path) -> Path:
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(path)
+    return path
+
+
+def test_an_archive_that_unpacks_beyond_the_limit(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        with archive.open("points.npy", "w", force_zip64=True) as member:
+            np.lib.format.write_array_header_1_0(
+                member, {"descr": "<f8", "fortran_order": False, "shape": (100_000_000, 3)}
+            )
+            for _ in range(2400):
+                member.write(bytes(1_000_000))
+    assert (tmp_path / "a.npz").stat().st_size < 3_000_000
+    assert peak_memory_of(lambda: load_signal(tmp_path / "a.npz")) < 2**26
+
+
+def test_the_limit_can_be_lifted_and_lowered(tmp_path, capfd):
+    path = small(tmp_path / "a.png")
+    with pytest.raises(SignalError, match="9.54e-07 GiB unpacked, and 1e-07 GiB are allowed"):
+        load_signal(path, options=ReadOptions(decoded_limit=1e-7))
+    assert load_signal(path, options=ReadOptions(decoded_limit=0.0)).metadata["read_options"] == {"decoded_limit": 0.0}
+    assert main(["inspect", str(path), "--decoded-limit", "1e-7"]) == 1
+    assert "1e-07 GiB are allowed" in capfd.readouterr().err
+    assert main(["inspect", str(path), "--decoded-limit", "0"]) == 0
+    with pytest.raises(SignalError, match="decoded_limit: is -1"):
+        load_signal(path, options=ReadOptions(decoded_limit=-1.0))
+
+
+def test_a_run_keeps_its_limit(tmp_path, monkeypatch):
+    from winner_ns import reading
+
+    monkeypatch.chdir(tmp_path)
+    path = small(tmp_path / "a.png")
+    fit = ["fit", str(path), "--steps", "2", "--width", "8", "--decoded-limit", "3", "-o", "run", "--quiet"]
+    assert main(fit) == 0
+    monkeypatch.setattr(reading, "DECODED_LIMIT", 1e-7)
+    reading._limit.set(1e-7)
+    try:
+        assert main(["fit", "--resume", "run", "--steps", "4", "--quiet"]) == 0
+    finally:
+        reading._limit.set(2.0)
+
+
+def test_what_is_mapped_has_no_limit(tmp_path):
+    samples = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", samples, photometric="rgb")
+    np.save(tmp_path / "a.npy", samples)
+    for name in ("a.tif", "a.npy"):
+        signal = load_signal(tmp_path / name, options=ReadOptions(decoded_limit=1e-7))
+        assert isinstance(signal.samples, np.memmap)
+        np.testing.assert_array_equal(signal.samples, samples)
+
+
+def test_python_takes_the_limit_too(tmp_path):
+    path = small(tmp_path / "a.png")
+    with pytest.raises(SignalError, match="are allowed"):
+        winner_ns.fit(path, steps=1, read={"decoded_limit": 1e-7}, progress=False)
