@@ -1,8 +1,8 @@
 """Peak memory and seconds to the first step of signals that are large: python -m docs.measurements.memory [NAME ...]
 
-Each is written to a temporary folder, some GB in all, and fitted for one step in a process of its own. Memory is what the
-process has at most (VmHWM: mapped pages of files count, too) beyond what it has once everything is imported and a small
-image has been fitted.
+Each is written to a temporary folder, some GB in all, and fitted for one step in a process of its own. Memory is what
+the process has at most (VmHWM: mapped pages of files count, too) beyond what it has once everything is imported and a
+small image has been fitted.
 """
 
 from __future__ import annotations
