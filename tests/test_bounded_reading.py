@@ -200,3 +200,48 @@ def test_python_takes_the_limit_too(tmp_path):
     path = small(tmp_path / "a.png")
     with pytest.raises(SignalError, match="are allowed"):
         winner_ns.fit(path, steps=1, read={"decoded_limit": 1e-7}, progress=False)
+
+
+def resident() -> int:
+    """Bytes of this process that are in memory, mapped files included."""
+    with open("/proc/self/status", encoding="ascii") as status:
+        return 1024 * next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="counts memory as Linux does")
+def test_a_mapped_file_does_not_pile_up_in_memory(tmp_path):
+    import torch
+
+    from winner_ns.spectrum.centroid import channel_means, spectral_centroid
+
+    # Mostly a hole in the file, which takes no disk.
+    array = np.lib.format.open_memmap(tmp_path / "a.npy", mode="w+", dtype=np.uint8, shape=(20_000, 20_000))
+    array[::4000] = np.arange(20_000) % 251
+    array.flush()
+    del array
+    before = resident()
+    signal = load_signal(tmp_path / "a.npy", "image")
+    for step in range(20):
+        signal.values(torch.randint(0, len(signal), (4096,), generator=torch.Generator().manual_seed(step)))
+        assert resident() - before < 2**28
+    channel_means(signal.samples[:4000])
+    assert resident() - before < 2**28
+    assert 0 < spectral_centroid(signal.samples[:, :64], axis=0) < 1
+    assert resident() - before < 2**28
+
+
+def test_letting_go_of_pages_changes_no_value(tmp_path):
+    from winner_ns.signals.array import forget_pages, in_bands
+
+    values = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    np.save(tmp_path / "a.npy", values)
+    for mode in ("r", "r+", "c"):
+        mapped = np.load(tmp_path / "a.npy", mmap_mode=mode)
+        expected = values.copy()
+        if mode != "r":
+            mapped[3] = expected[3] = 7
+        forget_pages(mapped)
+        np.testing.assert_array_equal(mapped, expected)
+        np.testing.assert_array_equal(in_bands(mapped.transpose(1, 2, 0)), expected.transpose(1, 2, 0))
+        del mapped
+        np.save(tmp_path / "a.npy", values)

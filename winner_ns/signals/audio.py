@@ -14,7 +14,7 @@ import numpy as np
 
 from winner_ns.errors import SignalError
 from winner_ns.reading import check_decoded
-from winner_ns.signals.array import check_magnitudes, native_rows, not_finite, open_array, scratch_array
+from winner_ns.signals.array import check_magnitudes, forget_pages, native_rows, not_finite, open_array, scratch_array
 from winner_ns.signals.grid import GridSignal
 from winner_ns.signals.options import ReadOptions
 from winner_ns.signals.quiet import quiet_stderr
@@ -264,6 +264,7 @@ class _WavSource:
             if self._converted:
                 block = (block / np.float32(_FULL_SCALE[self._own])).astype(np.float32)
             yield block
+            forget_pages(samples)
 
     def warnings(self, frames: int) -> List[str]:
         if self.layout.promised is None:

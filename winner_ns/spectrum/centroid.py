@@ -12,6 +12,8 @@ import numpy as np
 import scipy.fft
 from jaxtyping import Float, Shaped
 
+from winner_ns.signals.array import forget_pages, in_bands
+
 LONGEST_TRANSFORM = 2**22
 """Samples of the longest single transform; a longer line is cut into pieces of this length."""
 BLOCK_SAMPLES = 2**22
@@ -59,9 +61,11 @@ def spectral_centroid(
 
 def channel_means(samples: Shaped[np.ndarray, "*shape channels"]) -> Float[np.ndarray, " channels"]:
     """Each channel's mean over the whole array, in float64, without a converted copy of it."""
-    flat = samples.reshape(-1, samples.shape[-1])
-    blocks = (flat[i : i + BLOCK_SAMPLES].sum(axis=0, dtype=np.float64) for i in range(0, len(flat), BLOCK_SAMPLES))
-    return sum(blocks, np.zeros(samples.shape[-1])) / len(flat)
+    flat, total = samples.reshape(-1, samples.shape[-1]), np.zeros(samples.shape[-1])
+    for start in range(0, len(flat), BLOCK_SAMPLES):
+        total += flat[start : start + BLOCK_SAMPLES].sum(axis=0, dtype=np.float64)
+        forget_pages(samples)
+    return total / len(flat)
 
 
 def _centroid_along(samples: np.ndarray, axis: int, zero: np.ndarray) -> float:
@@ -75,7 +79,7 @@ def _centroid_along(samples: np.ndarray, axis: int, zero: np.ndarray) -> float:
     for block in _blocks(lines):
         weighted, magnitude, peak = np.zeros(block.shape[:-1]), np.zeros(block.shape[:-1]), 0.0
         for start in range(0, n, LONGEST_TRANSFORM):
-            piece = block[..., start : start + LONGEST_TRANSFORM]
+            piece = in_bands(block[..., start : start + LONGEST_TRANSFORM])
             if piece.shape[-1] < min(n, LONGEST_TRANSFORM):
                 break  # A shorter rest would count with other frequencies; the pieces before it speak for it.
             peak = max(peak, abs(float(piece.max())), abs(float(piece.min())))
@@ -83,6 +87,7 @@ def _centroid_along(samples: np.ndarray, axis: int, zero: np.ndarray) -> float:
             spectrum = np.abs(transform)
             weighted += spectrum @ scipy.fft.rfftfreq(piece.shape[-1]) * 2.0
             magnitude += spectrum.sum(axis=-1, dtype=np.float64)
+            forget_pages(lines)
         # What rounding leaves of a line that equals the mean is not a spectrum.
         audible = magnitude > 1e-6 * n * max(peak, 1e-300)
         total += float((weighted[audible] / magnitude[audible]).sum())
