@@ -87,7 +87,12 @@ def test_sounds_have_the_band_of_what_noise_leaves_and_pictures_a_plain_one(hiss
     assert (sound.learning_rate, sound.weight_decay) == (5e-4, 0.0)
     picture = settled(photo, purpose="denoise")
     assert picture.settled.noise.s0 == picture.settled.noise.s1 == 0
-    assert (picture.learning_rate, picture.weight_decay) == (5e-4, 3.0)
+    # As many weights as a value of the 24 x 40 pixels in three colours has, of those that are trained on.
+    weights = sum(parameter.numel() for parameter in picture.initial_field().parameters())
+    assert picture.learning_rate == 5e-4
+    assert picture.weight_decay == pytest.approx(min(weights / (0.95 * 24 * 40 * 3), 3.0))
+    wide = settle_fit(photo, FieldPlan.of(purpose="denoise"), TargetOptions())
+    assert wide.weight_decay == 3.0
     assert settled(photo).weight_decay == 0.0
     chosen = settled(photo, purpose="denoise", learning_rate=1e-3, weight_decay=0.5)
     assert (chosen.learning_rate, chosen.weight_decay) == (1e-3, 0.5)

@@ -19,6 +19,7 @@ from winner_ns.fitting.target import Target
 from winner_ns.kinds import KINDS, DenoisingDefaults, TrainingDefaults
 from winner_ns.spectrum import LAWS, SineNetwork, TargetSpectrum
 from winner_ns.spectrum.expectation import bottleneck_warning, start_warning
+from winner_ns.spectrum.laws import denoising_decay
 from winner_ns.spectrum.noise import NoiseReport, choose_noise
 
 RATE_WITHOUT_INTERPOLATION = 5e-4
@@ -206,7 +207,7 @@ class FieldPlan:
         beta2 = training.beta2 if self.beta2 is None else self.beta2
         decay = self.weight_decay
         if decay is None:
-            decay = denoising.weight_decay if denoising else 0.0
+            decay = denoising_decay(spectrum, weights) if denoising else 0.0
         return SettledNetwork(described, noise, rate, beta2, spectrum, changed if by_setting else {}, decay)
 
     def settle(self, target: Target, batch_size: Optional[int] = None) -> SettledPlan:

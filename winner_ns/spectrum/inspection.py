@@ -14,7 +14,7 @@ from winner_ns.kinds import KINDS
 from winner_ns.spectrum.band import SineNetwork
 from winner_ns.spectrum.centroid import LONGEST_TRANSFORM, channel_means
 from winner_ns.spectrum.expectation import band_verdict, bottleneck_warning
-from winner_ns.spectrum.laws import TargetSpectrum
+from winner_ns.spectrum.laws import TargetSpectrum, denoising_decay
 from winner_ns.spectrum.measure import measure_of, target_spectrum
 from winner_ns.spectrum.noise import NoiseReport, choose_noise
 
@@ -45,7 +45,8 @@ class Denoising:
         if defaults is None or spectrum.denoised is None:
             return None
         report = choose_noise(spectrum, network, purpose="denoise")
-        return cls(spectrum.denoised(), report, defaults.learning_rate, defaults.weight_decay)
+        decay = denoising_decay(spectrum, network.weights(spectrum.channels))
+        return cls(spectrum.denoised(), report, defaults.learning_rate, decay)
 
     def as_dict(self) -> Dict[str, float]:
         """Plain JSON."""
@@ -61,7 +62,7 @@ class Denoising:
             if report.s0 == report.s1 == 0
             else f"s0 {report.s0:.5g}, s1 {report.s1:.4g}, {band}"
         )
-        decay = f", weight decay {self.weight_decay:g}" if self.weight_decay else ""
+        decay = f", weight decay {self.weight_decay:.3g}" if self.weight_decay else ""
         without = report.frequency_in_words(self.omega)
         return f"denoise   Omega {without} without noise; the purpose denoise starts from {start}{decay}"
 

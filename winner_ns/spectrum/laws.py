@@ -320,3 +320,18 @@ def denoising_kappa(target: TargetSpectrum) -> float:
     if defaults.kappa == 0 or target.denoised is None or target.omega <= 0:
         return 0.0
     return defaults.kappa * target.denoised() / target.omega
+
+
+def denoising_decay(target: TargetSpectrum, weights: int) -> float:
+    """Adam's decay of the weights that suits the purpose denoise: the number of weights that a value has, at most the
+    kind's own; a field that has fewer of them cannot fit much noise, and is blurred by more decay.
+
+    Args:
+        target: what is fitted.
+        weights: of the field.
+    """
+    defaults = KINDS[target.kind].denoising
+    if defaults is None:
+        return 0.0
+    values = (target.samples or 0) * target.channels
+    return min(defaults.weight_decay, weights / values) if values else defaults.weight_decay
