@@ -122,3 +122,11 @@ def test_an_adapted_field_fits_what_its_published_default_cannot(whistle, tmp_pa
 def test_what_cannot_be_is_one_line(waves, family, choices, says):
     with pytest.raises(SignalError, match=says):
         FieldPlan.of(family, **choices).settle(target_of(waves))
+
+
+def test_what_needs_no_band_stays_as_it_is(waves):
+    # Of a picture with noise the purpose denoise wants a plain field.
+    plain, denoising = settled(waves, "finer"), settled(waves, "finer", law="matching", purpose="denoise")
+    assert denoising.description.network == plain.description.network
+    report = denoising.settled.noise
+    assert (report.kappa, report.s0, report.s1) == (0.0, 0.0, 0.0) and report.band > 0

@@ -38,11 +38,12 @@ from winner_ns.bench.inputs import Input, prepare_inputs
 from winner_ns.bench.preset import BUDGETS, list_presets, load_preset
 from winner_ns.bench.records import ResultsFile, best_fields, summarise
 from winner_ns.bench.report import finding_of, write_report
-from winner_ns.bench.summary_tables import rows_of, terminal_tables, write_csv, write_markdown
+from winner_ns.bench.summary_tables import better_without_fields, rows_of, terminal_tables, write_csv, write_markdown
 from winner_ns.bench.tiles import tiles_of
 from winner_ns.commands.main import main
 from winner_ns.errors import SignalError
 from winner_ns.fields import FAMILIES, Siren
+from winner_ns.fitting.classical_denoisers import denoised, denoisers_for
 from winner_ns.samples import SAMPLES
 from winner_ns.signals import detect_kind, load_signal
 from winner_ns.spectrum import PaperLaw, SineNetwork, TargetSpectrum
@@ -398,6 +399,41 @@ def test_denoising_is_judged_by_the_clean_signal(tmp_path):
     assert 0.15 < np.std(noisy - clean) / 127.5 < 0.33
 
 
+def test_classical_denoisers_stand_beside_the_fields_and_are_named_where_they_are_better(tmp_path):
+    changes = {
+        "task": "denoise",
+        "sigma": 0.3,
+        "metrics": ["psnr"],
+        "fields": {"denoise": "winner:purpose=denoise", "clean": "winner:purpose=denoise"},
+        "departures": {"clean": {"denoiser": "tv"}},
+        "seeds": 1,
+    }
+    preset = load_preset(str(write_preset(tmp_path, **changes, steps=20)))
+    records = run_bench(preset, tmp_path / "out", "winner-ns bench", workers=1)
+    by_name = {record["field"]: record for record in records}
+    clean = np.asarray(Image.open(tmp_path / "picture.png")).astype(float)[..., None] / 127.5 - 1
+    noise = np.random.default_rng(0).normal(0, 0.3 * 127.5, clean.shape)
+    noisy = ((clean + 1) * 127.5 + noise).astype(np.float32).astype(float) / 127.5 - 1
+    for name in ("nl-means", "tv", "wavelets", "wiener"):
+        found = denoised(noisy, denoisers_for(2)[name])
+        for record in records:
+            # Samples are in single precision.
+            wanted = 10 * np.log10(4 / np.mean((found - clean) ** 2))
+            assert record["figures"][f"psnr_by_{name.replace('-', '_')}"] == pytest.approx(wanted, abs=1e-3)
+    assert by_name["denoise"]["settings"]["departures"] == {}
+    (line,) = better_without_fields(preset, records)
+    classical = {name: records[0]["figures"][f"psnr_by_{name.replace('-', '_')}"] for name in denoisers_for(2)}
+    best = max(classical, key=classical.__getitem__)
+    assert line.startswith(f"picture: {best}, no field, is better with ")
+    assert line in (tmp_path / "out" / "results.md").read_text()
+    assert f"{best}, no field, is better" in (tmp_path / "out" / "report.html").read_text()
+    # All samples are judged, those that were withheld for the stop among them.
+    kept = winner_ns.load_field(tmp_path / "out" / by_name["denoise"]["folder"] / "field.safetensors")
+    assert kept.description.holdout == "0.05"
+    error = np.mean((kept.grid((32, 32))[..., 0] / 127.5 - 1 - clean[..., 0]) ** 2)
+    assert by_name["denoise"]["figures"]["psnr"] == pytest.approx(10 * np.log10(4 / error), abs=1e-3)
+
+
 @pytest.mark.slow
 def test_withheld_samples_have_figures_and_a_baseline(tmp_path):
     changes = {"task": "heldout", "holdout": 0.25, "metrics": ["psnr_heldout", "psnr"], "seeds": 1}
@@ -659,6 +695,8 @@ WRONG = [
     ({"departures": {"siren": {"noise_layer": [1]}}}, ["departures.siren.noise_layer", "did you mean noise_layers?"]),
     ({"departures": {"other": {"noise_layers": [1]}}}, ["other is none of the fields"]),
     ({"departures": {"siren": {"sampling": "hard"}}}, ["sampling is 'hard'", "by-loss"]),
+    ({"departures": {"siren": {"denoiser": "median"}}}, ["denoiser is 'median'", "nl-means"]),
+    ({"departures": {"siren": {"denoiser": "tv"}}}, ["a denoiser is nothing for the task fit", "take it out"]),
 ]
 
 

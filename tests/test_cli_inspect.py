@@ -162,7 +162,15 @@ def test_the_noise_in_a_signal_is_told(tmp_path: Path, capsys: pytest.CaptureFix
     found = inspect(capsys, tmp_path / "noisy.wav")["noise_deviation"]
     assert found * load_signal(tmp_path / "noisy.wav").value_scale == pytest.approx(0.05, rel=0.1)
     assert main(["inspect", str(tmp_path / "noisy.wav")]) == 0
-    assert f"noise     at most {found:.2g} of values in [-1, 1], a PSNR of " in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert f"noise     at most {found:.2g} of values in [-1, 1], a PSNR of " in told
+    # The tone is at 200 Hz; nearly all of the noise is above.
+    result = inspect(capsys, tmp_path / "noisy.wav", "--purpose", "denoise")
+    assert f"denoise   Omega {result['denoise']['omega'] * RATE * 2 / 7999 / (2 * np.pi):.4g} Hz without noise" in told
+    assert result["denoise"]["omega"] < 0.3 * result["omega"]
+    assert (result["denoise"]["band"], result["denoise"]["s0"]) == (result["band"], result["s0"])
+    soundfile.write(tmp_path / "constant.wav", np.linspace(0, 0.5, 8000), RATE, subtype="FLOAT")
+    assert inspect(capsys, tmp_path / "constant.wav")["denoise"] is None
 
 
 def test_network_flags_change_the_band(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

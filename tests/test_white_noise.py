@@ -34,6 +34,14 @@ def test_a_smooth_signal_has_no_noise():
     assert noise_deviation(np.full((50, 50, 3), 7, np.uint8)) == 0.0
 
 
+@pytest.mark.parametrize("deviation", [0.0, 0.05])
+def test_a_bright_sound_is_no_noise(deviation):
+    x = np.arange(8000)
+    bright = sum(np.sin(frequency * x + frequency) for frequency in (1.3, 2.0, 2.6, 3.0))[:, None]
+    noisy = bright + np.random.default_rng(0).normal(0, deviation, bright.shape)
+    assert noise_deviation(noisy) == pytest.approx(deviation, rel=0.1, abs=1e-3)
+
+
 def test_large_arrays_are_measured_in_their_middle():
     samples = np.broadcast_to(np.float32(0.5), (30000, 30000, 3))
     assert noise_deviation(samples) == 0.0

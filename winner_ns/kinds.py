@@ -46,7 +46,7 @@ class DenoisingDefaults:
     learning_rate: float = 5e-4
     """Adam's, for sine fields."""
     weight_decay: float = 3.0
-    """Part of the weights that goes with each step, over the learning rate."""
+    """Part of the weights that goes with each step, over the learning rate, at most (`denoising_decay`)."""
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ def adapt(
     The law matching brings the measured band of fresh fields to kappa Omega: by noise on the weights of the first
     layer, where the family's layers are sines (`Field.noise_on_request`) and their band is too narrow, else by a
     setting of it (`Field.turned`).
-    Other laws choose the noise alone.
+    Of kappa 0 they stay as they are. Other laws choose the noise alone.
 
     Args:
         family: its name.
@@ -64,6 +64,10 @@ def adapt(
     weights = sum(parameter.numel() for parameter in network.parameters())
     kappa = kappa_of(purpose, target, weights)
     wanted = kappa * target.omega
+    if wanted <= 0:
+        fresh = build_field(family, in_dim, out_dim, settings, torch.Generator().manual_seed(0))
+        report = choose_noise(target, SineNetwork(in_dim), "explicit")
+        return {}, replace(report, law=law, kappa=kappa, band=measured_band(fresh))
 
     def turned(knob: float, source: torch.Generator) -> Field:
         return build_field(family, in_dim, out_dim, {**settings, **made_of.turned(settings, knob, in_dim)}, source)

@@ -14,6 +14,21 @@ LOOKS = 50
 """Times that a run looks at the withheld samples."""
 MOST_SAMPLES = 16384
 """That are looked at: all looks together cost about 2 % of the steps' time."""
+LEAST_TOLD = 0.1
+"""Part of what is no noise in the withheld samples that the best state has to tell, or they say nothing about any."""
+
+
+def withheld_tell(error: float, variance: float, noise: float) -> bool:
+    """Whether withheld samples tell a field's states apart. Those of a bright spectrum do not: nothing knows them from
+    the others, and the field that is nearest to them is the one that gives their mean.
+
+    Args:
+        error: mean squared, of the best state at the withheld samples.
+        variance: of these.
+        noise: its part that is white noise, at most; where that is nearly all, that the mean is best says something.
+    """
+    explainable = max(variance - noise, 0.0)
+    return explainable < LEAST_TOLD * variance or variance - error >= LEAST_TOLD * explainable
 
 
 class BestState:
@@ -33,8 +48,7 @@ class BestState:
         self._weights: Dict[str, Tensor] = {}
 
     def see(self, step: int, field: nn.Module) -> None:
-        """Looks at a field after its step-th step, from 1 on, if it is time to; after the last one the field becomes
-        what it was when it was best."""
+        """Looks at a field after its step-th step, from 1 on, if it is time to; after the last one it is given back."""
         if step % self._every == 0 or step == self.steps:
             error = self._error(field)
             # What is no number is never less.
@@ -45,15 +59,18 @@ class BestState:
             self.give_back(field)
 
     def give_back(self, field: nn.Module) -> None:
-        """Makes a field what it was when it was best; one that was not looked at stays as it is."""
-        if self._weights:
+        """Makes a field what it was when it was best; it stays as it is where the withheld samples do not tell."""
+        if self._weights and withheld_tell(self.error, float(self._samples()[1].var()), self._target.noise_loss):
             field.load_state_dict(self._weights)
 
-    def _error(self, field: nn.Module) -> float:
+    def _samples(self) -> Tuple[Tensor, Tensor]:
         if self._withheld is None:
             self._withheld = self._target.heldout_batch(MOST_SAMPLES)
         assert self._withheld is not None
-        coordinates, values = self._withheld
+        return self._withheld
+
+    def _error(self, field: nn.Module) -> float:
+        coordinates, values = self._samples()
         was_training = field.training
         field.eval()
         error = float((evaluate(field, coordinates) - values).double().square().mean())

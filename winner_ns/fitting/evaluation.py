@@ -20,6 +20,7 @@ from winner_ns.figures.grids import (
 )
 from winner_ns.figures.meshes import intersection_over_union, surface_distances
 from winner_ns.figures.surface import Surface
+from winner_ns.fitting.best_state import withheld_tell
 from winner_ns.fitting.classical_denoisers import denoised_at_withheld
 from winner_ns.fitting.interpolation import judged_samples
 from winner_ns.fitting.judged_points import judged_points
@@ -109,9 +110,9 @@ def grid_figures(field: LoadedField, target: GridTarget) -> Dict[str, float]:
     return figures
 
 
-def better_denoiser(field: LoadedField, target: GridTarget) -> List[str]:
+def advice_on_noise(field: LoadedField, target: GridTarget) -> List[str]:
     """A line where a classical denoiser, made of the training samples alone, is nearer to the withheld noisy ones than
-    a field is, by more than chance; nothing where none is."""
+    a field is, by more than chance, or where these do not tell; else nothing."""
     part, withheld, found = denoised_at_withheld(target.signal, target.split)
     if not found or not withheld.any():
         return []
@@ -121,6 +122,13 @@ def better_denoiser(field: LoadedField, target: GridTarget) -> List[str]:
     own = (field.normalised(target.signal.coordinates(flat)).numpy() - truth) ** 2
     errors = {name: (values - truth) ** 2 for name, values in found.items()}
     best = min(errors, key=lambda name: errors[name].mean())
+    least = float(min(own.mean(), errors[best].mean()))
+    if not withheld_tell(least, float(truth.var()), target.noise_loss / target.gain**2):
+        names = " or ".join(found)
+        return [
+            "the spectrum is too bright for withheld samples to tell when to stop: the last state is kept, which may "
+            f"be no better than the noisy samples; compare with the denoiser {names}"
+        ]
     gained = (own - errors[best]).mean(axis=-1)
     if not gained.mean() > gained.std() / np.sqrt(len(gained)):
         return []

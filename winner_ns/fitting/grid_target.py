@@ -16,7 +16,7 @@ from winner_ns.errors import SignalError
 from winner_ns.fields.field import FieldTask
 from winner_ns.fields.files import LoadedField
 from winner_ns.fitting.classical_denoisers import Denoiser, checked_denoiser, denoised
-from winner_ns.fitting.evaluation import better_denoiser, grid_figures, quick_grid_figures
+from winner_ns.fitting.evaluation import advice_on_noise, grid_figures, quick_grid_figures
 from winner_ns.fitting.interpolation import gaps_filled, interpolation_error, normalised
 from winner_ns.fitting.pseudo_samples import PseudoSamples, checked_between, pseudo_samples
 from winner_ns.fitting.sample_split import SampleSplit, parse_holdout
@@ -25,6 +25,7 @@ from winner_ns.signals import GridSignal
 from winner_ns.spectrum import TargetSpectrum
 from winner_ns.spectrum.low_frequencies import LowFrequencies, low_frequencies
 from winner_ns.spectrum.noise import denoised_omega, grid_spectrum
+from winner_ns.spectrum.white_noise import noise_deviation
 
 QUIET_BELOW = 0.05
 """Standard deviation of the normalised training samples below which they are scaled up for training."""
@@ -94,6 +95,10 @@ class GridTarget(Target):
     def mean_loss(self) -> float:
         return self.variance * self.gain**2
 
+    @cached_property
+    def noise_loss(self) -> float:
+        return (noise_deviation(self.signal.samples, self.signal.value_scale) * self.gain) ** 2
+
     def batch(self, step: int, batch_size: int, rank: int = 0, world_size: int = 1) -> Tuple[Tensor, Tensor]:
         if self.between is None:
             return self._trained_at(self.split.batch(step, batch_size, rank, world_size))
@@ -161,7 +166,7 @@ class GridTarget(Target):
         return quick_grid_figures(field, self, samples)
 
     def advice(self, field: LoadedField) -> List[str]:
-        return better_denoiser(field, self) if field.description.denoises else []
+        return advice_on_noise(field, self) if field.description.denoises else []
 
     def describe(self) -> Dict[str, Any]:
         chosen = {name: getattr(self.options, name) for name in ("between", "denoiser")}
@@ -208,7 +213,9 @@ def _cleaned(signal: GridSignal, split: SampleSplit, denoiser: Denoiser) -> Floa
 
 
 def _spectrum_of_cleaned(signal: GridSignal, cleaned: Float[np.ndarray, "*shape c"]) -> TargetSpectrum:
-    return grid_spectrum(signal.kind, cleaned, signal.nyquist, hertz=signal.hertz)
+    """That of what has no noise any more."""
+    spectrum = grid_spectrum(signal.kind, cleaned, signal.nyquist, hertz=signal.hertz)
+    return replace(spectrum, denoised=None)
 
 
 def _low_frequencies(signal: GridSignal, split: SampleSplit) -> LowFrequencies:

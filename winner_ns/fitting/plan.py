@@ -19,7 +19,7 @@ from winner_ns.fitting.target import Target
 from winner_ns.kinds import KINDS, DenoisingDefaults, TrainingDefaults
 from winner_ns.spectrum import LAWS, SineNetwork, TargetSpectrum
 from winner_ns.spectrum.expectation import bottleneck_warning, start_warning
-from winner_ns.spectrum.laws import between_of
+from winner_ns.spectrum.laws import between_of, denoising_decay
 from winner_ns.spectrum.noise import NoiseReport, choose_noise
 
 RATE_WITHOUT_INTERPOLATION = 5e-4
@@ -205,12 +205,12 @@ class FieldPlan:
             raise setting_error("field", f"a field of {weights:,} weights", f"give at most {MOST_WEIGHTS:,}")
         described = NetworkDescription.of(network, self.field.family)
         by_setting = bool(changed) and noise is not None and noise.s0 == 0
-        denoising = KINDS[spectrum.kind].denoising if self.denoises else None
+        denoising = KINDS[spectrum.kind].denoising if self._leaves_out_noise(spectrum) else None
         rate = self.learning_rate or _default_rate(family, None if by_setting else noise, training, denoising)
         beta2 = training.beta2 if self.beta2 is None else self.beta2
         decay = self.weight_decay
         if decay is None:
-            decay = denoising.weight_decay if denoising else 0.0
+            decay = denoising_decay(spectrum, weights) if denoising else 0.0
         return SettledNetwork(described, noise, rate, beta2, spectrum, changed if by_setting else {}, decay)
 
     def settle(self, target: Target, batch_size: Optional[int] = None) -> SettledPlan:
@@ -238,7 +238,7 @@ class FieldPlan:
             holdout=target.options.holdout,
             order=Order(target.options.seed, size),
         )
-        if self.denoises:
+        if self._leaves_out_noise(target.spectrum):
             description = description.with_further(purpose=DENOISE)
         _check_travels(description, settled)
         return SettledPlan(description, settled, target)
@@ -248,6 +248,10 @@ class FieldPlan:
         """What is trained on between the samples where nobody chooses it."""
         by_matching = self.law == "matching" or (self.law is None and FAMILIES[self.field.family].takes_noise)
         return between_of(self.purpose) if by_matching else "none"
+
+    def _leaves_out_noise(self, spectrum: TargetSpectrum) -> bool:
+        """Whether there is noise that training has to leave out; a denoiser has taken it away before."""
+        return self.denoises and spectrum.denoised is not None
 
     def _noise(self, spectrum: TargetSpectrum, network: SineNetwork, takes_noise: bool) -> NoiseReport:
         if not takes_noise:
@@ -353,6 +357,8 @@ def with_withheld(target: Target, plans: Iterable[FieldPlan]) -> Target:
     if target.row.denoising is None:
         problem = f"{DENOISE} is for samples on a grid, not for {target.row.plural}"
         raise setting_error("purpose", problem, "choose another")
+    if target.options.denoiser != "none":
+        return target  # It has no noise any more.
     return target.of(target.signal, replace(target.options, holdout=WITHHELD_TO_STOP))
 
 

@@ -79,6 +79,12 @@ class Target(ABC):
         """The same on the scale that is trained on."""
         return None
 
+    @property
+    def noise_loss(self) -> float:
+        """The mean squared error, on the scale that is trained on, of a field that leaves out what white noise is
+        estimated to be in the samples, and that alone."""
+        return 0.0
+
     @abstractmethod
     def batch(self, step: int, batch_size: int, rank: int = 0, world_size: int = 1) -> Tuple[Tensor, Tensor]:
         """Coordinates [n, d] and the field's target values [n, c] of one step, a function of its arguments alone.

@@ -10,17 +10,61 @@ import numpy as np
 from jaxtyping import Float
 
 from winner_ns.errors import setting_error
+from winner_ns.kinds import KINDS
 from winner_ns.spectrum.band import SineNetwork
 from winner_ns.spectrum.centroid import LONGEST_TRANSFORM, channel_means
 from winner_ns.spectrum.expectation import band_verdict, bottleneck_warning
+from winner_ns.spectrum.laws import TargetSpectrum, denoising_decay
 from winner_ns.spectrum.measure import measure_of, target_spectrum
 from winner_ns.spectrum.noise import NoiseReport, choose_noise
 
 if TYPE_CHECKING:
     from winner_ns.signals import Signal
 
+LEAST_NOISE = 1e-6
+"""Deviation of values in [-1, 1] below which there is none that could be told."""
 MOST_LINES_SAMPLES = 2**24
 """Samples that an averaged magnitude spectrum is made of, at most."""
+
+
+@dataclass(frozen=True)
+class Denoising:
+    """What the purpose denoise makes of a signal."""
+
+    omega: float
+    """The centroid frequency without the noise, radians per unit of coordinate."""
+    report: NoiseReport
+    learning_rate: float
+    weight_decay: float
+    """Of Adam; over the learning rate."""
+
+    @classmethod
+    def of(cls, signal: Signal, spectrum: TargetSpectrum, network: SineNetwork) -> Optional[Denoising]:
+        """That of a signal; None for those whose values are no measurements."""
+        defaults = KINDS[signal.kind].denoising
+        if defaults is None or spectrum.denoised is None:
+            return None
+        report = choose_noise(spectrum, network, purpose="denoise")
+        decay = denoising_decay(spectrum, network.weights(spectrum.channels))
+        return cls(spectrum.denoised(), report, defaults.learning_rate, decay)
+
+    def as_dict(self) -> Dict[str, float]:
+        """Plain JSON."""
+        plain = {name: getattr(self.report, name) for name in ("s0", "s1", "band")}
+        return {"omega": self.omega, **plain, "learning_rate": self.learning_rate, "weight_decay": self.weight_decay}
+
+    def line(self) -> str:
+        """What a user reads."""
+        report = self.report
+        band = f"the band {report.frequency_in_words(report.band)}"
+        start = (
+            f"a plain SIREN, {band}"
+            if report.s0 == report.s1 == 0
+            else f"s0 {report.s0:.5g}, s1 {report.s1:.4g}, {band}"
+        )
+        decay = f", weight decay {self.weight_decay:.3g}" if self.weight_decay else ""
+        without = report.frequency_in_words(self.omega)
+        return f"denoise   Omega {without} without noise; the purpose denoise starts from {start}{decay}"
 
 
 @dataclass(frozen=True)
@@ -34,6 +78,8 @@ class Inspection:
     report: NoiseReport
     noise_deviation: Optional[float] = None
     """That of white noise in the signal's values, which lie in [-1, 1], at most."""
+    denoising: Optional[Denoising] = None
+    """What the purpose denoise would do, where there is noise."""
 
     def as_dict(self) -> Dict[str, Any]:
         """Plain JSON: kind, shape (None for shapes in 3D), channels, psi, omega, law, s0, s1, bands, warnings, …"""
@@ -45,6 +91,7 @@ class Inspection:
             "nyquist": [float(n) for n in self.nyquist],
             **self.report.as_dict(),
             "noise_deviation": self.noise_deviation,
+            "denoise": None if self.denoising is None else self.denoising.as_dict(),
             "bottleneck": self.report.bottleneck,
             "verdict": self.verdict,
             "network": {
@@ -92,7 +139,9 @@ class Inspection:
             return []
         psnr = 20 * math.log10(2 / max(self.noise_deviation, 1e-12))
         known = f"{self.noise_deviation:.2g} of values in [-1, 1], a PSNR of {psnr:.0f} dB"
-        return [f"noise     at most {known}" if self.noise_deviation > 1e-6 else "noise     none that could be told"]
+        if self.noise_deviation <= LEAST_NOISE:
+            return ["noise     none that could be told"]
+        return [f"noise     at most {known}", *([] if self.denoising is None else [self.denoising.line()])]
 
 
 def inspect_signal(
@@ -123,7 +172,9 @@ def inspect_signal(
         raise setting_error("law", str(error), "see `winner-ns inspect --help`") from error
     if report.first_omega_0 is not None:
         network = replace(network, first_omega_0=report.first_omega_0)
-    return Inspection(signal, network, nyquist, report, measure_of(signal).noise_deviation(signal))
+    noise = measure_of(signal).noise_deviation(signal)
+    denoising = None if noise is None or noise <= LEAST_NOISE else Denoising.of(signal, spectrum, network)
+    return Inspection(signal, network, nyquist, report, noise, denoising)
 
 
 def magnitude_spectrum(signal: Signal, bins: int = 200) -> Tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:

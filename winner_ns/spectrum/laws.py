@@ -59,7 +59,8 @@ class TargetSpectrum:
     """Measures the magnitude spectrum itself, for laws that look at more of it than its centroid; None where there is
     no grid of two axes or more."""
     denoised: Optional[Callable[[], float]] = field(default=None, repr=False, compare=False)
-    """Measures omega anew, of what white noise leaves of the samples; None where values are no measurements."""
+    """Measures omega anew, of what white noise leaves of the samples; None where values are no measurements, or have
+    been freed of noise already."""
 
     @property
     def bright(self) -> bool:
@@ -268,7 +269,7 @@ def kappa_of(purpose: Optional[Union[str, float]], target: TargetSpectrum, weigh
         purpose: one of PURPOSES, or kappa itself, from 0 to MOST; None: the target's own, or else its kind's usual one.
             "interpolate" means no noise where the spectrum is
             too bright to interpolate (`TargetSpectrum.bright`): that is best at withheld samples, and useless at the
-            fitted ones. "denoise" is the kind's own share of the centroid frequency without the noise.
+            fitted ones. "denoise" is the kind's share of the centroid frequency without noise (`denoising_kappa`).
         target: what is fitted.
         weights: of the field.
 
@@ -282,7 +283,9 @@ def kappa_of(purpose: Optional[Union[str, float]], target: TargetSpectrum, weigh
     if purpose == "fit":
         return fitting_kappa(target, weights)
     if purpose == "denoise":
-        return denoising_kappa(target)
+        # What has no noise any more is to be fitted.
+        cleaned = target.denoised is None and KINDS[target.kind].denoising is not None
+        return fitting_kappa(target, weights) if cleaned else denoising_kappa(target)
     try:
         kappa = float(purpose)
     except ValueError:
@@ -328,3 +331,18 @@ def denoising_kappa(target: TargetSpectrum) -> float:
     if defaults.kappa == 0 or target.denoised is None or target.omega <= 0:
         return 0.0
     return defaults.kappa * target.denoised() / target.omega
+
+
+def denoising_decay(target: TargetSpectrum, weights: int) -> float:
+    """Adam's decay of the weights that suits the purpose denoise: the number of weights that a value has, at most the
+    kind's own; a field that has fewer of them cannot fit much noise, and is blurred by more decay.
+
+    Args:
+        target: what is fitted.
+        weights: of the field.
+    """
+    defaults = KINDS[target.kind].denoising
+    if defaults is None:
+        return 0.0
+    values = (target.samples or 0) * target.channels
+    return min(defaults.weight_decay, weights / values) if values else defaults.weight_decay

@@ -148,10 +148,11 @@ class NoiseReport:
             noise = "no noise needed: this is a plain SIREN" if self.kappa else "no noise: this is a plain SIREN"
         if chosen := self._chosen():
             noise = chosen if self.s0 == self.s1 == 0 else f"{noise}, {chosen}"
+        plain = self.frequency_in_words(self.plain_band)
         return [
-            f"spectrum  psi {self.psi:.4f} of Nyquist, Omega {self._frequency(self.omega)}",
+            f"spectrum  psi {self.psi:.4f} of Nyquist, Omega {self.frequency_in_words(self.omega)}",
             f"law       {self.law}{kappa}: {noise}",
-            f"band      {self._frequency(self.band)} at the start (plain SIREN {self._frequency(self.plain_band)})",
+            f"band      {self.frequency_in_words(self.band)} at the start (plain SIREN {plain})",
         ]
 
     def _chosen(self) -> str:
@@ -161,7 +162,7 @@ class NoiseReport:
         told += [f"{name} times {_in_runs(values)}" for name, values in factors.items() if values is not None]
         return ", ".join(told)
 
-    def _frequency(self, omega: float) -> str:
+    def frequency_in_words(self, omega: float) -> str:
         """An angular frequency in the units that a user knows."""
         return f"{omega:.5g} rad/unit" if self.hertz is None else f"{omega * self.hertz:.4g} Hz"
 

@@ -6,7 +6,8 @@ import math
 from typing import Optional, Tuple
 
 import numpy as np
-from jaxtyping import Bool, Shaped
+import scipy.fft
+from jaxtyping import Bool, Float, Shaped
 
 MOST_SAMPLES = 2**22
 """Larger arrays are measured in their middle."""
@@ -24,7 +25,8 @@ def noise_deviation(
     Second differences, 1 -2 1, along every axis with 3 samples or more take a smooth signal away and multiply the
     noise's variance by 6 each; the median of their magnitudes leaves edges aside. Texture as fine as the grid counts as
     noise, so that this is the most that noise can be, not less. (The estimate of Donoho and Johnstone, Biometrika 1994,
-    section 4.2, with second differences in place of the finest wavelets.)
+    section 4.2, with second differences in place of the finest wavelets.) A bright sound is all fine texture; as its
+    lines leave most frequencies free, white noise is also no more than the median of the power over all frequencies.
 
     Args:
         samples: any real type, channels last.
@@ -37,6 +39,10 @@ def noise_deviation(
     """
     part = middle(samples.shape)
     values = samples[part].astype(np.float64)
+    spread = _spectral_deviation(values)
+    if gaps is not None:
+        # What is filled in from neighbours has less of the noise.
+        spread /= math.sqrt(max(1.0 - float(gaps[part].mean()), 1e-6))
     known = None if gaps is None else ~gaps[part]
     axes = [axis for axis in range(values.ndim - 1) if values.shape[axis] > 2]
     if not axes:
@@ -48,7 +54,22 @@ def noise_deviation(
             known = np.moveaxis(known[:-2] & known[1:-1] & known[2:], 0, axis)
     differences = values.reshape(-1, values.shape[-1]) if known is None or not known.any() else values[known]
     deviations = np.median(np.abs(differences), axis=0) / MEDIAN_OF_NORMAL
-    return float(np.sqrt(np.mean(deviations**2))) / 6 ** (len(axes) / 2) / scale
+    return min(float(np.sqrt(np.mean(deviations**2))) / 6 ** (len(axes) / 2), spread) / scale
+
+
+def _spectral_deviation(values: Float[np.ndarray, "*shape channels"]) -> float:
+    """That of white noise with the median power of the samples' lines; the least of all axes'."""
+    values = values - values.mean(axis=tuple(range(values.ndim - 1)))
+    medians = [math.inf]
+    for axis in range(values.ndim - 1):
+        if values.shape[axis] > 2:
+            # Strong lines leak less.
+            window = np.hanning(values.shape[axis] + 2)[1:-1]
+            shaped = (window / np.linalg.norm(window)).reshape(-1, *[1] * (values.ndim - 1 - axis))
+            power = np.abs(np.asarray(scipy.fft.rfft(values * shaped, axis=axis))) ** 2
+            medians.append(float(np.median(power)))
+    # The power of white noise is exponentially distributed, whose median is log 2 of its mean.
+    return math.sqrt(min(medians) / math.log(2))
 
 
 def middle(shape: Tuple[int, ...]) -> Tuple[slice, ...]:
