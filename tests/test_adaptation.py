@@ -99,7 +99,7 @@ def test_finers_biases_spread_over_a_sounds_length(whistle):
 @pytest.mark.slow
 def test_an_adapted_field_fits_what_its_published_default_cannot(whistle, tmp_path):
     """And it comes back from its file."""
-    small = {"family": "rff", "width": 64, "depth": 3, "steps": 200, "progress": False, "device": "cpu"}
+    small = {"family": "rff", "width": 64, "depth": 3, "steps": 100, "progress": False, "device": "cpu"}
     published = winner_ns.fit(whistle, **small)
     adapted = winner_ns.fit(whistle, law="matching", purpose="fit", **small)
     assert adapted.figures["psnr"] > published.figures["psnr"] + 6

@@ -456,7 +456,7 @@ def test_analyses_do_not_overwrite_each_other(
         ["--data", tone, "--width", 12, "--depth", 2, "--mono"],
     ):
         capfd.readouterr()
-        assert main([str(a) for a in ("analyze", *arguments, "--points", 16, "--json")]) == 0
+        assert main([str(a) for a in ("analyze", *arguments, "--points", 16, "--format", "svg", "--json")]) == 0
         folders.append(Path(json.loads(capfd.readouterr().out)["files"][-1]).parent)
     assert len(set(folders)) == len(folders)
     assert folders[0] == run / "analysis-4-steps-points=16" and folders[2].parent == run / "results"

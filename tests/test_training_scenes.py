@@ -23,6 +23,7 @@ from winner_ns.commands.main import main
 from winner_ns.demo.bunny_scene import write_bunny_scene
 from winner_ns.fields import FAMILIES
 from winner_ns.fitting.run import read_model
+from winner_ns.meshing import fitted_surface
 from winner_ns.plugin.trainer import SignalTrainer
 from winner_ns.rays.neus_mesh import world_from_scene
 from winner_ns.rays.view_figures import LPIPS_WEIGHTS
@@ -376,7 +377,9 @@ def test_cameras_that_a_parser_turns_are_turned_back(bunny_scene, ns_method, run
 
 @pytest.fixture(scope="module")
 def learnt_surface(bunny_scene, trained_once) -> Path:
-    return trained_once("winner-neus", "--data", bunny_scene, "--max-num-iterations", 150, *SURFACE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fitted_surface, "RESOLUTION", 64)
+        return trained_once("winner-neus", "--data", bunny_scene, "--max-num-iterations", 150, *SURFACE)
 
 
 @pytest.mark.slow

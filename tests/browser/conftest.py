@@ -23,10 +23,12 @@ from .viewer_page import PATIENCE, ViewerPage, find_browser
 
 HOST = "127.0.0.1"
 FEW_FRAMES = """
-window.requestAnimationFrame = then => setTimeout(() => then(performance.now()), 100);
+const draw = window.requestAnimationFrame.bind(window);
+window.requestAnimationFrame = then => setTimeout(() => draw(then), 100);
 window.cancelAnimationFrame = timer => clearTimeout(timer);
 """
-"""Ten frames a second at most: the page draws all the time, and without a GPU it leaves the viewers no processor."""
+"""Ten frames a second at most: the page draws all the time, and without a GPU it leaves the viewers no processor. A
+frame that takes longer is waited for, or frames would queue up behind it."""
 SMALL = ["--pipeline.model.field.width", "64", "--pipeline.model.field.depth", "3", "--pipeline.write-results", "False"]
 SMOOTH = ["--pipeline.model.purpose", "0.25"]
 """So few samples leave a field with more noise free between them, where it is looked at as well."""
