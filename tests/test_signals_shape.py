@@ -377,7 +377,7 @@ def _mesh_file(tmp_path, vertices, faces=((0, 1, 2),)):
 @pytest.mark.parametrize(
     ("vertices", "faces", "problem"),
     [
-        ([(0, 0, 0), (1, 0, 0), (0, 1, 0)], [], "no faces and no normals"),
+        ([(0, 0, 0), (1, 0, 0), (0, 1, 0)], [], "has 3 points"),
         ([(0, 0, 0), (1, 0, 0), (0, 1, 0)], [(0, 1, 2)], "flat"),
         ([(1, 1, 1)] * 4, [(0, 1, 2), (1, 2, 3)], "no extent"),
         ([(0, 0, 0), (1, 1, 1), (2, 2, 2), (3, 3, 3)], [(0, 1, 2), (1, 2, 3)], "flat"),

@@ -1,4 +1,4 @@
-"""Reading shapes: meshes through trimesh; points with distances, with normals or alone from arrays, text and PLY."""
+"""Reading shapes: meshes; points with distances, with normals or alone from arrays, text and PLY."""
 
 from __future__ import annotations
 
@@ -100,14 +100,14 @@ def shape_of_mesh(mesh: "trimesh.Trimesh", path: Path) -> ShapeSignal:
 def _from_mesh_file(path: Path, file_type: str) -> ShapeSignal:
     with progress_bar(long=path.stat().st_size > _LARGE_FILE) as report:
         report(f"reading {path.name}", 0, 5)
-        vertices, faces, points, normals = read_mesh_file(path, file_type)
-        if len(faces):
-            return _from_mesh(path, file_type, vertices, faces, report)
-    if points is None or not len(points):
-        raise SignalError(path, "has no faces and no normals", "give a mesh with faces, or points")
-    if normals is None:
-        return _from_points(path, points, file_type.upper())
-    return _from_normals(path, points, normals, file_type.upper())
+        mesh = read_mesh_file(path, file_type)
+        if len(mesh.faces):
+            shape = _from_mesh(path, file_type, mesh.vertices, mesh.faces, report)
+            shape.warnings[:0] = mesh.notes
+            return shape
+    if not len(mesh.vertices):
+        raise SignalError(path, "has no faces and no points", "give a mesh with faces, or points")
+    return _from_table(path, PointTable(file_type.upper(), mesh.vertices, None, mesh.normals, mesh.notes))
 
 
 def _from_mesh(
