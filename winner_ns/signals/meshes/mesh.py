@@ -32,3 +32,13 @@ def text_numbers(text: bytes) -> Optional[Float[np.ndarray, " n"]]:
             return np.fromstring(text, np.float64, sep=" ")
         except (DeprecationWarning, ValueError):
             return None
+
+
+def words_per_line(text: bytes) -> Int[np.ndarray, " lines"]:
+    """How many words, apart by white space, each line has; lines end with a line feed."""
+    letters = np.frombuffer(text + b"\n", np.uint8)
+    space = letters <= 32
+    begins = ~space
+    begins[1:] &= space[:-1]
+    ends = np.flatnonzero(letters == 10)
+    return np.diff(np.searchsorted(np.flatnonzero(begins), ends), prepend=0)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Dict, Iterator, List, NamedTuple
+from typing import BinaryIO, Dict, Iterator, List, NamedTuple, Tuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from winner_ns.errors import SignalError
-from winner_ns.signals.meshes.mesh import MeshFile, text_numbers
+from winner_ns.signals.meshes.mesh import MeshFile, text_numbers, words_per_line
 from winner_ns.signals.meshes.polygons import triangulated
 
 _PIECE = 2**24  # Bytes that are looked at in one go.
@@ -127,25 +127,37 @@ def _read_piece(path: Path, text: bytes, before: int, counts: _Counts) -> _Piece
         elif keyword not in _NO_GEOMETRY:
             counts.unknown += 1
             counts.first_unknown = counts.first_unknown or keyword[:20].decode("utf-8", "replace")
-    rows = [line.split() for line in lines[b"v"]]
-    weights = [row[3] for row in rows if len(row) == 4]
-    numbers = text_numbers(b" ".join(weights))
-    counts.odd_weights += len(weights) if numbers is None else int((numbers != 1).sum())
-    vertices = _triples(path, [b" ".join(row[:3]) for row in rows], "vertices")
-    normals = _triples(path, lines[b"vn"], "normals")
+    vertices, weights = _triples(path, lines[b"v"], "vertices")
+    counts.odd_weights += int((weights != 1).sum())
+    normals, _ = _triples(path, lines[b"vn"], "normals")
     return _Piece(vertices, normals, _faces(path, lines[b"f"], before + np.array(seen, np.int64)))
 
 
-def _triples(path: Path, lines: List[bytes], what: str) -> Float[np.ndarray, "n 3"]:
-    numbers = text_numbers(b" ".join(lines))
-    if numbers is not None and numbers.size == 3 * len(lines) and all(len(line.split()) == 3 for line in lines):
-        return numbers.reshape(-1, 3)
-    for line in lines:
-        row = text_numbers(line)
-        if row is None or row.size != 3 or len(line.split()) != 3:
-            said = line[:60].decode("utf-8", "replace")
-            raise SignalError(path, f"is cut or no OBJ: its {what} have a line {said!r}", _ADVICE)
-    raise SignalError(path, f"has {what} that are no numbers", _ADVICE)
+def _rows_of_numbers(path: Path, text: bytes, what: str) -> Tuple[Float[np.ndarray, " n"], Int[np.ndarray, " l"]]:
+    """All numbers of some lines, and how many each line has."""
+    sizes = words_per_line(text)
+    numbers = text_numbers(text)
+    if numbers is not None and numbers.size == sizes.sum():
+        return numbers, sizes
+    lines = text.splitlines()
+    said = next((line for line in lines if (n := text_numbers(line)) is None or n.size != len(line.split())), b"")
+    raise _no_obj(path, what, said)
+
+
+def _no_obj(path: Path, what: str, line: bytes) -> SignalError:
+    said = line.strip()[:60].decode("utf-8", "replace")
+    return SignalError(path, f"is cut or no OBJ: its {what} have a line {said!r}", _ADVICE)
+
+
+def _triples(path: Path, lines: List[bytes], what: str) -> Tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, " w"]]:
+    """The first three numbers of each line, and the fourth ones of those that have four."""
+    if not lines:
+        return np.empty((0, 3)), np.empty(0)
+    numbers, sizes = _rows_of_numbers(path, b"\n".join(lines), what)
+    if sizes.min() < 3:
+        raise _no_obj(path, what, lines[int(sizes.argmin())])
+    starts = np.cumsum(sizes) - sizes
+    return numbers[starts[:, None] + np.arange(3)], numbers[starts[sizes == 4] + 3]
 
 
 def _faces(path: Path, lines: List[bytes], seen: Int[np.ndarray, " f"]) -> Dict[int, np.ndarray]:
@@ -158,15 +170,11 @@ def _faces(path: Path, lines: List[bytes], seen: Int[np.ndarray, " f"]) -> Dict[
     """
     if not lines:
         return {}
-    rows = [line.split() for line in lines]
-    if any(b"/" in line for line in lines):
-        rows = [_BEHIND_SLASH.sub(b"", line).split() for line in lines]
-    sizes = np.array([len(row) for row in rows])
-    numbers = text_numbers(b" ".join(b" ".join(row) for row in rows))
-    if numbers is None or numbers.size != sizes.sum() or not _are_whole(numbers):
-        bad = next((line for line, row in zip(lines, rows) if not all(_is_whole(word) for word in row)), lines[0])
-        said = bad[:60].decode("utf-8", "replace")
-        raise SignalError(path, f"is cut or no OBJ: it has a face {said!r}", _ADVICE)
+    text = b"\n".join(lines)
+    numbers, sizes = _rows_of_numbers(path, _BEHIND_SLASH.sub(b"", text) if b"/" in text else text, "faces")
+    whole = np.isfinite(numbers) & (numbers == np.floor(numbers)) & (np.abs(numbers) < 2**48)
+    if not whole.all():
+        raise _no_obj(path, "faces", lines[int(np.searchsorted(np.cumsum(sizes), np.flatnonzero(~whole)[0], "right"))])
     if (numbers == 0).any():
         raise SignalError(path, "has a face with vertex 0, where OBJ counts from 1", _ADVICE)
     numbers = numbers.astype(np.int64)
@@ -175,11 +183,3 @@ def _faces(path: Path, lines: List[bytes], seen: Int[np.ndarray, " f"]) -> Dict[
     return {
         int(size): numbers[starts[sizes == size][:, None] + np.arange(size)] for size in np.unique(sizes) if size
     }
-
-
-def _are_whole(numbers: Float[np.ndarray, " n"]) -> bool:
-    return bool((np.isfinite(numbers) & (numbers == np.floor(numbers)) & (np.abs(numbers) < 2**48)).all())
-
-
-def _is_whole(word: bytes) -> bool:
-    return word.lstrip(b"+-").isdigit()
