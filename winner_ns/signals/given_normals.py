@@ -1,10 +1,11 @@
 """Normals that come with points: whether they point outward, and which side is out where they do not say so.
 
 Estimated normals point to either side at random, parts of scans to the wrong one, and files have zeros for those that
-are missing. Close behind a point, against its normal, there is the inside: the winding number there tells how many normals are
-sound, and neighbours that are parallel point to the same side. Where that is not so, their directions are kept, and their sides are told anew, by the flood fill of
-points without normals, or where nothing is shut off, along the tree of the most parallel neighbours (Hoppe et al.
-1992). What leaves at most half as many points without an inside behind them is taken, if these are few.
+are missing. Close behind a point, against its normal, there is the inside: the winding number there tells how many
+normals are sound, and neighbours that are parallel point to the same side. Where that is not so, their directions are
+kept, and their sides are told anew, by the flood fill of points without normals, or where nothing is shut off, along
+the tree of the most parallel neighbours (Hoppe et al. 1992). What leaves at most half as many points without an inside
+behind them is taken, if these are few.
 """
 
 from __future__ import annotations

@@ -125,9 +125,9 @@ def detect_kind(path: Union[str, os.PathLike]) -> str:
 def array_kind(path: Path, shape: Tuple[int, ...], dtype: np.dtype) -> str:
     """Tells which kind an array is of by its shape.
 
-    [n], and [n, 1] or [n, 2] with more than 64 rows per column, are sounds; floats of [n, 4], [n, 6], [n, 7], [n, 9] and [n, 10] that
-    are as tall are point samples of a shape, as no image is that narrow; other [h, w] and [h, w, channels <= 4] are
-    images, [d, h, w] and [d, h, w, channels <= 4] volumes.
+    [n], and [n, 1] or [n, 2] with more than 64 rows per column, are sounds; floats of [n, 4], [n, 6], [n, 7], [n, 9]
+    and [n, 10] that are as tall are point samples of a shape, as no image is that narrow; other [h, w] and
+    [h, w, channels <= 4] are images, [d, h, w] and [d, h, w, channels <= 4] volumes.
 
     Refused because they could be of several kinds are: [1, n] and [2, n] with more than 64 columns per row (a sound
     with its channels first, or an image), floats of [n, 3] with more than 64 rows per column (points, or an image),

@@ -95,10 +95,10 @@ def _points_of_unnamed(path: Path, table: Float[np.ndarray, "n k"], file_format:
         raise SignalError(path, problem, NORMALS_ADVICE)
     warnings = []
     if at and file_format != "PTS":
-        of = {1: "an intensity", 3: "colours", 4: "colours with alpha or an intensity"}.get(len(at), "colours and others")
+        of = {1: "an intensity", 3: "colours"}.get(len(at), "colours and others")
         why = "no normals, which have the length 1" if len(at) == 3 else "no distances"
-        said = f"column {at[0] + 4} is" if len(at) == 1 else f"columns {at[0] + 4} to {at[-1] + 4} are"
-        warnings.append(f"{path}: {said} taken for {of}, as {'it is' if len(at) == 1 else 'they are'} {why}; left aside")
+        said = f"column {at[0] + 4}" if len(at) == 1 else f"columns {at[0] + 4} to {at[-1] + 4}"
+        warnings.append(f"{path}: {said} taken for {of}, being {why}; left aside")
     return PointTable(file_format, points, None, normals, warnings)
 
 

@@ -58,8 +58,7 @@ def read_gltf(path: Path) -> MeshFile:
         return _Document(path).scene()
     except SignalError:
         raise
-    except (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, np.linalg.LinAlgError) as error:
-        # Whatever a part of the wrong type leads to.
+    except Exception as error:  # Any type: whatever a part of the wrong type leads to.
         raise SignalError(path, f"is damaged or no glTF ({type(error).__name__}: {error})", _ADVICE) from error
 
 
@@ -282,7 +281,7 @@ class _Document:
         found: List[_Part] = []
         total = 0
         for number, world in matrices.items():
-            node = self.json["nodes"][number] if number >= 0 else {"mesh": -1 - number}
+            node: Dict[str, Any] = self.json["nodes"][number] if number >= 0 else {"mesh": -1 - number}
             if "mesh" not in node:
                 continue
             skinned = "skin" in node

@@ -180,6 +180,4 @@ def _faces(path: Path, lines: List[bytes], seen: Int[np.ndarray, " f"]) -> Dict[
     numbers = numbers.astype(np.int64)
     numbers = np.where(numbers > 0, numbers - 1, numbers + np.repeat(seen, sizes))
     starts = np.cumsum(sizes) - sizes
-    return {
-        int(size): numbers[starts[sizes == size][:, None] + np.arange(size)] for size in np.unique(sizes) if size
-    }
+    return {int(size): numbers[starts[sizes == size][:, None] + np.arange(size)] for size in np.unique(sizes) if size}

@@ -94,7 +94,7 @@ def _faces(path: Path, lines: List[bytes], count: int) -> Dict[int, np.ndarray]:
     found = {}
     for corners, rows in by_corners.items():
         numbers = text_numbers(b" ".join(rows))
-        if numbers is None or numbers.size != corners * len(rows) or not np.isfinite(numbers).all() or (numbers != np.floor(numbers)).any():
+        if numbers is None or numbers.size != corners * len(rows) or not _are_counts(numbers):
             raise SignalError(path, "has faces with corners that are no whole numbers", _ADVICE)
         found[corners] = numbers.astype(np.int64).reshape(len(rows), corners)
     return found

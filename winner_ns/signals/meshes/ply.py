@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, List, NamedTuple, Optional, Tuple, Union
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
@@ -44,6 +44,10 @@ class _Element:
 
 Lists = List[Tuple[Int[np.ndarray, " m"], np.ndarray]]
 """Rows' numbers and their lists [m, n], of all lists with n numbers together."""
+
+
+_Table = Dict[str, Union[np.ndarray, Lists]]
+"""Columns by name."""
 
 
 def read_ply(path: Path) -> MeshFile:
@@ -114,7 +118,7 @@ def _property(order: str, types: List[str], name: str) -> _Property:
     return _Property(name, np.dtype(order + _TYPES[types[2]]), np.dtype(order + _TYPES[types[1]]))
 
 
-def _rows(path: Path, body: UInt8[np.ndarray, " b"], at: int, element: _Element) -> Tuple[int, Dict[str, object]]:
+def _rows(path: Path, body: UInt8[np.ndarray, " b"], at: int, element: _Element) -> Tuple[int, _Table]:
     """Where an element's rows end, and its columns by name: arrays, and `Lists`."""
     # Of properties with the same name the first counts.
     names = list(dict.fromkeys(p.name for p in element.properties))
@@ -199,16 +203,14 @@ def _uniform(body: UInt8[np.ndarray, " b"], at: int, element: _Element, lengths:
     return table if same else None
 
 
-def _walked(
-    body: UInt8[np.ndarray, " b"], at: int, element: _Element
-) -> Tuple[Int[np.ndarray, "p n"], Optional[int]]:
+def _walked(body: UInt8[np.ndarray, " b"], at: int, element: _Element) -> Tuple[Int[np.ndarray, "p n"], Optional[int]]:
     """Where each property of each row begins, and where the rows end; None where that is beyond the file's end.
 
     Row after row: only a list's length says where the next one begins.
     """
     starts = np.empty((len(element.properties), element.count), np.int64)
     size, steps = len(body), [(p.type.itemsize, p.count_type) for p in element.properties]
-    raw = memoryview(np.ascontiguousarray(body))
+    raw = memoryview(body.tobytes())
     for row in range(element.count):
         for i, (width, count_type) in enumerate(steps):
             starts[i, row] = at
@@ -235,9 +237,7 @@ def _length(raw: memoryview, count_type: np.dtype) -> Optional[int]:
     return int(number) if number >= 0 and number == np.floor(number) < 2**48 else None
 
 
-def _gathered(
-    body: UInt8[np.ndarray, " b"], starts: Int[np.ndarray, " m"], kind: np.dtype, count: int
-) -> np.ndarray:
+def _gathered(body: UInt8[np.ndarray, " b"], starts: Int[np.ndarray, " m"], kind: np.dtype, count: int) -> np.ndarray:
     """So many numbers from each of some places on, [m, count]."""
     result = np.empty((len(starts), count), kind)
     bytes_of = result.view(np.uint8).reshape(len(starts), count * kind.itemsize) if count else None
@@ -247,7 +247,7 @@ def _gathered(
     return result
 
 
-def _mesh(path: Path, tables: Dict[str, Dict[str, object]]) -> MeshFile:
+def _mesh(path: Path, tables: Dict[str, _Table]) -> MeshFile:
     advice = "export the mesh again"
     vertex, notes = tables.get("vertex", {}), []
     vertices = _columns(vertex, ("x", "y", "z"))
@@ -266,7 +266,7 @@ def _mesh(path: Path, tables: Dict[str, Dict[str, object]]) -> MeshFile:
     return MeshFile(vertices, faces, normals, notes)
 
 
-def _columns(table: Dict[str, object], names: Tuple[str, ...]) -> Optional[Float[np.ndarray, "n 3"]]:
+def _columns(table: _Table, names: Tuple[str, ...]) -> Optional[Float[np.ndarray, "n 3"]]:
     found = [table.get(name) for name in names]
     if not all(isinstance(column, np.ndarray) for column in found):
         return None

@@ -21,7 +21,7 @@ _BATCH = 2**16
 
 
 def triangulated(
-    path: Path, vertices: Float[np.ndarray, "v 3"], polygons: Iterable[Int[np.ndarray, "m n"]], notes: List[str]
+    path: Path, vertices: Float[np.ndarray, "v 3"], polygons: Iterable[Int[np.ndarray, "_ _"]], notes: List[str]
 ) -> Int[np.ndarray, "f 3"]:
     """Triangles that cover polygons and have the same boundary, each vertex of a polygon's outline included.
 
