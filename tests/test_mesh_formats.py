@@ -326,6 +326,13 @@ def test_stl_text_of_several_solids_in_any_letters(tmp_path: Path) -> None:
         assert shape.watertight and shape.enclosed_volume() * shape.scale**3 == pytest.approx(2)
 
 
+def test_numbers_that_are_none_are_counted(tmp_path: Path) -> None:
+    content = bytearray(as_stl(some_mesh()))
+    content[96:100] = b"\1\0\x80\x7f"  # A NaN that signals.
+    with pytest.raises(SignalError, match="vertices are NaN or infinite"):
+        load(tmp_path / "a.stl", bytes(content))
+
+
 @pytest.mark.parametrize("count", [0, 2**32 - 1])
 def test_an_unknown_number_of_triangles_is_counted(tmp_path: Path, count: int) -> None:
     content = bytearray(as_stl(some_mesh()))

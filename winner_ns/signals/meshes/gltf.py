@@ -55,7 +55,8 @@ def read_gltf(path: Path) -> MeshFile:
         SignalError: it is cut, refers to what is not there, or needs an extension that is not known; which is named.
     """
     try:
-        return _Document(path).scene()
+        with np.errstate(all="ignore"):  # What is not finite is found later.
+            return _Document(path).scene()
     except SignalError:
         raise
     except Exception as error:  # Any type: whatever a part of the wrong type leads to.

@@ -54,7 +54,8 @@ def read_stl(path: Path) -> MeshFile:
 
 def _of_records(data: bytes, count: int, notes: List[str]) -> MeshFile:
     corners = np.frombuffer(data, _RECORD, count, _HEAD)["corners"]
-    vertices = corners.astype(np.float64).reshape(-1, 3)
+    with np.errstate(invalid="ignore"):  # NaN is found later.
+        vertices = corners.astype(np.float64).reshape(-1, 3)
     return MeshFile(vertices, np.arange(3 * count).reshape(-1, 3), None, notes)
 
 
