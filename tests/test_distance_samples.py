@@ -176,8 +176,8 @@ def test_normals_alone_may_be_named_too(tmp_path):
 @pytest.mark.parametrize(
     ("name", "write", "said"),
     [
-        ("a.npy", lambda path: np.save(path, np.random.default_rng(0).random((500, 7))), "neither the first nor the"),
-        ("a.npy", lambda path: np.save(path, np.tile([0, 0, 0, 0.0, 1, 0, 0], (500, 1))), "both the first and the"),
+        ("a.npy", lambda path: np.save(path, np.random.default_rng(0).standard_normal((9, 7))), "neither unit normals"),
+        ("a.npy", lambda path: np.save(path, np.tile([0, 0, 0, 0.0, 1, 0, 0], (500, 1))), "both the columns 4 to 6"),
         ("a.txt", lambda path: write_table(path, ball()[:, :4], "x y z height"), "column 'height', of which nothing"),
         ("a.txt", lambda path: write_table(path, ball()[:, :4], "x y z"), "names 3 columns .x y z. and has 4"),
         ("a.txt", lambda path: write_table(path, ball()[:, :5], "x y z d sdf"), "two columns of distances, d and sdf"),

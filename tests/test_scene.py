@@ -425,3 +425,121 @@ def test_telling_a_scene_is_cheap():
     root = Path(__file__).parents[1]
     done = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def rename(folder: Path, old: str, new: str) -> None:
+    (folder / new).parent.mkdir(parents=True, exist_ok=True)
+    (folder / old).rename(folder / new)
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_spaces_in_the_names_of_a_colmap_model(tmp_path, text):
+    folder = colmap_scene(tmp_path / "scene", text=text)
+    model = folder / "sparse/0"
+    write_images = colmap.write_images_text if text else colmap.write_images_binary
+    path = model / f"images.{'txt' if text else 'bin'}"
+    images = (colmap.read_images_text if text else colmap.read_images_binary)(path)
+    names = ["my photo 1.png", "my photo 2.png", "a folder/a b.png"]
+    for (number, image), name in zip(sorted(images.items()), names):
+        rename(folder / "images", image.name, name)
+        images[number] = image._replace(name=name)
+    write_images(images, path)
+    assert check_scene(folder) == []
+    assert set(views(folder, "train") + views(folder, "val")) == {f"images/{name}" for name in names}
+
+
+@pytest.mark.parametrize(
+    ("said", "file"),
+    [
+        ("images\\f_00.png", "images/f_00.png"),
+        (".\\images\\f_00.png", "images/f_00.png"),
+        ("images/f_00", "images/f_00.png"),
+        ("images/f_00.png.png", "images/f_00.png"),
+        ("images/f_00.PNG", "images/f_00.png"),
+        ("images\\f_00.png", "images/f_00.PNG"),
+        ("images/f_00.png", "images/f_00.png.png"),
+        ("images/F_00.png", None),
+        ("images/f_00.jpg", None),
+    ],
+)
+@pytest.mark.parametrize("writer", [nerfstudio, colmap_scene])
+def test_names_that_are_not_quite_the_files(tmp_path, writer, said, file):
+    folder = writer(tmp_path / "scene")
+    if file and file != "images/f_00.png":
+        rename(folder, "images/f_00.png", file)
+    if writer is nerfstudio:
+        change(folder / "transforms.json", lambda values: values["frames"][0].update(file_path=said))
+    else:
+        path = folder / "sparse/0/images.bin"
+        images = colmap.read_images_binary(path)
+        images[1] = images[1]._replace(name=said.replace("images/", "").replace(".\\", "").replace("images\\", ""))
+        colmap.write_images_binary(images, path)
+    if file is None:
+        assert "1 of 3 images are missing" in line(folder, folder)
+        return
+    warnings = check_scene(folder)
+    assert all("other names than it says" in warning for warning in warnings) and len(warnings) <= 1
+    found = views(folder, "train") + views(folder, "val")
+    assert file in found and all((folder / name).is_file() for name in found)
+    # Two that fit are none.
+    if "\\" not in said and Path(said).name != Path(file).name:
+        picture(folder / "images" / "f_00.png.PNG")
+        assert "1 of 3 images are missing" in line(folder, folder)
+
+
+@pytest.mark.parametrize(
+    ("said", "file"),
+    [
+        ("./train/r_0.png", "r_0.png"),
+        (".\\train\\r_0", "r_0.png"),
+        ("train/r_0.jpg", "r_0.jpg"),
+        ("./train/r_0", "r_0.JPG"),
+        ("./train/r_0", "r_0.PNG"),
+    ],
+)
+def test_names_of_a_blender_scene_with_another_suffix(tmp_path, said, file):
+    folder = blender(tmp_path / "scene")
+    change(folder / "transforms_train.json", lambda values: values["frames"][0].update(file_path=said))
+    (folder / "train/r_0.png").unlink()
+    for view in (folder / "train").glob("*.png"):
+        picture(view)
+    for split in ("val", "test"):
+        for view in (folder / split).glob("*.png"):
+            picture(view)
+    picture(folder / "train" / file)
+    warnings = check_scene(folder)
+    assert len(warnings) <= 1 and views(folder, "train")[0] == f"train/{file}"
+
+
+@pytest.mark.parametrize(
+    ("camera", "said"),
+    [
+        ("1 PINHOLE 20 12", "camera 1 .PINHOLE. has 0 of its 4 parameters"),
+        ("1 PINHOLE 20 12 25 26 10", "camera 1 .PINHOLE. has 3 of its 4 parameters"),
+        ("1 PINHOLE 20 12 nan 26 10 6", "makes no sense"),
+        ("1 PINHOLE 0 12 25 26 10 6", "makes no sense"),
+        ("1 MAGIC 20 12 25", "no model that COLMAP has"),
+    ],
+)
+def test_cameras_that_lack_something_are_named(tmp_path, camera, said):
+    folder = colmap_scene(tmp_path / "scene", text=True)
+    (folder / "sparse/0/cameras.txt").write_text(camera + "\n")
+    with pytest.raises(SignalError, match=said):
+        check_scene(folder)
+
+
+@pytest.mark.slow
+def test_inspecting_a_scene_lists_all_sizes_and_nothing_of_torchs(tmp_path):
+    path = nerfstudio(tmp_path / "scene", views=6) / "transforms.json"
+
+    def tell(values):
+        del values["w"], values["h"]
+        for i, frame in enumerate(values["frames"]):
+            frame.update(w=WIDTH + 10 * (i % 2), h=HEIGHT)
+            picture(path.parent / frame["file_path"], size=(frame["w"], HEIGHT))
+
+    change(path, tell)
+    command = [sys.executable, "-m", "winner_ns.commands.main", "inspect", str(path.parent)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr == ""
+    assert f"5 photographs, 3 of {WIDTH + 10} x {HEIGHT}, 2 of {WIDTH} x {HEIGHT} pixels" in done.stdout

@@ -264,7 +264,8 @@ def write_oriented(path, table: np.ndarray) -> None:
 @pytest.mark.parametrize("suffix", ["npy", "npz", "csv", "xyz", "ply"])
 def test_oriented_points_of_a_sphere(tmp_path, suffix):
     table = oriented_sphere(4000, 2.0)
-    table[:, 3:] *= np.linspace(0.5, 3, 4000)[:, None]  # Of any length.
+    if suffix not in ("npy", "xyz"):
+        table[:, 3:] *= np.linspace(0.5, 3, 4000)[:, None]  # Of any length where they are named.
     path = tmp_path / f"a.{suffix}"
     write_oriented(path, table)
     shape = load_signal(path)
@@ -377,7 +378,7 @@ def _mesh_file(tmp_path, vertices, faces=((0, 1, 2),)):
 @pytest.mark.parametrize(
     ("vertices", "faces", "problem"),
     [
-        ([(0, 0, 0), (1, 0, 0), (0, 1, 0)], [], "no faces and no normals"),
+        ([(0, 0, 0), (1, 0, 0), (0, 1, 0)], [], "has 3 points"),
         ([(0, 0, 0), (1, 0, 0), (0, 1, 0)], [(0, 1, 2)], "flat"),
         ([(1, 1, 1)] * 4, [(0, 1, 2), (1, 2, 3)], "no extent"),
         ([(0, 0, 0), (1, 1, 1), (2, 2, 2), (3, 3, 3)], [(0, 1, 2), (1, 2, 3)], "flat"),
@@ -418,7 +419,7 @@ def test_a_face_without_its_vertices(tmp_path):
         ({"points": np.ones((20, 2)), "sdf": np.ones(20)}, "shape .20, 2"),
         ({"points": np.random.rand(20, 3), "sdf": np.arange(19)}, "20 points have 19 distances"),
         ({"points": np.random.rand(20, 3), "normals": np.ones((19, 3))}, "20 points have normals"),
-        ({"points": np.random.rand(20, 3), "normals": np.zeros((20, 3))}, "20 normals have no length"),
+        ({"points": np.random.rand(20, 3), "normals": np.zeros((20, 3))}, "shut nothing off"),
         ({"points": np.random.rand(20, 3), "sdf": np.full(20, 0.5)}, "all distances are 0.5"),
         ({"points": np.random.rand(5, 3), "sdf": np.arange(5)}, "has 5 points"),
         ({"points": np.ones((20, 3)), "sdf": np.arange(20)}, "all points are the same"),

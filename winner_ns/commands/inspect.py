@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from pathlib import Path
 
 from winner_ns.commands.arguments import (
@@ -79,7 +80,10 @@ def _inspect_views(options: argparse.Namespace) -> None:
             raise SignalError(flag_of(name), "is not for posed photographs", "leave it out")
     from winner_ns.registry import resolve
 
-    lines, facts = resolve("winner_ns.plugin.photographs:inspect_views")(options.file, plan_of(options))
+    with warnings.catch_warnings():
+        # What torch and nerfstudio think of each other's versions is nothing that a user could change.
+        warnings.simplefilter("ignore")
+        lines, facts = resolve("winner_ns.plugin.photographs:inspect_views")(options.file, plan_of(options))
     if options.json:
         print_json(facts)
     else:

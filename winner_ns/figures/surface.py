@@ -200,7 +200,7 @@ def read_surface(path: Path) -> SurfaceFile:
     if file_type:
         mesh = read_mesh_file(path, file_type)
         if len(mesh.faces):
-            return SurfaceFile(path, *_checked(path, mesh.vertices, mesh.faces))
+            return SurfaceFile(path, *_checked(path, mesh.vertices, mesh.faces), warnings=mesh.notes)
     shape = load_signal(path, "shape")
     if shape.source == "distances":
         raise SignalError(path, "has distances at points in place of a surface", "give a mesh, or points with normals")

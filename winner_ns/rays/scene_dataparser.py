@@ -2,34 +2,57 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import List, Optional, Type, Union
 
-from nerfstudio.data.dataparsers.base_dataparser import DataParserConfig
+import numpy as np
+import torch
+from nerfstudio.cameras.cameras import Cameras, CameraType
+from nerfstudio.data.dataparsers.base_dataparser import DataParserConfig, DataparserOutputs
 from nerfstudio.data.dataparsers.blender_dataparser import Blender, BlenderDataParserConfig
+from nerfstudio.data.scene_box import SceneBox
 from nerfstudio.utils.rich_utils import CONSOLE
+from PIL import Image
 
 from winner_ns.errors import SignalError
 from winner_ns.rays.colmap_dataparser import check_colmap, colmap_dataparser, read_colmap
 from winner_ns.rays.nerfstudio_dataparser import check_nerfstudio, nerfstudio_dataparser
 from winner_ns.scenes.folder import SPLITS, SceneFolder, blender_split, find_scene
-from winner_ns.scenes.images import check_images
-from winner_ns.scenes.transforms import read_transforms
+from winner_ns.scenes.images import NamedImages, check_images, renamed_note
+from winner_ns.scenes.transforms import Transforms, read_transforms
 
 
 class BlenderScene(Blender):
-    """A blender scene whose val or test views may be missing: the other's stand for them."""
+    """A blender scene whose val or test views may be missing: the other's stand for them. Images may have any suffix,
+    and paths those of other systems."""
 
     def _generate_dataparser_outputs(self, split: str = "train"):
-        found = blender_split(self.data, split)
-        outputs = super()._generate_dataparser_outputs(found.stem.removeprefix("transforms_"))
-        # nerfstudio's focal length has 64 bits here, at which its ns-render spiral stumbles, and its cameras no
-        # metadata, at which its ns-export cameras does.
-        outputs.cameras.fx, outputs.cameras.fy = outputs.cameras.fx.float(), outputs.cameras.fy.float()
-        outputs.cameras.metadata = {}
-        return outputs
+        transforms = read_transforms(blender_split(self.data, split), "blender")
+        files = _blender_files(transforms)
+        with Image.open(files[0]) as image:
+            width, height = image.size
+        poses = torch.from_numpy(transforms.poses[:, :3].astype(np.float32))
+        poses[..., 3] *= self.scale_factor
+        focal = 0.5 * width / math.tan(0.5 * float(transforms.values["camera_angle_x"]))
+        cameras = Cameras(
+            camera_to_worlds=poses,
+            fx=focal,
+            fy=focal,
+            cx=width / 2.0,
+            cy=height / 2.0,
+            camera_type=CameraType.PERSPECTIVE,
+            metadata={},  # Without some, nerfstudio's ns-export cameras stumbles.
+        )
+        return DataparserOutputs(
+            image_filenames=files,
+            cameras=cameras,
+            alpha_color=self.alpha_color_tensor,
+            scene_box=SceneBox(aabb=torch.tensor([[-1.5, -1.5, -1.5], [1.5, 1.5, 1.5]], dtype=torch.float32)),
+            dataparser_scale=self.scale_factor,
+        )
 
 
 @dataclass
@@ -73,13 +96,11 @@ def check_scene(path: Union[str, os.PathLike]) -> List[str]:
     """
     scene = find_scene(path)
     if scene.transforms is None:
-        check_colmap(read_colmap(scene))
-        warnings: List[str] = []
+        warnings = check_colmap(read_colmap(scene))
     elif scene.format == "blender":
         warnings = _check_blender(scene.folder)
     else:
-        check_nerfstudio(read_transforms(scene.transforms, "nerfstudio"))
-        warnings = []
+        warnings = check_nerfstudio(read_transforms(scene.transforms, "nerfstudio"))
     counts = {split: _view_count(scene, path, split) for split in SPLITS}
     if counts["train"] == 1:
         warnings.append(f"{scene.folder}: has a single training view; nothing tells how deep the scene is")
@@ -110,7 +131,15 @@ def _check_blender(folder: Path) -> List[str]:
         if found.name != f"transforms_{split}.json":
             warnings.append(f"{folder}: has no transforms_{split}.json; {found.name} stands for it")
             continue
-        frames = read_transforms(found, "blender").frames
-        # As the dataparser makes names of file_path.
-        check_images(found, [folder / (frame["file_path"].replace("./", "") + ".png") for frame in frames])
+        transforms = read_transforms(found, "blender")
+        files = _blender_files(transforms)
+        check_images(found, files)
+        names = [frame["file_path"].replace("\\", "/") + ".png" for frame in transforms.frames]
+        warnings += renamed_note(found, names, files)
     return warnings
+
+
+def _blender_files(transforms: Transforms) -> List[Path]:
+    """The images; their paths lack the suffix .png."""
+    named = NamedImages()
+    return [named.find(transforms.path.parent, frame["file_path"], ".png") for frame in transforms.frames]

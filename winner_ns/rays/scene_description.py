@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -73,6 +74,13 @@ def view_sizes(outputs: DataparserOutputs) -> Set[Tuple[int, int]]:
     return set(zip(cameras.width.flatten().tolist(), cameras.height.flatten().tolist()))
 
 
+def _counted_sizes(outputs: DataparserOutputs) -> List[List[int]]:
+    """Width, height and number of the photographs of each size, the most frequent first."""
+    cameras = outputs.cameras
+    sizes = Counter(zip(cameras.width.flatten().tolist(), cameras.height.flatten().tolist()))
+    return [[width, height, count] for (width, height), count in sizes.most_common()]
+
+
 @contextmanager
 def scene_errors(data: Path) -> Iterator[None]:
     """What comes of photographs that cannot be read, as SignalErrors: nerfstudio's parsers raise what comes to hand."""
@@ -103,6 +111,7 @@ def describe_scene(
     box = box if hull is None else hull
     return {
         "train_views": len(dataset),
+        "sizes": _counted_sizes(outputs),
         "has_alpha": has_alpha,
         "bounded": bounded,
         "background_color": background_color or ("white" if has_alpha else "last_sample"),
@@ -189,10 +198,13 @@ def report_lines(description: Description, settled: SettledNetwork, notes: List[
     """What a user is told when training starts."""
     scene = description.signal
     camera = scene["camera"]
+    # Runs of before have the first camera's size alone.
+    sizes = scene.get("sizes", [[camera["width"], camera["height"], scene["train_views"]]])
+    of = f"{scene['train_views']} of " if len(sizes) == 1 else f"{scene['train_views']} photographs, "
+    each = [f"{width} x {height}" if len(sizes) == 1 else f"{n} of {width} x {height}" for width, height, n in sizes]
     where = "in a box" if scene["bounded"] else "unbounded"
     return [
-        f"views     {description.name}: {scene['train_views']} of {camera['width']} x {camera['height']} pixels, "
-        f"{where}, background {scene['background_color']}",
+        f"views     {description.name}: {of}{', '.join(each)} pixels, {where}, background {scene['background_color']}",
         *settled.law_lines(),
         settled.lines()[-1],
         *(f"note      {note}" for note in notes),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Callable, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 from winner_ns.errors import SignalError
 
@@ -13,6 +13,82 @@ CHANNELS = {"L": 3, "RGB": 3, "RGBA": 4}
 """Pillow's modes that nerfstudio reads rightly, and the channels that it makes of them."""
 
 _ENDS = {"PNG": b"IEND\xae\x42\x60\x82", "JPEG": b"\xff\xd9"}
+
+
+_IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+
+
+class NamedImages:
+    """Finds the files that a scene's paths mean.
+
+    A path with backslashes is one of Windows. A name whose suffix is doubled, missing or in other letters than the
+    file's is that file's, where exactly one fits.
+    """
+
+    def __init__(self) -> None:
+        self._folders: Dict[Path, Dict[str, List[Path]]] = {}
+
+    def find(self, folder: Path, name: str, suffix: str = "") -> Path:
+        """The file that a name in a folder means; where none or several fit, the name as it stands.
+
+        Args:
+            folder: that the name is relative to.
+            name: as the scene's file has it.
+            suffix: that the format adds to all names.
+        """
+        named = folder / (name + suffix)
+        if named.is_file():
+            return named
+        usual = folder / (name.replace("\\", "/") + suffix)
+        if usual.is_file():
+            return usual
+        given = folder / name.replace("\\", "/")
+        if given.is_file():
+            return given
+        base, suffixes = _base_and_suffixes(given.name)
+        fitting = [
+            file
+            for file in self._listed(given.parent).get(base, ())
+            if not suffixes or file.suffix.lower() in suffixes or file.suffix.lower() == suffix
+        ]
+        return fitting[0] if len(fitting) == 1 else usual
+
+    def _listed(self, folder: Path) -> Dict[str, List[Path]]:
+        """A folder's images by their names without suffixes."""
+        if folder not in self._folders:
+            found: Dict[str, List[Path]] = {}
+            try:
+                files = [file for file in folder.iterdir() if file.suffix.lower() in _IMAGE_SUFFIXES and file.is_file()]
+            except OSError:
+                files = []
+            for file in files:
+                found.setdefault(_base_and_suffixes(file.name)[0], []).append(file)
+            self._folders[folder] = found
+        return self._folders[folder]
+
+
+def _base_and_suffixes(name: str) -> Tuple[str, List[str]]:
+    """A name without its image suffixes, and these in small letters."""
+    suffixes = []
+    while Path(name).suffix.lower() in _IMAGE_SUFFIXES:
+        suffixes.append(Path(name).suffix.lower())
+        name = Path(name).stem
+    return name, suffixes
+
+
+def renamed_note(source: Path, names: Sequence[str], files: Sequence[Path]) -> List[str]:
+    """A line if files have other names than a scene says.
+
+    Args:
+        source: the file that names them.
+        names: as it does.
+        files: that were found.
+    """
+    other = [(name, file) for name, file in zip(names, files) if file.is_file() and Path(name).name != file.name]
+    if not other:
+        return []
+    name, file = other[0]
+    return [f"{source}: {len(other)} images have other names than it says, the first {file.name} in place of {name}"]
 
 
 def check_images(

@@ -30,6 +30,8 @@ LEAST_CUT = 8
 """Samples that share the outermost distance where distances were cut off there, at least."""
 CUT_STANDS_OUT = 4
 """How many times as often as the second outermost distance it comes then."""
+STEEP = 1.5
+"""Slope of a distance, which is 1 at most, from which on errors of single samples do not explain it."""
 
 # Queries that are answered in one go: temporary arrays are NEIGHBOURS times their size.
 _BATCH = 2**16

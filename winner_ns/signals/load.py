@@ -136,9 +136,9 @@ def detect_kind(path: Union[str, os.PathLike]) -> str:
 def array_kind(path: Path, shape: Tuple[int, ...], dtype: np.dtype) -> str:
     """Tells which kind an array is of by its shape.
 
-    [n], and [n, 1] or [n, 2] with more than 64 rows per column, are sounds; floats of [n, 4], [n, 6] and [n, 7] that
-    are as tall are point samples of a shape, as no image is that narrow; other [h, w] and [h, w, channels <= 4] are
-    images, [d, h, w] and [d, h, w, channels <= 4] volumes.
+    [n], and [n, 1] or [n, 2] with more than 64 rows per column, are sounds; floats of [n, 4], [n, 6], [n, 7], [n, 9]
+    and [n, 10] that are as tall are point samples of a shape, as no image is that narrow; other [h, w] and
+    [h, w, channels <= 4] are images, [d, h, w] and [d, h, w, channels <= 4] volumes.
 
     Refused because they could be of several kinds are: [1, n] and [2, n] with more than 64 columns per row (a sound
     with its channels first, or an image), floats of [n, 3] with more than 64 rows per column (points, or an image),
@@ -162,7 +162,7 @@ def array_kind(path: Path, shape: Tuple[int, ...], dtype: np.dtype) -> str:
         raise _ambiguous(path, shape, what, "image, or put channels last")
     if tall and dtype.kind == "f" and shape[1] == 3:
         raise _ambiguous(path, shape, "points of a shape, or an image", "shape or image")
-    if tall and dtype.kind == "f" and shape[1] in (4, 6, 7):
+    if tall and dtype.kind == "f" and shape[1] in (4, 6, 7, 9, 10):
         return "shape"
     if axes == 2 or (axes == 3 and shape[-1] <= 4):
         return "image"

@@ -108,7 +108,7 @@ def oriented_outward(
         The faces, and whether every edge belongs to exactly two of them.
     """
     edges = mesh_edges(faces, len(vertices))
-    patch, reversed_faces = _patches(len(faces), *edges.pairs())
+    patch, reversed_faces = connected_patches(len(faces), *edges.pairs())
     if reversed_faces.any():
         # Which of a patch's two sides is out is decided by most of its faces.
         mostly = np.bincount(patch, weights=reversed_faces) > np.bincount(patch) / 2
@@ -126,11 +126,11 @@ def oriented_outward(
     return np.where(inward[part][:, None], faces[:, ::-1], faces), edges.watertight
 
 
-def _patches(
+def connected_patches(
     count: int, pairs: Int[np.ndarray, "p 2"], alike: Bool[np.ndarray, " p"]
 ) -> Tuple[Int[np.ndarray, " f"], Bool[np.ndarray, " f"]]:
-    """Numbers the patches that pairs of faces connect, and tells which faces are to be turned for all of a patch to be
-    oriented alike."""
+    """Numbers the patches that pairs of faces (or of other things with two sides) connect, and tells which of them are
+    to be turned for all of a patch to be oriented alike."""
     if alike.all():
         return _components(count, pairs), np.zeros(count, bool)
     # Each face stands there twice, as it is and turned; a pair connects what fits together. A patch so falls into two,

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Optional, TextIO, Tuple
 
 import numpy as np
 from jaxtyping import Float, Shaped
 
 from winner_ns.errors import SignalError
 from winner_ns.reading import check_decoded
+from winner_ns.signals.distance_samples import STEEP, steepest_slope
 
 COLUMNS_ADVICE = "give columns x y z distance, x y z nx ny nz or x y z, one row per point"
 NORMALS_ADVICE = "name the columns in a first line, as x y z nx ny nz sdf"
@@ -22,11 +24,23 @@ _DISTANCES = (
 )  # fmt: skip
 _NORMALS = ("normals", "normal", "gradients", "gradient")
 _AXES = ("x", "y", "z")
-_NORMAL_AXES = (("nx", "ny", "nz"), ("n_x", "n_y", "n_z"), ("normal_x", "normal_y", "normal_z"))
+_NORMAL_AXES = (
+    ("nx", "ny", "nz"),
+    ("n_x", "n_y", "n_z"),
+    ("normal_x", "normal_y", "normal_z"),
+    ("normalx", "normaly", "normalz"),
+)
 # Columns of scans that say nothing of the surface.
-_LEFT_ASIDE = ("r", "g", "b", "a", "red", "green", "blue", "alpha", "intensity")
+_LEFT_ASIDE = (
+    "r", "g", "b", "a", "red", "green", "blue", "alpha", "rgb", "rgba", "rf", "gf", "bf", "intensity", "i",
+    "reflectance", "classification", "class", "label", "confidence", "quality", "curvature", "time", "gps_time",
+    "timestamp", "id", "index", "u", "v", "s", "t",
+)  # fmt: skip
+_DELIMITERS = (";", ",", "\t")
 # Share of the rows whose three numbers have to have the length 1 to be normals.
 _MOST = 0.99
+# Slope of an unsigned distance, which is 1 straight away from the surface.
+_LEAST_SLOPE = 0.5
 
 
 @dataclass
@@ -56,54 +70,97 @@ def points_of_columns(path: Path, table: Shaped[np.ndarray, "..."], names: Optio
     file_format = path.suffix[1:].upper()
     if names is not None:
         return _points_of_named(path, np.asarray(table, np.float64), names, file_format)
-    if table.ndim == 2 and file_format == "PTS" and table.shape[1] in (4, 6, 7):
-        # An intensity, colours or both; normals are told from colours by their length.
-        table = table if table.shape[1] == 6 and _are_normals(table[:, 3:]) else table[:, :3]
-    if table.ndim != 2 or table.shape[1] not in (3, 4, 6, 7):
+    if table.ndim != 2 or not 3 <= table.shape[1] <= 10 or table.shape[1] == 5:
         raise SignalError(path, f"has the shape {table.shape}", COLUMNS_ADVICE)
-    table = np.asarray(table, np.float64)
+    return _points_of_unnamed(path, np.asarray(table, np.float64), file_format)
+
+
+def _points_of_unnamed(path: Path, table: Float[np.ndarray, "n k"], file_format: str) -> PointTable:
+    """What columns behind x y z are is told by their values; what is taken or left aside is said."""
     points, others = table[:, :3], table[:, 3:]
-    if table.shape[1] == 4:
-        return PointTable(file_format, points, distances=others[:, 0])
-    if table.shape[1] == 6:
-        return PointTable(file_format, points, normals=others)
-    if table.shape[1] == 7:
-        first, last = _are_normals(others[:, :3]), _are_normals(others[:, 1:])
-        if first == last:
-            which = "both the first and the last" if first else "neither the first nor the last"
-            raise SignalError(path, f"{which} three of the columns 4 to 7 are unit normals", NORMALS_ADVICE)
-        distances, normals = (others[:, 3], others[:, :3]) if first else (others[:, 0], others[:, 1:])
-        return PointTable(file_format, points, distances, normals)
-    return PointTable(file_format, points)
+    count = others.shape[1]
+    units = [at for at in range(count - 2) if _are_normals(others[:, at : at + 3])]
+    if len(units) > 1:
+        which = " and ".join(f"{at + 4} to {at + 6}" for at in units)
+        raise SignalError(path, f"has unit normals in both the columns {which}", NORMALS_ADVICE)
+    normals = others[:, units[0] : units[0] + 3] if units else None
+    at = [i for i in range(count) if not units or not units[0] <= i < units[0] + 3]
+    rest = others[:, at]
+    # PTS files have intensities and colours, never distances.
+    if len(at) == 1 and file_format != "PTS" and _may_be_distances(points, rest[:, 0]):
+        return PointTable(file_format, points, rest[:, 0], normals)
+    # Neither colours nor intensities are negative, distances are inside.
+    if count > 3 and (rest < 0).any() and file_format != "PTS":
+        which = ", ".join(str(i + 4) for i in at)
+        problem = f"has columns ({which}) that are neither unit normals nor colours"
+        raise SignalError(path, problem, NORMALS_ADVICE)
+    warnings = []
+    if at and file_format != "PTS":
+        of = {1: "an intensity", 3: "colours"}.get(len(at), "colours and others")
+        why = "no normals, which have the length 1" if len(at) == 3 else "no distances"
+        said = f"column {at[0] + 4}" if len(at) == 1 else f"columns {at[0] + 4} to {at[-1] + 4}"
+        warnings.append(f"{path}: {said} taken for {of}, being {why}; left aside")
+    return PointTable(file_format, points, None, normals, warnings)
 
 
 def points_of_text(path: Path) -> PointTable:
-    """Points from lines of numbers, apart by spaces or commas, under lines of comment (#) and a line of names if any.
+    """Points from lines of numbers, apart by spaces, tabs, commas or semicolons, under lines of comment (#, //) and a
+    line of names if any; empty lines do not count.
 
     Raises:
         SignalError: as `points_of_columns`, or no table of numbers.
     """
     check_decoded(path, path.stat().st_size)
     try:
-        with open(path, encoding="utf-8-sig") as file:
-            first, names = file.readline(), None
-            while first.lstrip().startswith("#"):
+        with open(path, encoding=_encoding(path), newline=None) as file:
+            first, names = _next(file), None
+            while first.lstrip().startswith(_COMMENTS):
                 # Most comments name no columns.
-                said = _names(first.lstrip().lstrip("#"))
+                said = _names(first.strip().lstrip("#/"))
                 names = said if set(said) <= _KNOWN and set(_AXES) <= set(said) else names
-                first = file.readline()
-            if path.suffix.lower() == ".pts" and first.strip().isdecimal():
-                first = file.readline()  # How many points there are.
-            delimiter = "," if "," in first else None
-            if not any(_is_number(word) for word in first.split(delimiter)):
-                said, first = _names(first), file.readline()
+                first = _next(file)
+            if not _is_header(first) and first.strip().isdecimal():
+                first = _next(file)  # How many points there are.
+            if _is_header(first):
+                said, first = _names(first), _next(file)
                 names = said if set(_AXES) <= set(said) else names
             if not first.strip():
                 raise ValueError("no rows")
-            table = np.loadtxt(itertools.chain([first], file), delimiter=delimiter, ndmin=2)
+            delimiter = next((sign for sign in _DELIMITERS if sign in first.strip()), None)
+            rows = itertools.chain([first], file)
+            if delimiter == "\t":
+                delimiter = None  # Or several of them, or spaces.
+            if delimiter:
+                rows = (row.strip().rstrip(delimiter).replace('"', "") for row in rows)
+            if delimiter == ";":
+                rows = (row.replace(",", ".") for row in rows)  # As languages with a decimal comma have it.
+            table = np.loadtxt(rows, delimiter=delimiter, ndmin=2, comments=_COMMENTS)
     except (ValueError, UnicodeDecodeError) as error:
         raise SignalError(path, "is no table of numbers", COLUMNS_ADVICE) from error
+    if names is not None and len(names) != table.shape[1] and "" in names:
+        names = [name for name in names if name]  # A delimiter behind the last one.
     return points_of_columns(path, table, names)
+
+
+_COMMENTS = ("#", "//")
+
+
+def _encoding(path: Path) -> str:
+    """UTF-8 or, as its mark says, UTF-16."""
+    with open(path, "rb") as file:
+        head = file.read(2)
+    return "utf-16" if head in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+
+
+def _next(file: TextIO) -> str:
+    """The next line that is not empty, or an empty one at the end."""
+    return next((line for line in file if line.strip()), "")
+
+
+def _is_header(line: str) -> bool:
+    """Whether a line has words in place of numbers."""
+    words = _names(line)
+    return bool(words) and not any(_is_number(word) for word in words)
 
 
 def points_of_archive(path: Path) -> PointTable:
@@ -133,13 +190,13 @@ def points_of_archive(path: Path) -> PointTable:
     if sides:
         return _points_of_sides(path, arrays)
     points, distances, normals = (_first(arrays, known) for known in (_POINTS, _DISTANCES, _NORMALS))
-    if table is not None and table.ndim == 2 and table.shape[1] in (4, 6, 7) and table.dtype.kind in "iuf":
+    if table is not None and table.ndim == 2 and table.shape[1] in (4, 6, 7, 8, 9, 10) and table.dtype.kind in "iuf":
         points = table
     if points is None:
         found = ", ".join(names) or "nothing"
         raise SignalError(path, f"holds {found}", "it needs points, with distances (or sdf), normals or alone")
     points = np.asarray(points, np.float64)
-    if points.ndim == 2 and points.shape[1] in (4, 6, 7) and distances is None and normals is None:
+    if points.ndim == 2 and points.shape[1] > 3 and distances is None and normals is None:
         return points_of_columns(path, points)
     if points.ndim != 2 or points.shape[1] != 3:
         raise SignalError(path, f"points have the shape {points.shape}", "save them as [points, 3]")
@@ -173,8 +230,9 @@ def _points_of_sides(path: Path, arrays: Dict[str, np.ndarray]) -> PointTable:
 
 
 def _points_of_named(path: Path, table: np.ndarray, names: List[str], file_format: str) -> PointTable:
-    unknown = [name for name in names if name not in _KNOWN]
-    if unknown:
+    unknown = [name for name in names if name not in _KNOWN and not name.startswith("scalar")]
+    told = any(name in _DISTANCES for name in names) or any(set(axes) <= set(names) for axes in _NORMAL_AXES)
+    if unknown and not told:
         problem = f"has a column {unknown[0]!r}, of which nothing is known"
         raise SignalError(path, problem, "call columns x y z, nx ny nz and sdf, or leave it out")
     if len(names) != table.shape[1] or len(set(names)) < len(names):
@@ -189,17 +247,34 @@ def _points_of_named(path: Path, table: np.ndarray, names: List[str], file_forma
         problem = f"has two columns of distances, {distances[0]} and {distances[1]}"
         raise SignalError(path, problem, "leave one of them out")
     normals = next((columns(axes) for axes in _NORMAL_AXES if set(axes) <= set(names)), None)
-    return PointTable(file_format, columns(_AXES), columns((distances[0],))[:, 0] if distances else None, normals)
+    warnings = [f"{path}: nothing is known of the columns {', '.join(unknown)}; they are left aside"] if unknown else []
+    given = columns((distances[0],))[:, 0] if distances else None
+    return PointTable(file_format, columns(_AXES), given, normals, warnings)
 
 
 def _names(line: str) -> List[str]:
     """What columns are called in a line, in lower case."""
-    return [word.strip().strip("\"'").lower() for word in (line.split(",") if "," in line else line.split())]
+    delimiter = next((sign for sign in _DELIMITERS if sign in line.strip()), None)
+    names = (word.strip().strip("\"'").strip().lower() for word in line.split(delimiter))
+    # CloudCompare marks the first line by //; units stand in brackets.
+    return [re.sub(r"\s*[\[(].*[\])]$", "", name.lstrip("/")).strip().replace(" ", "_") for name in names]
 
 
 def _are_normals(rows: np.ndarray) -> bool:
-    """Whether three columns are unit vectors."""
-    return bool((np.abs((np.asarray(rows, np.float64) ** 2).sum(axis=1) - 1.0) < 0.01).mean() >= _MOST)
+    """Whether three columns are unit vectors, but for rows of zeros or NaN, which are missing ones."""
+    squares = (np.asarray(rows, np.float64) ** 2).sum(axis=1)
+    there = np.isfinite(squares) & (squares > 0)
+    return bool(there.any() and (np.abs(squares[there] - 1.0) < 0.01).mean() >= _MOST)
+
+
+def _may_be_distances(points: Float[np.ndarray, "n 3"], column: Float[np.ndarray, " n"]) -> bool:
+    """Whether a column can be distances: negative ones among others, or such that change as distances do, by about the
+    way between the points."""
+    if not np.isfinite(column).all() or not np.isfinite(points).all():
+        return True  # What is wrong with them is said later.
+    if (column < 0).any():
+        return True
+    return bool((column % 1).any()) and _LEAST_SLOPE <= steepest_slope(points, column) <= STEEP
 
 
 def _first(arrays: Dict[str, np.ndarray], names: Tuple[str, ...]) -> Optional[np.ndarray]:

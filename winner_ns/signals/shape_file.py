@@ -1,4 +1,4 @@
-"""Reading shapes: meshes through trimesh; points with distances, with normals or alone from arrays, text and PLY."""
+"""Reading shapes: meshes; points with distances, with normals or alone from arrays, text and PLY."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from jaxtyping import Bool, Float, Int
 from winner_ns.errors import SignalError
 from winner_ns.progress import Report, progress_bar
 from winner_ns.signals.array import check_magnitudes, open_array
-from winner_ns.signals.distance_samples import found_cuts, outermost, steepest_slope
+from winner_ns.signals.distance_samples import STEEP, found_cuts, outermost, steepest_slope
+from winner_ns.signals.given_normals import DOUBTFUL, checked_normals
 from winner_ns.signals.hidden_surface import outer_surface
 from winner_ns.signals.mesh_file import mesh_type, read_mesh_file
 from winner_ns.signals.mesh_repair import WindingNumbers, oriented_outward, without_repeated_faces
@@ -29,12 +30,10 @@ MIN_POINTS = 16
 FLATNESS = 1e-6
 """Thickness, as a share of the size, below which a shape counts as flat."""
 
-TEXT_SUFFIXES = (".xyz", ".txt", ".csv", ".pts")
+TEXT_SUFFIXES = (".xyz", ".txt", ".csv", ".pts", ".asc")
 
 # Share of the outermost samples that have to be inside for distances to be the wrong way round.
 _MOSTLY = 0.9
-# Slope of a distance, which is 1 at most, from which on errors of single samples do not explain it.
-_STEEP = 1.5
 # Distance, as a share of the inside's extent, at which a sample is right beside the surface.
 _NEAR = 0.02
 # From this size on reading takes seconds, in bytes.
@@ -100,14 +99,14 @@ def shape_of_mesh(mesh: "trimesh.Trimesh", path: Path) -> ShapeSignal:
 def _from_mesh_file(path: Path, file_type: str) -> ShapeSignal:
     with progress_bar(long=path.stat().st_size > _LARGE_FILE) as report:
         report(f"reading {path.name}", 0, 5)
-        vertices, faces, points, normals = read_mesh_file(path, file_type)
-        if len(faces):
-            return _from_mesh(path, file_type, vertices, faces, report)
-    if points is None or not len(points):
-        raise SignalError(path, "has no faces and no normals", "give a mesh with faces, or points")
-    if normals is None:
-        return _from_points(path, points, file_type.upper())
-    return _from_normals(path, points, normals, file_type.upper())
+        mesh = read_mesh_file(path, file_type)
+        if len(mesh.faces):
+            shape = _from_mesh(path, file_type, mesh.vertices, mesh.faces, report)
+            shape.warnings[:0] = mesh.notes
+            return shape
+    if not len(mesh.vertices):
+        raise SignalError(path, "has no faces and no points", "give a mesh with faces, or points")
+    return _from_table(path, PointTable(file_type.upper(), mesh.vertices, None, mesh.normals, mesh.notes))
 
 
 def _from_mesh(
@@ -233,12 +232,12 @@ def _from_distances(path: Path, points: np.ndarray, distances: np.ndarray, file_
             f"{path}: the distances are negative farthest out, where they have to be positive; they are turned around"
         )
     slope = steepest_slope(points, distances)
-    if slope > _STEEP:
+    if slope > STEEP:
         warnings.append(
             f"{path}: the distances change by up to {slope:.2g} times the way between their points, so that they are "
             "no distances in the points' unit; what lies between the samples is told badly"
         )
-    center, scale = _frame_of_distances(points, distances, trusted=slope <= _STEEP)
+    center, scale = _frame_of_distances(points, distances, trusted=slope <= STEEP)
     below, above = found_cuts(distances)
     check_magnitudes(path, "coordinates", float(np.abs(points).max()), float(scale))
     return ShapeSignal(
@@ -279,34 +278,58 @@ def _from_normals(path: Path, points: np.ndarray, normals: np.ndarray, file_form
 
     warnings: List[str] = []
     _check_points(path, points)
-    _check_finite(path, "normals", normals)
-    length = np.linalg.norm(normals, axis=1, keepdims=True)
-    if not length.all():
-        raise SignalError(path, f"{int((length == 0).sum())} normals have no length", "drop these points")
+    with np.errstate(over="ignore", invalid="ignore"):
+        length = np.linalg.norm(normals, axis=1, keepdims=True)
+    given = np.isfinite(length[:, 0]) & (length[:, 0] > 0)
+    if not given.any():
+        shape = _from_points(path, points, file_format)
+        shape.warnings.insert(0, f"{path}: its normals are all zero or NaN, as good as none")
+        return shape
+    normals = np.divide(normals, length, out=np.zeros_like(normals), where=given[:, None])
     points, center, scale = _into_cube(path, points)
     _check_not_flat(path, points)
     first, merged = trimesh.grouping.unique_rows(points, digits=8)
     # Points that come twice, as at a mesh's seams, have the mean of their normals.
-    sums = np.stack([np.bincount(merged, (normals / length)[:, i]) for i in range(3)], axis=1)
-    length = np.linalg.norm(sums, axis=1, keepdims=True)
-    known = length[:, 0] > 1e-6
-    points, normals = points[first][known], sums[known] / length[known]
+    sums = np.stack([np.bincount(merged, normals[:, i]) for i in range(3)], axis=1)
+    length, known = np.linalg.norm(sums, axis=1, keepdims=True), np.bincount(merged, given) > 0
+    # Of two that cancel, neither counts.
+    kept = ~known | (length[:, 0] > 1e-6)
+    points, known, length = points[first][kept], known[kept], length[kept]
+    normals = np.divide(sums[kept], length, out=np.zeros_like(points), where=known[:, None])
     _check_count(path, points)
-    shape = ShapeSignal(
+    with progress_bar(long=len(points) > 2**18) as report:
+        report(f"checking the normals of {path.name}", 0, 1)
+        found = checked_normals(points, normals, known)
+    if found is None:
+        shape = _from_points(path, points * scale + center, file_format)
+        shape.warnings.insert(0, f"{path}: its normals do not belong to a surface through the points; left aside")
+        return shape
+    missing = len(known) - int(known.sum())
+    if missing:
+        warnings.append(f"{path}: {missing} of {len(points)} normals are zero or NaN; these are estimated")
+    if found.all_turned:
+        warnings.append(f"{path}: the normals point inward; they are turned around")
+    if found.turned:
+        warnings.append(
+            f"{path}: {found.turned} of {len(points)} normals point to another side than their neighbours or inward; "
+            "they are turned around"
+        )
+    if found.sound < DOUBTFUL:
+        warnings.append(
+            f"{path}: {1 - found.sound:.0%} of the normals have no inside behind them: the points are too far apart "
+            "for the shape's thin parts, or some normals point the wrong way"
+        )
+    return ShapeSignal(
         path=path,
         source="oriented-points",
         center=center,
         scale=scale,
         points=points,
-        normals=normals,
+        normals=found.normals,
         sign_rule="inside where the generalised winding number of the points and their normals is above 1/2",
         metadata={"format": file_format, "points": len(points)},
         warnings=warnings,
     )
-    if shape.enclosed_volume() < 0:
-        shape.normals = -normals
-        warnings.append(f"{path}: the normals point inward; they are turned around")
-    return shape
 
 
 def _from_points(path: Path, points: np.ndarray, file_format: str) -> ShapeSignal:

@@ -48,21 +48,34 @@ def oriented_points(points: Float[np.ndarray, "p 3"]) -> Optional[OrientedPoints
     from scipy.spatial import cKDTree  # pyright: ignore[reportAttributeAccessIssue] (compiled, without types)
 
     tree = cKDTree(points)
-    spacing = _spacing(tree)
-    typical = float(np.median(spacing))
+    typical = float(np.median(spacing_of(tree)))
     scatter = _scatter(tree)
     moved = scatter > SMOOTH * typical
     if moved:
         points, normals = _onto_quadrics(tree, 24 if scatter <= ROUGH * typical else 48)
         tree = cKDTree(points)
-        spacing = _spacing(tree)
-        typical = float(np.median(spacing))
     else:
-        normals = _plane_normals(tree)
-    votes = _outward_votes(tree, normals, spacing, typical)
+        normals = plane_normals(tree, points)
+    turned = turned_outward(tree, normals, spacing_of(tree))
+    return None if turned is None else OrientedPoints(points, turned, scatter, moved)
+
+
+def turned_outward(
+    tree, normals: Float[np.ndarray, "p 3"], spacing: Float[np.ndarray, " p"]
+) -> Optional[Float[np.ndarray, "p 3"]]:
+    """Normals of a tree's points, of either side, turned outward by the flood fill; None where the points enclose
+    nothing.
+
+    Args:
+        tree: scipy's, of points in the unit cube.
+        normals: of length 1.
+        spacing: `spacing_of` the tree.
+    """
+    points = tree.data
+    votes = _outward_votes(tree, normals, spacing, float(np.median(spacing)))
     if votes is None:
         return None
-    normals *= np.where(votes < 0, -1.0, 1.0)[:, None]
+    normals = normals * np.where(votes < 0, -1.0, 1.0)[:, None]
     known = votes != 0
     if not known.all():
         # Where the grid cannot tell, inside is where the others' winding number is larger.
@@ -70,18 +83,19 @@ def oriented_points(points: Float[np.ndarray, "p 3"]) -> Optional[OrientedPoints
         step = 1.5 * spacing[~known, None] * normals[~known]
         behind = windings.winding_number(points[~known] - step)
         normals[~known] *= np.where(behind < windings.winding_number(points[~known] + step), -1.0, 1.0)[:, None]
-    return OrientedPoints(points, normals, scatter, moved)
+    return normals
 
 
-def _spacing(tree) -> Float[np.ndarray, " p"]:
+def spacing_of(tree) -> Float[np.ndarray, " p"]:
     """Distance of each point to its fourth neighbour."""
     return tree.query(tree.data, k=[5], workers=-1)[0][:, 0]
 
 
-def _plane_normals(tree) -> Float[np.ndarray, "p 3"]:
-    normals = np.empty((tree.n, 3))
-    for start in range(0, tree.n, _BATCH):
-        centers = tree.data[start : start + _BATCH]
+def plane_normals(tree, at: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
+    """Normals, of either side, of the planes through the nearest of a tree's points."""
+    normals = np.empty((len(at), 3))
+    for start in range(0, len(at), _BATCH):
+        centers = at[start : start + _BATCH]
         normals[start : start + _BATCH] = _planes(tree, centers, min(PLANE_NEIGHBOURS, tree.n))[0]
     return normals
 
