@@ -362,7 +362,7 @@ def bad_files(folder: Path) -> Dict[str, str]:
         "holes.off": "NaN or infinite",
         "beyond.obj": "export the mesh again",
         "tiny.off": "across",
-        "cut.ply": "cut or no PLY",
+        "cut.ply": "is cut, or its header counts",
         "notes.txt": "table of numbers",
         "distances.npz": "distances at points",
         "image.png": "is no shape",
