@@ -39,7 +39,7 @@ def add_plan(parser: Any, family: bool = True) -> None:
     )
     parser.add_argument(
         "--purpose",
-        help="of the law matching: interpolate, fit, or kappa (default 0.5, shapes 4, scenes 0.3); of vi3nr sigma_p, "
+        help="of the law matching: interpolate, fit, or kappa (default 0.5, scenes 0.3); of vi3nr sigma_p, "
         "of weight-scaling alpha",
     )
     parser.add_argument("--s0", type=float, help="noise scale of layer 1, means the law explicit")

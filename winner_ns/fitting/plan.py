@@ -67,7 +67,7 @@ class FieldPlan:
     purpose: Optional[str] = None
     """kappa of the law matching: interpolate (0.5, best between the samples; plain SIREN where the spectrum is too
     bright for that), fit (best at the samples: 1 or more, by the number of weights that a sample has) or a number.
-    None: 0.5; shapes 4, fields learnt from photographs 0.3."""
+    None: 0.5; fields learnt from photographs 0.3."""
     s0: Optional[float] = None
     """Noise scale of layer 1, for the law explicit."""
     s1: Optional[float] = None
