@@ -22,7 +22,6 @@ from winner_ns.spectrum import (
     LAWS,
     PURPOSES,
     SineNetwork,
-    centroid_of_function,
     initial_band,
     kappa_of,
     spectral_centroid,
@@ -86,18 +85,25 @@ def test_image(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert result["omega"] == pytest.approx(2 * weighted / 0.75 * math.pi * 39 / 2 / 2, rel=1e-4)
 
 
-@pytest.mark.slow
-def test_shape_is_measured_on_the_training_target(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_shape_is_measured_at_its_training_points(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     trimesh.creation.icosphere(3, 5.0).export(tmp_path / "ball.stl")
     result = inspect(capsys, tmp_path / "ball.stl")
     assert (result["kind"], result["shape"], result["channels"]) == ("shape", None, 1)
-    psi, omega = centroid_of_function(lambda p: np.tanh((np.linalg.norm(p, axis=1) - 0.9) / DISTANCE_SCALE))
-    assert result["psi"] == pytest.approx(psi, rel=0.02) and result["omega"] == pytest.approx(omega, rel=0.02)
-    assert result["network"]["width"] == 256 and result["kappa"] == 4.0
-    # The same from samples of its distance.
-    points = np.random.default_rng(0).uniform(-1, 1, (60_000, 3))
-    np.savez(tmp_path / "ball.npz", points=points, distances=np.linalg.norm(points, axis=1) - 0.9)
-    assert inspect(capsys, tmp_path / "ball.npz")["omega"] == pytest.approx(omega, rel=0.15)
+    # The same by differences of the target where training draws its points.
+    shape = load_signal(tmp_path / "ball.stl")
+    points = shape.sample(20_000, seed=7)[0].astype(np.float64)
+
+    def target(at: np.ndarray) -> np.ndarray:
+        return np.tanh(shape.signed_distance(at) / DISTANCE_SCALE)
+
+    slopes = [(target(points + step) - target(points - step)) / 2e-4 for step in 1e-4 * np.eye(3)]
+    omega = math.sqrt(np.square(slopes).mean() / target(points).var())
+    assert result["omega"] == pytest.approx(omega, rel=0.03)
+    assert result["psi"] == pytest.approx(result["omega"] / result["nyquist"][0])
+    # And by the law of all kinds.
+    assert result["network"]["width"] == 256 and result["kappa"] == 0.5
+    assert result["band"] == pytest.approx(0.5 * result["omega"])
+    assert 256 * result["s1"] ** 2 / 2 == pytest.approx(2.0)
 
 
 def test_volume_and_video(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

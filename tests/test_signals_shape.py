@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 
 import numpy as np
@@ -181,9 +182,17 @@ def test_samples_are_a_documented_mixture_with_exact_distances(tmp_path):
     assert points.shape == (50000, 3) and points.dtype == distances.dtype == np.float32
     assert np.abs(points).max() <= 1.0
     np.testing.assert_array_equal(distances, shape.signed_distance(points).astype(np.float32))
-    # Shares within 0.03 of a sphere of radius 0.9: erf(3/sqrt 2), erf(0.6/sqrt 2), and the shell's part of the cube.
-    expected = 0.4 * 0.9973 + 0.4 * 0.4515 + 0.2 * (4 / 3 * np.pi * (0.93**3 - 0.87**3)) / 8
-    assert (np.abs(distances) < 0.03).mean() == pytest.approx(expected, abs=0.01)
+    # Shares within so much of a sphere of radius 0.9: of a normal offset erf(x/(sigma sqrt 2)) each, and the shell's
+    # part of the cube.
+    near = ((0.4, 0.003), (0.25, 0.01), (0.15, 0.05))
+
+    def share_within(x):
+        shell = 4 / 3 * np.pi * ((0.9 + x) ** 3 - (0.9 - x) ** 3) / 8
+        return sum(share * math.erf(x / sigma / 2**0.5) for share, sigma in near) + 0.2 * shell
+
+    for x in (0.001, 0.003, 0.01, 0.03, 0.08):
+        assert (np.abs(distances) < x).mean() == pytest.approx(share_within(x), abs=0.01)
+    expected = share_within(0.03)
     far = np.linalg.norm(points, axis=1) > 1.2
     outside_ball = np.mean(np.linalg.norm(np.random.default_rng(0).uniform(-1, 1, (10**6, 3)), axis=1) > 1.2)
     assert far.mean() == pytest.approx(0.2 * outside_ball, abs=0.005)

@@ -11,7 +11,10 @@ import trimesh
 from conftest import write_torus
 
 from winner_ns.commands.main import main
+from winner_ns.fields.description import Description
 from winner_ns.fields.input_gradient import value_and_gradient
+from winner_ns.fitting.fit import settle_fit
+from winner_ns.fitting.plan import FieldPlan
 from winner_ns.fitting.run import load_run
 from winner_ns.fitting.shape_target import PASSES
 from winner_ns.fitting.target import TargetOptions, target_of
@@ -78,6 +81,50 @@ def test_points_alone_far_from_the_origin_keep_their_frame(ns_train, runs, tmp_p
     away = np.linalg.norm(mesh.vertices - center, axis=1)
     assert mesh.is_watertight and np.abs(away / radius - 1).mean() < 0.02
     assert len(np.unique(mesh.vertices, axis=0)) == len(mesh.vertices)
+
+
+def test_a_run_goes_on_with_the_spread_that_it_was_begun_with(torus):
+    begun = settle_fit(torus, FieldPlan.of(width=8, depth=1), TargetOptions(shape_samples=1000, seed=3)).description
+    plain = json.loads(json.dumps(begun.as_dict()))
+
+    def points_of(plain):
+        options = TargetOptions.of_run(Description.from_dict(plain), shape_samples=1000)
+        return target_of(torus, options=options).batch(0, 0)[0].numpy()
+
+    shape = load_signal(torus)
+    points = target_of(torus, options=TargetOptions(shape_samples=1000, seed=3)).batch(0, 0)[0].numpy()
+    np.testing.assert_array_equal(points_of(plain), points)
+    # Runs of before do not say, and had two fifths each at 0.01 and 0.05.
+    del plain["target"]["near_surface"]
+    earlier = np.abs(shape.signed_distance(points_of(plain)))
+    assert (np.abs(shape.signed_distance(points)) < 0.003).mean() > (earlier < 0.003).mean() + 0.15
+    assert (
+        json.loads(json.dumps(target_of(torus, options=TargetOptions.of_run(Description.from_dict(plain))).describe()))
+        == plain["target"]
+    )
+    # Whatever it says.
+    plain["target"]["near_surface"] = [[1.0, 1e-5]]
+    assert np.abs(shape.signed_distance(points_of(plain))).max() < 1e-4
+    for wrong in ([[0.7, 0.1], [0.7, 0.1]], [[-0.1, 0.1]], [[0.1]], "near", [[0.1, 1e300]]):
+        plain["target"]["near_surface"] = wrong
+        with pytest.raises(ValueError, match="near_surface|number"):
+            Description.from_dict(plain)
+
+
+def test_ns_train_goes_on_with_the_spread_that_a_run_was_begun_with(torus, ns_train, runs, tmp_path):
+    assert ns_train("--data", torus, "--max-num-iterations", 2, *FEW).status == 0
+    checkpoint = next(runs()[0].glob("nerfstudio_models/*.ckpt"))
+    saved = torch.load(checkpoint, weights_only=True)
+    state = saved["pipeline"]["_model._extra_state"]
+    described = json.loads(state["description"])
+    del described["target"]["near_surface"]
+    torch.save(
+        {**saved, "pipeline": {**saved["pipeline"], "_model._extra_state": {"description": json.dumps(described)}}},
+        checkpoint,
+    )
+    more = ns_train("--data", torus, "--max-num-iterations", 4, *FEW, "--load-dir", runs()[0])
+    assert more.status == 0, more
+    assert "near_surface" not in load_run(runs()[-1]).description.target
 
 
 def test_points_are_drawn_anew_and_are_the_same_for_a_seed(torus):

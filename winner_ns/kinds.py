@@ -100,8 +100,6 @@ class Kind:
     layer_two_variance: Optional[float] = None
     """V, the variance of the second layer's pre-activation that matching takes (plain SIREN: 1). None: 3. (In place of
     1.2 that was 0.6 dB ahead at withheld samples of a volume.)"""
-    most_s0: Optional[float] = None
-    """Cap on s0, where more noise was measured to destroy."""
     has_gaps: bool = True
     """Whether its samples are all that is known, so that a bright spectrum cannot be told between them."""
 
@@ -239,9 +237,6 @@ SHAPE = Kind(
         "f_score",
         "normal_consistency",
     ),
-    # A shape's target is smooth almost everywhere.
-    layer_two_variance=1.4,
-    most_s0=12.0,
     has_gaps=False,
     export_command="mesh",
     writer="winner_ns.export.mesh:write_fitted",

@@ -58,11 +58,11 @@ def main() -> None:
         print(f"| {name} | mean of the bounds | | {_iou(signal, truth, (lower + upper) / 2):.4f} | | |")
         print(f"| {name} | estimate | | {_iou(signal, truth, signal.signed_distance(_points())):.4f} | | |", flush=True)
         for field in arguments.fields:
-            shape.GIVEN_SHARE, shape.BESIDE_SHARE = (1.0, 0.0) if field.endswith("alone") else SHARES
+            shape.GIVEN_SHARE, shape.NEAR_SURFACE["distances"] = (1.0, ()) if field.endswith("alone") else SHARES
             print(f"| {name} | {field} | {_cells(signal, truth, arguments, field)} |", flush=True)
 
 
-SHARES = shape.GIVEN_SHARE, shape.BESIDE_SHARE
+SHARES = shape.GIVEN_SHARE, shape.NEAR_SURFACE["distances"]
 
 
 def _cells(signal: ShapeSignal, truth: Distance, arguments: argparse.Namespace, field: str) -> str:

@@ -121,7 +121,7 @@ def sampled_grid(target: GridTarget) -> SampledTarget:
 
 
 def sampled_shape(target: ShapeTarget) -> SampledTarget:
-    """A shape's target on the grid of SHAPE_RESOLUTION^3 points that its centroid is measured on."""
+    """A shape's target on the grid of SHAPE_RESOLUTION^3 points that its spectrum is drawn on."""
     function = shape_target(target.signal, squashed=target.loss != "eikonal")
     return SampledTarget(
         (SHAPE_RESOLUTION,) * 3,

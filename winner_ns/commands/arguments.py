@@ -45,8 +45,8 @@ def add_plan(parser: Any, family: bool = True) -> None:
     )
     parser.add_argument(
         "--purpose",
-        help="of the law matching: interpolate, fit, denoise, or kappa (default 0.5, sounds fit, shapes 4, scenes "
-        "0.3); of vi3nr sigma_p, of weight-scaling alpha",
+        help="of the law matching: interpolate, fit, denoise, or kappa (default 0.5, sounds fit, scenes 0.3); of vi3nr "
+        "sigma_p, of weight-scaling alpha",
     )
     parser.add_argument("--s0", type=float, help="noise scale of layer 1, means the law explicit")
     parser.add_argument("--s1", type=float, help="noise scale of layer 2, means the law explicit")

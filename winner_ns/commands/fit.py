@@ -41,9 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--family", metavar="F", help="winner (default), siren, finer, wire, gauss, relu-pe, rff, hash-grid, …"
     )
-    parser.add_argument(
-        "--purpose", metavar="P", help="interpolate, fit, denoise, or kappa (default 0.5, sounds fit, shapes 4)"
-    )
+    parser.add_argument("--purpose", metavar="P", help="interpolate, fit, denoise, or kappa (default 0.5, sounds fit)")
     parser.add_argument(
         "--law",
         metavar="L",

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 MOST_SAMPLES = 2**36
 """Of a signal: more than fits any memory."""
 MOST_HERTZ = 1e9
+MOST_PARTS = 16
+"""Of a spread of training points."""
 LOSSES = ("distance", "occupancy", "eikonal")
 """What shapes are fitted by."""
 
@@ -94,6 +96,7 @@ class DistanceUnits(Units):
         _check_positive(signal["scale"], target["distance_scale"])
         if target.get("loss", "distance") not in LOSSES:
             raise ValueError(f"unknown loss {target['loss']!r}")
+        _check_spread(target.get("near_surface", []))
         _check_optional(signal)
         return 3, 1
 
@@ -122,6 +125,16 @@ def _check_numbers(values: Any, count: int) -> None:
         raise ValueError("the description's numbers are not what the kind has")
     if any(abs(value) > MOST_MAGNITUDE for value in values):
         raise ValueError(f"a number in the description is beyond {MOST_MAGNITUDE:g}")
+
+
+def _check_spread(parts: Any) -> None:
+    """Raises ValueError for what is no list of shares and sigmas of training points."""
+    if not isinstance(parts, list) or len(parts) > MOST_PARTS:
+        raise ValueError("the description's near_surface is no short list")
+    for part in parts:
+        _check_numbers(part, 2)
+    if not all(share >= 0 and sigma >= 0 for share, sigma in parts) or sum(share for share, _ in parts) > 1 + 1e-9:
+        raise ValueError("the description's near_surface has shares or sigmas that cannot be")
 
 
 def _check_positive(*values: Any) -> None:

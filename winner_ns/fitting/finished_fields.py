@@ -79,18 +79,7 @@ def target_as_trained(description: Description, signal: Signal, shape_samples: i
     Raises:
         SignalError: the signal cannot be trained on.
     """
-    options: Dict[str, Any] = {
-        "holdout": description.holdout,
-        "between": description.target.get("between", "none"),
-        "denoiser": description.target.get("denoiser", "none"),
-        "shape_samples": shape_samples,
-        "shape_loss": description.target.get("loss", "distance"),
-    }
-    takes = description.row.get("target").takes
-    taken = {name: value for name, value in options.items() if name in takes}
-    if description.order is not None:
-        taken["seed"] = description.order.seed
-    return target_of(signal, options=TargetOptions(**taken))
+    return target_of(signal, options=TargetOptions.of_run(description, shape_samples))
 
 
 def _check_same_signal(path: Path, one: LoadedRun, other_path: Path, other: LoadedRun) -> None:

@@ -76,7 +76,7 @@ class FieldPlan:
     """kappa of the law matching: interpolate (0.5, best between the samples; plain SIREN where the spectrum is too
     bright for that), fit (best at the samples: 1 or more, by the number of weights that a sample has), denoise (the
     band of what noise leaves of the samples, stopped by 5 % of them that are withheld) or a number. None: 0.5, of
-    sounds as fit; shapes 4, fields learnt from photographs 0.3."""
+    sounds as fit; fields learnt from photographs 0.3."""
     s0: Optional[float] = None
     """Noise scale of layer 1, for the law explicit."""
     s1: Optional[float] = None

@@ -173,16 +173,8 @@ def open_run(path: Path, steps: Optional[int] = None) -> UnfinishedRun:
 
 
 def _target_of(description: Description, shape_samples: Optional[int]) -> Target:
-    assert description.order is not None
     read = ReadOptions(**description.signal.get("read_options", {}))
-    options = TargetOptions(
-        holdout=description.holdout,
-        between=str(description.target.get("between", "none")),
-        denoiser=str(description.target.get("denoiser", "none")),
-        shape_samples=shape_samples or TargetOptions.shape_samples,
-        shape_loss=str(description.target.get("loss", TargetOptions.shape_loss)),
-        seed=description.order.seed,
-    )
+    options = TargetOptions.of_run(description, shape_samples)
     if not description.data:
         raise SignalError(description.name, "was fitted to an array, which is gone", "fit it again")
     target = target_of(description.data, description.kind, options, read)

@@ -20,9 +20,10 @@ from winner_ns.fitting.judged_points import judged_points
 from winner_ns.fitting.sample_split import SampleSplit
 from winner_ns.fitting.target import Target, TargetOptions
 from winner_ns.signals import ShapeSignal
+from winner_ns.signals.shape import EARLIER_NEAR_SURFACE, usual_near_surface
 from winner_ns.signals.shape_sampler import ShapeSampler, block_seed, draw_block
 from winner_ns.spectrum import TargetSpectrum
-from winner_ns.spectrum.measure import target_spectrum
+from winner_ns.spectrum.measure import ShapeMeasure
 from winner_ns.spectrum.noise import DISTANCE_SCALE
 
 PASSES = 8
@@ -38,7 +39,7 @@ class ShapeTarget(Target):
     normal on the surface, zeros elsewhere (`eikonal_loss`).
     """
 
-    takes: ClassVar[Tuple[str, ...]] = ("shape_samples", "shape_loss")
+    takes: ClassVar[Tuple[str, ...]] = ("shape_samples", "shape_loss", "near_surface")
 
     signal: ShapeSignal
     spectrum: TargetSpectrum
@@ -53,10 +54,12 @@ class ShapeTarget(Target):
             )
         if options.shape_loss not in LOSSES:
             raise setting_error("shape_loss", f"{options.shape_loss!r} is none", f"give {', '.join(LOSSES)}")
-        return cls(signal, target_spectrum(signal, options.shape_loss), options, list(signal.warnings))
+        spectrum = ShapeMeasure.spectrum(signal, options.shape_loss, options.near_surface)
+        return cls(signal, spectrum, options, list(signal.warnings))
 
     def __post_init__(self) -> None:
         self.loss, self.count, self.seed = self.options.shape_loss, self.options.shape_samples, self.options.seed
+        self.near_surface = self.options.near_surface or usual_near_surface(self.signal.source, self.loss)
         self.order = SampleSplit((self.count,), None, self.seed)
         self._sampler: Optional[ShapeSampler] = None
         self._drawn: Optional[Tuple[int, np.ndarray, np.ndarray]] = None
@@ -70,7 +73,8 @@ class ShapeTarget(Target):
         passes = self.order.passes(step, batch_size, rank, world_size)
         if passes[-1] >= 1 and self._sampler is None and self._distances_take_time:
             # By now training is known to last; the other process has the remaining passes' time.
-            self._sampler = ShapeSampler(self.signal, self.count, self.seed, first=int(passes[0]) // PASSES + 1)
+            first = int(passes[0]) // PASSES + 1
+            self._sampler = ShapeSampler(self.signal, self.count, self.seed, self.near_surface, first=first)
         parts = []
         for block in np.unique(passes // PASSES):
             points, values = self._block(int(block))
@@ -100,7 +104,7 @@ class ShapeTarget(Target):
         if self._sampler is not None:
             points, distances = self._sampler.block(number)
         else:
-            points, distances = draw_block(self.signal, self.count, self.seed, number)
+            points, distances = draw_block(self.signal, self.count, self.seed, number, self.near_surface)
         values = np.tanh(distances / DISTANCE_SCALE) if self.loss == "distance" else np.where(distances < 0, -1.0, 1.0)
         return points, values[:, None].astype(np.float32)
 
@@ -131,7 +135,9 @@ class ShapeTarget(Target):
         return quick_shape_figures(field, self)
 
     def describe(self) -> Dict[str, Any]:
-        return {"distance_scale": DISTANCE_SCALE, "loss": self.loss}
+        spread = {"near_surface": [list(part) for part in self.near_surface]}
+        told = self.near_surface != EARLIER_NEAR_SURFACE[self.signal.source]
+        return {"distance_scale": DISTANCE_SCALE, "loss": self.loss, **(spread if told else {})}
 
 
 def _surface_and_space(signal: ShapeSignal, count: int, seed: int) -> Tuple[np.ndarray, np.ndarray]:

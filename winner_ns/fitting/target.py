@@ -9,10 +9,12 @@ from typing import Any, ClassVar, Dict, List, Optional, Tuple
 from torch import Tensor
 
 from winner_ns.errors import setting_error
+from winner_ns.fields.description import Description
 from winner_ns.fields.field import FieldTask
 from winner_ns.fields.files import LoadedField
 from winner_ns.kinds import KINDS, Kind
 from winner_ns.signals import ReadOptions, Signal, signal_of
+from winner_ns.signals.shape import NearSurface, near_surface_of_run
 from winner_ns.spectrum import TargetSpectrum
 
 
@@ -32,8 +34,24 @@ class TargetOptions:
     """Points drawn from a shape at a time."""
     shape_loss: str = "distance"
     """What shapes are fitted by: distance, occupancy or eikonal."""
+    near_surface: Optional[NearSurface] = None
+    """How the points drawn from a shape are spread around its surface; None: as is best for it."""
     seed: int = 42
     """Of the split, the order and the points."""
+
+    @classmethod
+    def of_run(cls, description: Description, shape_samples: Optional[int] = None) -> TargetOptions:
+        """What a field was trained with; descriptions do not know how many points were drawn at a time."""
+        said = description.target
+        return cls(
+            holdout=description.holdout,
+            between=str(said.get("between", "none")),
+            denoiser=str(said.get("denoiser", "none")),
+            shape_samples=cls.shape_samples if shape_samples is None else shape_samples,
+            shape_loss=str(said.get("loss", cls.shape_loss)),
+            near_surface=near_surface_of_run(description.signal, said),
+            seed=cls.seed if description.order is None else description.order.seed,
+        )
 
 
 class Target(ABC):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Dict, List, Literal, Mapping, Optional, Tuple, Type, Union
@@ -26,6 +26,7 @@ from winner_ns.rays.dataparser import SceneDataParserConfig
 from winner_ns.rays.pixel_sampler import ViewsPixelSampler
 from winner_ns.scenes.folder import is_scene
 from winner_ns.signals import ReadOptions
+from winner_ns.signals.shape import NearSurface, near_surface_of_run
 from winner_ns.viewing.dataset import SignalDataset
 
 SampleBatch = Dict[str, Dict[str, Tensor]]
@@ -68,6 +69,8 @@ class SignalDataManagerConfig(VanillaDataManagerConfig):
     shape_loss: Literal["distance", "occupancy", "eikonal"] = "distance"
     """What shapes are fitted by: the squashed signed distance, tanh(distance / 0.02); the sign of it alone; or the
     surface and its normals alone, with SIREN's eikonal loss (arXiv 2006.09661), which needs no distances."""
+    near_surface: tyro.conf.Suppress[Optional[NearSurface]] = None
+    """How the points drawn from a shape are spread around its surface: that of the run to go on with; None: today's."""
     pixel_sampler: PixelSamplerConfig = field(default_factory=lambda: PixelSamplerConfig(_target=ViewsPixelSampler))
     """How pixels of photographs are drawn."""
     seed: tyro.conf.Suppress[int] = 42
@@ -101,8 +104,11 @@ class SignalDataManagerConfig(VanillaDataManagerConfig):
         """
         if self.data is None:
             raise SignalError("--data", "no file is given", "give an image, a sound, a mesh, a volume or a video")
-        names = ("holdout", "between", "denoiser", "shape_samples", "shape_loss", "seed")
+        names = ("holdout", "between", "denoiser", "shape_samples", "shape_loss", "near_surface", "seed")
         options = TargetOptions(**{name: getattr(self, name) for name in names})
+        if self.description:
+            trained = near_surface_of_run(self.description["signal"], self.description["target"])
+            options = replace(options, near_surface=trained)
         with settings_called(datamanager_flag):
             return _target_of(self.data, self.kind, options, astuple(self.read), _state_of(self.data))
 

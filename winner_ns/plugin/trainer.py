@@ -40,6 +40,7 @@ from winner_ns.rays.radiance_field import COLOR_RATE
 from winner_ns.rays.scene_description import report_lines as scene_lines
 from winner_ns.rays.view_figures import need_lpips_weights
 from winner_ns.signals import ReadOptions
+from winner_ns.signals.shape import NearSurface, near_surface_of_run
 
 _FIRST_FLAGS = "give the flags and the data of the first run"
 
@@ -235,6 +236,7 @@ class SignalTrainerConfig(TrainerConfig):
 
     def _settle_signal(self) -> List[str]:
         data = self.pipeline.datamanager
+        data.near_surface = self._begun_near_surface()
         target = data.load()
         with settings_called(model_flag):
             withheld = with_withheld(target, self._plans()).options.holdout
@@ -335,12 +337,27 @@ class SignalTrainerConfig(TrainerConfig):
     def _begun_with(self) -> Dict[str, Tuple[Tuple[float, float], float]]:
         """Each group's betas and decay of the weights in the checkpoint to go on from; nothing where there is none that
         can be read."""
+        checkpoint = self._begun_checkpoint()
+        return {} if checkpoint is None else read_adam(checkpoint)
+
+    def _begun_near_surface(self) -> Optional[NearSurface]:
+        """How the training points were spread in the run to go on with; None: as today, or there is no such run."""
+        checkpoint = self._begun_checkpoint()
+        try:
+            described = {} if checkpoint is None else read_descriptions(checkpoint)[0]
+        except SignalError:
+            return None  # `_settle_resume` says why.
+        spreads = [near_surface_of_run(each["signal"], each["target"]) for each in described.values()]
+        return spreads[0] if spreads else None
+
+    def _begun_checkpoint(self) -> Optional[Path]:
+        """The checkpoint to go on from, where there is one."""
         source = self.load_checkpoint or self.load_dir
         try:
             step = None if self.load_checkpoint else self.load_step
-            return {} if source is None else read_adam(find_checkpoint(source, step))
+            return None if source is None else find_checkpoint(source, step)
         except SignalError:
-            return {}  # `_settle_resume` says why.
+            return None  # `_settle_resume` says why.
 
     def _settle_resume(self) -> None:
         """Finds the checkpoint to go on from.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Dict, List, Literal, Optional, Tuple
+from typing import Any, Dict, List, Literal, Mapping, Optional, Tuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -19,21 +19,55 @@ from winner_ns.signals.surfels import surfel_areas, surfel_windings
 
 ShapeSource = Literal["mesh", "distances", "oriented-points", "points"]
 
-NEAR_SURFACE = ((0.4, 0.01), (0.4, 0.05))
+NearSurface = Tuple[Tuple[float, float], ...]
 """(share, sigma) of the training samples that are surface points moved by normal noise of that sigma per axis, in unit
 cube units; the others are uniform in the cube."""
+_EXACT: NearSurface = ((0.4, 0.003), (0.25, 0.01), (0.15, 0.05))
+_ESTIMATED: NearSurface = ((0.4, 0.02),)
+NEAR_SURFACE: Dict[ShapeSource, NearSurface] = {
+    "mesh": _EXACT,
+    "oriented-points": _EXACT,
+    "points": _EXACT,
+    "distances": _ESTIMATED,
+}
+"""By what a shape is known through (docs/shapes.md)."""
+_EARLIER: NearSurface = ((0.4, 0.01), (0.4, 0.05))
+EARLIER_NEAR_SURFACE: Dict[ShapeSource, NearSurface] = {
+    "mesh": _EARLIER,
+    "oriented-points": _EARLIER,
+    "points": _EARLIER,
+    "distances": _ESTIMATED,
+}
+"""Those of runs that do not say."""
 SURFACE_DISTANCE = 0.02
 """Signed distance samples this close to the surface tell where it is."""
-GIVEN_SHARE, BESIDE_SHARE = 0.4, 0.4
-"""Of the training samples of source "distances": given ones, and points beside the surface; the others lie anywhere in
-the cube. What is not given is estimated."""
-BESIDE_SIGMA = 0.02
-"""Of the normal noise per axis that moves surface points to beside the surface, in unit cube units."""
+GIVEN_SHARE = 0.4
+"""Of the training samples of source "distances": given ones."""
 
 # Queries that are answered in one go where temporary arrays are several times their size.
 _BATCH = 2**16
 # Faces from which on building search trees takes seconds.
 _MANY_FACES = 2**19
+
+
+def near_surface_of_run(signal: Mapping[str, Any], target: Mapping[str, Any]) -> Optional[NearSurface]:
+    """How a run's training points were spread around the surface; None: as they are spread today, or it is no shape.
+
+    Args:
+        signal, target: facts of the run's description.
+    """
+    source = signal.get("source")
+    if source not in NEAR_SURFACE:
+        return None
+    said = target.get("near_surface")
+    spread = EARLIER_NEAR_SURFACE[source] if said is None else tuple((share, sigma) for share, sigma in said)
+    return None if spread == usual_near_surface(source, target.get("loss", "distance")) else spread
+
+
+def usual_near_surface(source: ShapeSource, loss: str) -> NearSurface:
+    """How training points are spread where nothing else is asked for: nearer to the surface where distances are
+    trained; signs say nothing of it so close by, and leave more specks elsewhere."""
+    return (EARLIER_NEAR_SURFACE if loss == "occupancy" else NEAR_SURFACE)[source]
 
 
 @dataclass
@@ -149,20 +183,30 @@ class ShapeSignal:
             return self.normals[self._point_tree.query(points, workers=-1)[1]]
         raise ValueError("a shape given by signed distances is known at its own points only")
 
-    def sample(self, count: int, seed: int) -> Tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, " n"]]:
+    @property
+    def near_surface(self) -> NearSurface:
+        """How training points are spread around its surface, where nothing else is asked for."""
+        return NEAR_SURFACE[self.source]
+
+    def sample(
+        self, count: int, seed: int, near_surface: Optional[NearSurface] = None
+    ) -> Tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, " n"]]:
         """Training samples: points in [-1, 1]^3 and their signed distances, float32, the same for the same seed.
 
-        In random order, 40 % each around the surface with sigma 0.01 and 0.05 (`NEAR_SURFACE`), clipped to the cube,
-        and 20 % uniform in the cube.
+        In random order: points around the surface, clipped to the cube, and points that are uniform in the cube.
+        Of source "distances", 40 % (`GIVEN_SHARE`) are the given ones in the cube, each once before any comes twice; at
+        the other points, and where given ones were cut off, the distance is estimated.
 
-        Of source "distances", 40 % (`GIVEN_SHARE`) are the given ones in the cube, each once before any comes twice,
-        40 % lie around the surface with sigma 0.02, and 20 % are uniform in the cube; there, and where given ones were
-        cut off, the distance is estimated.
+        Args:
+            count: of all of them.
+            seed: of all that is random.
+            near_surface: how those around the surface are spread; None: `ShapeSignal.near_surface`.
         """
         generator = np.random.default_rng(seed)
+        near_surface = self.near_surface if near_surface is None else near_surface
+        sigma = np.repeat([sigma for _, sigma in near_surface], [round(share * count) for share, _ in near_surface])
         if self.source == "distances":
-            return self._sample_of_distances(count, generator)
-        sigma = np.repeat([sigma for _, sigma in NEAR_SURFACE], [round(share * count) for share, _ in NEAR_SURFACE])
+            return self._sample_of_distances(count, sigma, generator)
         surface, _ = self._surface_points(len(sigma), generator)
         near = surface + sigma[:, None] * generator.standard_normal(surface.shape)
         uniform = generator.uniform(-1.0, 1.0, (count - len(near), 3))
@@ -176,17 +220,19 @@ class ShapeSignal:
                 _ = self._mesh_tree, self._windings
             return points, self._signed_distance(points, report).astype(np.float32)
 
-    def _sample_of_distances(self, count: int, generator: np.random.Generator) -> Tuple[np.ndarray, np.ndarray]:
+    def _sample_of_distances(
+        self, count: int, sigma: Float[np.ndarray, " b"], generator: np.random.Generator
+    ) -> Tuple[np.ndarray, np.ndarray]:
         known = self._distance_samples
         given = round(count * GIVEN_SHARE) if len(known.in_cube) else 0
         rounds = -(-given // max(len(known.in_cube), 1))
         chosen = [generator.permutation(known.in_cube) for _ in range(rounds)]
         chosen = np.concatenate([known.in_cube[:0], *chosen])[:given]
         try:
-            beside, _ = self._surface_points(round(count * BESIDE_SHARE), generator)
+            beside, _ = self._surface_points(len(sigma), generator)
         except SignalError:  # The samples do not say where the surface is.
-            beside = np.empty((0, 3))
-        beside = (beside + BESIDE_SIGMA * generator.standard_normal(beside.shape)).clip(-1.0, 1.0)
+            beside, sigma = np.empty((0, 3)), sigma[:0]
+        beside = (beside + sigma[:, None] * generator.standard_normal(beside.shape)).clip(-1.0, 1.0)
         uniform = generator.uniform(-1.0, 1.0, (count - given - len(beside), 3))
         # Rounded before measuring, as others are.
         estimated = np.concatenate([beside, uniform]).astype(np.float32)

@@ -20,7 +20,7 @@ from typing import Any, Dict, List, Optional, Tuple
 import numpy as np
 from jaxtyping import Float
 
-from winner_ns.signals.shape import ShapeSignal
+from winner_ns.signals.shape import NearSurface, ShapeSignal
 
 AHEAD = 2
 """Blocks that are drawn before they are asked for; they and the current one are all that is kept."""
@@ -33,9 +33,11 @@ def block_seed(seed: int, number: int) -> int:
     return int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0])
 
 
-def draw_block(shape: ShapeSignal, block_size: int, seed: int, number: int) -> Block:
+def draw_block(
+    shape: ShapeSignal, block_size: int, seed: int, number: int, near_surface: Optional[NearSurface] = None
+) -> Block:
     """Points and signed distances as `ShapeSignal.sample` gives them, the same for the same seed and number."""
-    return shape.sample(block_size, block_seed(seed, number))
+    return shape.sample(block_size, block_seed(seed, number), near_surface)
 
 
 class ShapeSampler:
@@ -50,14 +52,23 @@ class ShapeSampler:
         shape: what is sampled.
         block_size: samples in a block.
         seed: any integer from 0.
+        near_surface: as for `ShapeSignal.sample`.
         background: draw ahead in another process, from now on; else in this one, when asked.
         first: the block that is going to be asked for first.
     """
 
-    def __init__(self, shape: ShapeSignal, block_size: int, seed: int, background: bool = True, first: int = 0) -> None:
-        self.shape, self.block_size, self.seed = shape, block_size, seed
+    def __init__(
+        self,
+        shape: ShapeSignal,
+        block_size: int,
+        seed: int,
+        near_surface: Optional[NearSurface] = None,
+        background: bool = True,
+        first: int = 0,
+    ) -> None:
+        self.shape, self.block_size, self.seed, self.near_surface = shape, block_size, seed, near_surface
         self._last: Optional[Tuple[int, Block]] = None
-        self._worker = _start((shape, block_size, seed)) if background else None
+        self._worker = _start((shape, block_size, seed, near_surface)) if background else None
         if self._worker is not None:
             self._worker.want(range(first, first + AHEAD))
             # Also where the sampler is forgotten or the program ends.
@@ -78,7 +89,7 @@ class ShapeSampler:
             return self._last[1]
         block = self._worker.take(number) if self._worker is not None and self._worker.alive else None
         if block is None:
-            block = draw_block(self.shape, self.block_size, self.seed, number)
+            block = draw_block(self.shape, self.block_size, self.seed, number, self.near_surface)
         self._last = (number, block)
         return block
 
@@ -94,7 +105,8 @@ class ShapeSampler:
         self.close()
 
     def __getstate__(self) -> Dict[str, Any]:
-        return {"shape": self.shape, "block_size": self.block_size, "seed": self.seed, "background": self.in_background}
+        kept = ("shape", "block_size", "seed", "near_surface")
+        return {**{name: getattr(self, name) for name in kept}, "background": self.in_background}
 
     def __setstate__(self, state: Dict[str, Any]) -> None:
         self.__init__(**state)
@@ -206,7 +218,7 @@ def _serve() -> None:
     incoming, output = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     # Blocks alone go through the pipe, whatever libraries print.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    shape, block_size, seed = pickle.load(incoming)
+    shape, block_size, seed, near_surface = pickle.load(incoming)
     wanted: List[int] = []
     news = threading.Condition()
 
@@ -231,7 +243,7 @@ def _serve() -> None:
                 news.wait(1.0)
             number = wanted[0]
         try:
-            block: Any = draw_block(shape, block_size, seed, number)
+            block: Any = draw_block(shape, block_size, seed, number, near_surface)
         except Exception as error:  # Any type: it is raised where the block is asked for.
             block = error
         pickle.dump((number, block), output, protocol=5)

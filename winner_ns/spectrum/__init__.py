@@ -1,7 +1,7 @@
 """What the target's spectrum says, and the laws that turn it into noise scales."""
 
 from winner_ns.spectrum.band import SineNetwork, band_gain, initial_band
-from winner_ns.spectrum.centroid import centroid_of_function, spectral_centroid
+from winner_ns.spectrum.centroid import spectral_centroid
 from winner_ns.spectrum.laws import (
     LAWS,
     PURPOSES,
@@ -29,7 +29,6 @@ __all__ = [
     "SineNetwork",
     "TargetSpectrum",
     "band_gain",
-    "centroid_of_function",
     "fitting_kappa",
     "initial_band",
     "kappa_of",

@@ -6,7 +6,7 @@ Fourier transform's frequencies f from 0 to 1/2 cycle per sample; magnitudes, no
 
 from __future__ import annotations
 
-from typing import Callable, Iterator, Optional, Tuple
+from typing import Iterator, Optional
 
 import numpy as np
 import scipy.fft
@@ -108,29 +108,3 @@ def _blocks(lines: np.ndarray) -> Iterator[np.ndarray]:
     step = max(1, BLOCK_SAMPLES // per_index)
     for start in range(0, len(lines), step):
         yield lines[start : start + step]
-
-
-def centroid_of_function(
-    function: Callable[[Float[np.ndarray, "n d"]], Float[np.ndarray, " n"]],
-    dimensions: int = 3,
-    resolution: int = 64,
-) -> Tuple[float, float]:
-    """Centroid of a function on [-1, 1]^d, from its values on a grid of `resolution` samples along each axis.
-
-    Args:
-        function: values at points.
-        dimensions: d.
-        resolution: samples per axis.
-
-    Returns:
-        psi (Nyquist = 1 on this grid) of the mean-removed samples and Omega = psi pi (resolution - 1)/2, the same
-        frequency in radians per unit of coordinate.
-    """
-    line = np.linspace(-1.0, 1.0, resolution)
-    values = np.empty(resolution**dimensions, dtype=np.float32)
-    slab = resolution ** (dimensions - 1)
-    others = np.stack(np.meshgrid(*[line] * (dimensions - 1), indexing="ij"), axis=-1).reshape(slab, dimensions - 1)
-    for i, first in enumerate(line):
-        values[i * slab : (i + 1) * slab] = function(np.column_stack([np.full(slab, first), others]))
-    psi = spectral_centroid(values.reshape((resolution,) * dimensions + (1,)), remove_mean=True)
-    return psi, psi * np.pi * (resolution - 1) / 2

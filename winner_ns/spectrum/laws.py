@@ -44,7 +44,7 @@ class TargetSpectrum:
     """Spectral centroid, isotropic (mean over axes), Nyquist = 1."""
     omega: float
     """The mean-removed training samples' centroid as an angular frequency: psi times Nyquist, averaged over the axes,
-    radians per unit of coordinate."""
+    radians per unit of coordinate. Of shapes, the root-mean-square one (`shape_spectrum`)."""
     psi_raster: Optional[float] = None
     """Centroid of the flattened raster (rows one after the other), channels averaged: what the authors' code runs."""
     kappa: Optional[float] = None
@@ -219,8 +219,7 @@ class MatchingLaw(Law):
         own = (network.first_omega_0 / network.dimensions) ** 2 / 3.0
         squared = (wanted / band_gain(network, s1)) ** 2 - own
         if squared > 0:
-            s0 = math.sqrt(squared)
-            return NoiseScales(min(s0, KINDS[target.kind].most_s0 or math.inf), s1)
+            return NoiseScales(math.sqrt(squared), s1)
         if initial_band(network) >= wanted:
             return NoiseScales(0.0, 0.0)
         low, high = 0.0, s1

@@ -10,12 +10,13 @@ from jaxtyping import Float, Shaped
 
 from winner_ns.kinds import KINDS
 from winner_ns.signals import GridSignal, ShapeSignal, Signal
+from winner_ns.signals.shape import NearSurface, usual_near_surface
 from winner_ns.spectrum.laws import TargetSpectrum
-from winner_ns.spectrum.noise import DISTANCE_SCALE, grid_spectrum, shape_spectrum
+from winner_ns.spectrum.noise import DISTANCE_SCALE, SHAPE_RESOLUTION, grid_spectrum, shape_spectrum
 from winner_ns.spectrum.white_noise import noise_deviation
 
-SHAPE_RESOLUTION = 64
-"""Samples per axis of the grid that a shape's spectrum is measured on."""
+SHAPE_SAMPLES = 2**15
+"""Training points that a shape's spectrum is measured at."""
 
 
 class Measure(ABC):
@@ -66,14 +67,14 @@ class GridMeasure(Measure):
 
 
 class ShapeMeasure(Measure):
-    """The squashed signed distance on a grid."""
+    """The squashed signed distance at training points; as a picture of its spectrum, on a grid."""
 
-    where = f" (of a grid of {SHAPE_RESOLUTION}^3 over tanh(distance / {DISTANCE_SCALE:g}))"
+    where = f" (of a grid of {SHAPE_RESOLUTION}^3; of tanh(distance / {DISTANCE_SCALE:g}) at training points)"
 
     @staticmethod
-    def spectrum(signal: ShapeSignal, loss: str) -> TargetSpectrum:
-        # The eikonal loss trains the distance itself, not its tanh.
-        return shape_spectrum(shape_target(signal, squashed=loss != "eikonal"), SHAPE_RESOLUTION, loss)
+    def spectrum(signal: ShapeSignal, loss: str, near_surface: Optional[NearSurface] = None) -> TargetSpectrum:
+        near_surface = usual_near_surface(signal.source, loss) if near_surface is None else near_surface
+        return shape_spectrum(signal.sample(SHAPE_SAMPLES, 0, near_surface)[1], loss)
 
     @staticmethod
     def samples(signal: ShapeSignal) -> Shaped[np.ndarray, "*shape channels"]:

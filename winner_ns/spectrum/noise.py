@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
-from typing import Any, Callable, Collection, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Collection, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
 
 from winner_ns.spectrum.band import SineNetwork, initial_band
-from winner_ns.spectrum.centroid import centroid_of_function, spectral_centroid
+from winner_ns.spectrum.centroid import spectral_centroid
 from winner_ns.spectrum.denoised import denoised_frequency
 from winner_ns.spectrum.laws import LAWS, NoiseScales, TargetSpectrum
 from winner_ns.spectrum.low_frequencies import low_frequencies
@@ -20,10 +20,8 @@ from winner_ns.spectrum.white_noise import noise_deviation
 DISTANCE_SCALE = 0.02
 """delta: a shape's training target is tanh(distance / delta), distances in units of the unit cube."""
 
-SHAPE_KAPPA: Dict[str, float] = {"distance": 4.0, "occupancy": 1.4, "eikonal": 4.0}
-"""kappa for shapes, by what they are trained with. Training points are drawn without end, so that there is nothing to
-interpolate between, and a squashed distance is constant almost everywhere, so that its centroid says less than its edge
-needs (docs/shapes.md). Signs alone leave specks where the band is wide."""
+SHAPE_RESOLUTION = 64
+"""Samples per axis of the grid that a shape's spectrum is drawn on."""
 
 MOST_RADIANS = 1e30
 """Of all frequencies and scales of a report."""
@@ -94,14 +92,25 @@ def denoised_omega(
     return denoised_frequency(samples, nyquist, noise_deviation(samples, gaps=gaps), share)
 
 
-def shape_spectrum(
-    target: Callable[[Float[np.ndarray, "n 3"]], Float[np.ndarray, " n"]], resolution: int = 64, loss: str = "distance"
-) -> TargetSpectrum:
-    """The spectrum of a shape's training target (a function on the unit cube), from a grid of `resolution`^3; loss is
-    a key of SHAPE_KAPPA."""
-    psi, omega = centroid_of_function(target, dimensions=3, resolution=resolution)
-    nyquist = np.pi * (resolution - 1) / 2
-    return TargetSpectrum("shape", 3, 1, psi, omega, kappa=SHAPE_KAPPA[loss], nyquist=nyquist)
+def shape_spectrum(distances: Float[np.ndarray, " n"], loss: str = "distance") -> TargetSpectrum:
+    """The spectrum of what a shape's field is trained on, from the signed distances of training points.
+
+    Omega is the root-mean-square angular frequency, per axis, of the target f = tanh(d / DISTANCE_SCALE) as training's
+    points see it: Omega² = E[|grad f|²]/(3 Var f). A distance has slope 1, so that |grad f| = (1 - f²)/DISTANCE_SCALE,
+    and distances say it all. psi is Omega over the Nyquist frequency of a grid of SHAPE_RESOLUTION samples an axis.
+
+    Args:
+        distances: in units of the unit cube, drawn as training draws them.
+        loss: what the field is trained by. Signs alone have no frequency of their own, and any noise was measured to
+            leave specks: there kappa is 0 where no purpose is asked for.
+    """
+    f = np.tanh(np.asarray(distances, np.float64) / DISTANCE_SCALE)
+    squared_slope, variance = np.square((1.0 - f * f) / DISTANCE_SCALE).mean(), f.var()
+    # What rounding leaves of a constant has no frequency.
+    omega = math.sqrt(squared_slope / (3.0 * variance)) if variance > 1e-24 else 0.0
+    nyquist = math.pi * (SHAPE_RESOLUTION - 1) / 2
+    spectrum = TargetSpectrum("shape", 3, 1, omega / nyquist, omega, nyquist=nyquist)
+    return replace(spectrum, kappa=0.0) if loss == "occupancy" else spectrum
 
 
 @dataclass(frozen=True)
