@@ -12,6 +12,8 @@ from typing import Iterator, Optional, Union
 
 from winner_ns.errors import SignalError
 
+MOST_MAGNITUDE = 1e30
+"""Of numbers that values are multiplied with or moved by, and over the least of scales; float32 ends at 3e38."""
 DECODED_LIMIT = 2.0
 """GiB that a file may take when it is unpacked, where nothing else is asked for."""
 

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from winner_ns.signals.array import MOST_MAGNITUDE
+from winner_ns.reading import MOST_MAGNITUDE
 
 if TYPE_CHECKING:
     from winner_ns.fields.files import LoadedField

@@ -143,7 +143,7 @@ class GridTarget(Target):
         if self.options.between in (None, "none"):
             return []
         where = "at the withheld samples" if self.split.heldout_size else "halfway between the samples"
-        return [f"{self.options.between}: estimates {where} are trained on, too"]
+        return [f"{self.options.between}: estimates {where} are trained on, too, unless they say less than the mean"]
 
     def task(self) -> FieldTask:
         training = self.row.training

@@ -7,7 +7,7 @@ estimates, too, equals the best estimate there. What is withheld is never looked
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Dict, Tuple
+from typing import Dict, Optional, Tuple
 
 import numpy as np
 import torch
@@ -36,6 +36,8 @@ MOST_IN_GAPS = 2**17
 to solve, in 25 to 70 microseconds."""
 MOST_VALIDATED = 2**13
 """Training samples that are estimated from the others to choose a method."""
+LEAST_VALIDATED = 16
+"""Fewer do not tell that estimates say nothing."""
 SHARE_VALIDATED = 1 / 16
 """Of the training samples around gaps, at most: so few hardly make the gaps wider."""
 
@@ -57,23 +59,27 @@ class PseudoSamples(ABC):
 
     size: int
     method: str
-    """kriging or spline: what was nearer to training samples that were estimated from others."""
+    """kriging or spline: what was nearer to training samples that were estimated from others; "" where neither was
+    nearer than the mean of these, so that no estimate says anything."""
 
     @abstractmethod
     def at(self, numbers: Int[np.ndarray, " n"]) -> Tuple[Float[Tensor, "n d"], Float[Tensor, "n c"]]:
         """Coordinates and values, in [-1, 1] like the samples', of those with these numbers."""
 
 
-def pseudo_samples(signal: GridSignal, split: SampleSplit) -> PseudoSamples:
-    """What lies between the training samples.
+def pseudo_samples(signal: GridSignal, split: SampleSplit) -> Optional[PseudoSamples]:
+    """What lies between the training samples; None where samples do not tell it, as in sounds whose spectrum is bright.
 
     Where samples are withheld, that is their places. Where none is, it is the positions halfway between neighbours,
     along the axes and across: what one sees on zooming in.
     """
     if split.holdout is None:
         doubled = tuple(2 * n - 1 for n in signal.shape)
-        return HalfwaySamples(signal, SampleSplit(doubled, "every-second", split.seed), step=1)
-    return HalfwaySamples(signal, split, step=2) if split.holdout == "every-second" else GapSamples(signal, split)
+        found = HalfwaySamples(signal, SampleSplit(doubled, "every-second", split.seed), step=1)
+    else:
+        every_second = split.holdout == "every-second"
+        found = HalfwaySamples(signal, split, step=2) if every_second else GapSamples(signal, split)
+    return found if found.method else None
 
 
 class GapSamples(PseudoSamples):
@@ -171,5 +177,8 @@ def _method_halfway(lattice: Shaped[np.ndarray, "*shape c"]) -> str:
 
 
 def _nearest(found: Dict[str, np.ndarray], truth: np.ndarray) -> str:
-    """The first one where two are equal."""
-    return min(found, key=lambda name: float(np.square(found[name] - truth).sum()))
+    """The first one where two are equal; "" where all are farther than the mean."""
+    errors = {name: float(np.square(estimate - truth).sum()) for name, estimate in found.items()}
+    best = min(errors, key=lambda name: errors[name])
+    of_mean = float(np.square(truth - truth.mean(axis=0)).sum())
+    return best if errors[best] <= of_mean or len(truth) < LEAST_VALIDATED else ""

@@ -10,12 +10,11 @@ from typing import Iterator, Tuple
 import numpy as np
 
 from winner_ns.errors import SignalError
+from winner_ns.reading import MOST_MAGNITUDE
 
 MEMORY_LIMIT = 512 * 2**20
 """Bytes beyond which decoded samples go to a temporary file instead of memory."""
 
-MOST_MAGNITUDE = 1e30
-"""Of numbers that values are multiplied with or moved by, and over the least of scales; float32 ends at 3e38."""
 
 MAPPED_BUDGET = 2**27
 """Bytes of a mapped file that may be in memory at a time."""
