@@ -231,7 +231,7 @@ def test_a_mapped_file_does_not_pile_up_in_memory(tmp_path):
 
 
 def test_letting_go_of_pages_changes_no_value(tmp_path):
-    from winner_ns.signals.array import forget_pages, in_bands
+    from winner_ns.mapped import forget_pages, in_bands
 
     values = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
     np.save(tmp_path / "a.npy", values)

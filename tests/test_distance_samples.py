@@ -91,6 +91,24 @@ def test_close_to_the_surface_smooth_distances_are_found_again():
     np.testing.assert_allclose(flat_known.estimate(queries), (lower + upper) / 2)
 
 
+@pytest.mark.parametrize("error", [0.01, 0.03])
+def test_errors_are_told_and_smoothed(error):
+    exact = torus_samples()
+    noisy = exact.copy()
+    noisy[:, 3] += error * np.random.default_rng(1).standard_normal(len(noisy))
+    known = DistanceSamples(noisy[:, :3], noisy[:, 3])
+    assert known.error == pytest.approx(error, rel=0.1)
+    assert DistanceSamples(exact[:, :3], exact[:, 3]).error == 0.0
+    close = np.abs(exact[:, 3]) < 0.05
+    left = np.sqrt(np.square(known.values - exact[:, 3])[close].mean())
+    assert left < 0.5 * error
+    # Between the samples, too.
+    queries = np.random.default_rng(2).permutation(exact[close, :3])[:2000] + 0.005
+    assert np.sqrt(np.square(known.estimate(queries) - torus_distance(queries)).mean()) < 0.6 * error
+    (said,) = signal_of(noisy, "shape").warnings
+    assert f"errors of about {known.error:.2g}" in said
+
+
 def test_contradictions_are_settled_half_way():
     points = np.array([[0.0, 0, 0], [0.1, 0, 0]])
     lower, upper = DistanceSamples(points, np.array([0.0, 0.3])).bounds(points)

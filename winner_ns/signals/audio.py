@@ -13,8 +13,9 @@ from typing import Any, Dict, Iterator, List, Optional
 import numpy as np
 
 from winner_ns.errors import SignalError
+from winner_ns.mapped import forget_pages
 from winner_ns.reading import check_decoded
-from winner_ns.signals.array import check_magnitudes, forget_pages, native_rows, not_finite, open_array, scratch_array
+from winner_ns.signals.array import check_magnitudes, native_rows, not_finite, open_array, scratch_array
 from winner_ns.signals.grid import GridSignal
 from winner_ns.signals.options import ReadOptions
 from winner_ns.signals.quiet import quiet_stderr

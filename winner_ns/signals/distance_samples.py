@@ -10,6 +10,7 @@ guess whose error is smallest in the worst case: half of what is between them.
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import Any, Callable, Optional, Tuple
 
@@ -17,7 +18,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from winner_ns.signals.curve_order import along_a_curve
-from winner_ns.signals.scattered import scattered_interpolant
+from winner_ns.signals.scattered import scattered_interpolant, smoothed_samples
 
 NEIGHBOURS = 16
 """How many samples bound a distance, the nearest ones: more bound it more narrowly, and cost more."""
@@ -26,12 +27,17 @@ CLOSE = 0.1
 there."""
 LEAST_INTERPOLATED = 32
 """Samples that are interpolated, at least."""
+LEAST_SMOOTHED = 1000
+"""Samples that can tell that they have errors, at least."""
 LEAST_CUT = 8
 """Samples that share the outermost distance where distances were cut off there, at least."""
 CUT_STANDS_OUT = 4
 """How many times as often as the second outermost distance it comes then."""
 STEEP = 1.5
 """Slope of a distance, which is 1 at most, from which on errors of single samples do not explain it."""
+
+# Pairs of neighbours that tell of errors, and the part of them that is looked at: one in so many, the closest.
+_PAIRS, _CLOSEST = 20_000, 10
 
 # Queries that are answered in one go: temporary arrays are NEIGHBOURS times their size.
 _BATCH = 2**16
@@ -53,7 +59,7 @@ class DistanceSamples:
     def __init__(
         self, points: Float[np.ndarray, "p 3"], distances: Float[np.ndarray, " p"], cuts: Cuts = (None, None)
     ) -> None:
-        self.points, self.distances = points, distances
+        self.points, self._given = points, distances
         below, above = cuts
         none = np.zeros(len(points), bool)
         self.at_most: Bool[np.ndarray, " p"] = none if below is None else distances <= below
@@ -63,6 +69,23 @@ class DistanceSamples:
     def exact(self) -> Bool[np.ndarray, " p"]:
         """Which distances are no mere bounds."""
         return ~(self.at_most | self.at_least)
+
+    @cached_property
+    def error(self) -> float:
+        """The standard deviation of the distances' errors (`error_deviation`)."""
+        return error_deviation(self.points[self.exact], self._given[self.exact])
+
+    @cached_property
+    def distances(self) -> Float[np.ndarray, " p"]:
+        """The distances at `points`: as given; where they have errors, those close to the surface smoothed
+        (`smoothed_samples`)."""
+        exact = np.flatnonzero(self.exact)
+        close = np.flatnonzero(np.abs(self._given[exact]) < CLOSE)
+        if not self.error or not len(close):
+            return self._given
+        distances = self._given.astype(np.float64)
+        distances[exact[close]] = smoothed_samples(self.points[exact], distances[exact], close)
+        return distances
 
     def bounds(self, queries: Float[np.ndarray, "n 3"]) -> Tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
         """The least and the largest distance (float64, units of the unit cube) that the nearest samples allow.
@@ -103,7 +126,7 @@ class DistanceSamples:
 
     @cached_property
     def values(self) -> Float[np.ndarray, " p"]:
-        """The distances (float64) at `points`: as given, and the estimate where they were cut off."""
+        """`distances` (float64), and the estimate where they were cut off."""
         values = self.distances.astype(np.float64)
         cut = ~self.exact
         values[cut] = self.estimate(self.points[cut])
@@ -181,6 +204,25 @@ class _Bounding:
         sound = np.abs(length[:, 0] - 1.0) < 0.5
         normals = gradient[sound] / length[sound]
         return points[sound] - distances[sound, None] * normals, normals
+
+
+def error_deviation(points: Float[np.ndarray, "p 3"], distances: Float[np.ndarray, " p"]) -> float:
+    """The standard deviation of distances' errors, from the closest pairs of neighbouring samples; 0 where these do not
+    prove that there are errors, as they cannot where errors are much smaller than the samples' spacing.
+
+    Exact distances of points r apart differ by r at most, and by r²/3 in the mean square over all directions; errors
+    add twice their variance.
+    """
+    from scipy.spatial import cKDTree  # pyright: ignore[reportAttributeAccessIssue] (compiled, without types)
+
+    if len(points) < LEAST_SMOOTHED:
+        return 0.0
+    some = np.random.default_rng(0).permutation(len(points))[:_PAIRS]
+    away, neighbour = cKDTree(points).query(points[some], k=[2], workers=-1)
+    way, change = away[:, 0], distances[neighbour[:, 0]] - distances[some]
+    closest = np.argsort(way)[: len(way) // _CLOSEST]
+    squared_way, squared_change = np.square(way[closest]).mean(), np.square(change[closest]).mean()
+    return math.sqrt((squared_change - squared_way / 3) / 2) if squared_change > squared_way else 0.0
 
 
 def found_cuts(distances: Float[np.ndarray, " p"]) -> Cuts:

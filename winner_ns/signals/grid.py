@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from winner_ns.signals.array import MAPPED_BUDGET, forget_pages
+from winner_ns.mapped import MAPPED_BUDGET, forget_pages
 
 _NEIGHBOURHOOD = 2**16
 """Bytes that come into memory with a sample of a mapped file."""

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from winner_ns.errors import SignalError
 from winner_ns.progress import Report, progress_bar
 from winner_ns.signals.array import check_magnitudes, open_array
-from winner_ns.signals.distance_samples import STEEP, found_cuts, outermost, steepest_slope
+from winner_ns.signals.distance_samples import STEEP, DistanceSamples, found_cuts, outermost, steepest_slope
 from winner_ns.signals.given_normals import DOUBTFUL, checked_normals
 from winner_ns.signals.hidden_surface import outer_surface
 from winner_ns.signals.mesh_file import mesh_type, read_mesh_file
@@ -240,6 +240,8 @@ def _from_distances(path: Path, points: np.ndarray, distances: np.ndarray, file_
     center, scale = _frame_of_distances(points, distances, trusted=slope <= STEEP)
     below, above = found_cuts(distances)
     check_magnitudes(path, "coordinates", float(np.abs(points).max()), float(scale))
+    if error := DistanceSamples(points, distances, (below, above)).error:
+        warnings.append(f"{path}: the distances have errors of about {error:.2g}; those near the surface are smoothed")
     return ShapeSignal(
         path=path,
         source="distances",

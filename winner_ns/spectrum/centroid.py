@@ -12,7 +12,7 @@ import numpy as np
 import scipy.fft
 from jaxtyping import Float, Shaped
 
-from winner_ns.signals.array import forget_pages, in_bands
+from winner_ns.mapped import forget_pages, in_bands
 
 LONGEST_TRANSFORM = 2**22
 """Samples of the longest single transform; a longer line is cut into pieces of this length."""
