@@ -129,14 +129,14 @@ def _open_image(programs: Viewers, folder: Path, port: int) -> OpenViewer:
 def _open_audio(programs: Viewers, folder: Path, port: int) -> OpenViewer:
     data = folder / "tone.wav"
     soundfile.write(data, swelling_tone(), 8000)
-    return _open(programs, data, port, "--max-num-iterations", "200")
+    return _open(programs, data, port, "--max-num-iterations", "200", "--pipeline.model.purpose", "0.5")
 
 
 def _open_shape(programs: Viewers, folder: Path, port: int) -> OpenViewer:
     data = folder / "pear.ply"
     pear().export(data)
     few = ["--pipeline.datamanager.shape-samples", "100000", "--pipeline.datamanager.batch-size", "4096"]
-    few += ["--pipeline.model.purpose", "1.4"]  # So small a network is left with specks by more.
+    few += ["--pipeline.model.purpose", "0.2"]  # So small a network is left with specks by more.
     return _open(programs, data, port, "--max-num-iterations", "500", *few)
 
 
