@@ -329,9 +329,9 @@ def test_the_viewers_picture_shows_the_signal(kind, request, ns_train, runs):
     data = request.getfixturevalue(kind)
     flags = (
         "--max-num-iterations",
-        300 if kind == "torus" else 40,
+        150 if kind == "torus" else 40,
         "--pipeline.datamanager.shape-samples",
-        20000,
+        100000,  # Of fewer, too few are away from the surface for so small a network, and leave specks there.
         "--pipeline.write-results",
         False,
     )
@@ -353,9 +353,7 @@ def test_the_viewers_picture_shows_the_signal(kind, request, ns_train, runs):
     picture = outputs["shaded" if kind == "torus" else "field"]
     assert picture.shape[-1] == 3
     beside = (picture > 0.99).all(-1)
-    # White around the signal; a shape's field of so few steps may have a speck somewhere.
-    edges = torch.cat([beside[0], beside[:, 0]]).float().mean()
-    assert 0.05 < beside.float().mean() < 0.95 and (edges > 0.9 if kind == "torus" else edges == 1)
+    assert 0.05 < beside.float().mean() < 0.95 and beside[0].all() and beside[:, 0].all()  # white around the signal
     assert picture[~beside].std() > 0.05
     assert torch.equal(outputs["rgb"], picture)  # what ns-render asks for
 
