@@ -87,6 +87,11 @@ class Description:
         return self.row.get("units")
 
     @property
+    def between(self) -> str:
+        """What it is trained on between the samples: kriging, or none."""
+        return str(self.target.get("between", "none"))
+
+    @property
     def denoises(self) -> bool:
         """Whether it is to leave out the noise in its samples, so that its best state at withheld ones is kept."""
         return self.further.get("purpose") == "denoise"

@@ -94,7 +94,9 @@ class GapSamples(PseudoSamples):
         self.method = _method_in_gaps(signal.samples[part].astype(np.float64), known[part], kriging)
         places = np.unravel_index(split.withheld_samples(np.arange(self.size)), signal.shape)
         wanted = np.stack(places, axis=-1)
-        if self.method == "kriging":
+        if not self.method:
+            found = np.empty((0, signal.channels))
+        elif self.method == "kriging":
             found = _estimates_of(signal, kriging, wanted)
         else:
             found = spline_at(normalised(signal, (slice(None),) * signal.dimensions), known, wanted)

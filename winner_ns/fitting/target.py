@@ -45,7 +45,7 @@ class TargetOptions:
         said = description.target
         return cls(
             holdout=description.holdout,
-            between=str(said.get("between", "none")),
+            between=description.between,
             denoiser=str(said.get("denoiser", "none")),
             shape_samples=cls.shape_samples if shape_samples is None else shape_samples,
             shape_loss=str(said.get("loss", cls.shape_loss)),

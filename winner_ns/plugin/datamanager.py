@@ -6,7 +6,7 @@ import json
 from dataclasses import astuple, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Dict, List, Literal, Mapping, Optional, Tuple, Type, Union
+from typing import Any, Dict, List, Literal, Optional, Tuple, Type, Union
 
 import torch
 import tyro
@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from winner_ns.errors import SignalError, settings_called
+from winner_ns.fields.description import Description
 from winner_ns.fitting import choices
 from winner_ns.fitting.target import Target, TargetOptions, target_of
 from winner_ns.kinds import KINDS
@@ -94,7 +95,7 @@ class SignalDataManagerConfig(VanillaDataManagerConfig):
     def betweens(self) -> Tuple[str, ...]:
         """What the fields are trained on between the samples, each once."""
         fields = self.description.get("fields") or {"": self.description}
-        return tuple(dict.fromkeys(between_of_description(each["target"]) for each in fields.values()))
+        return tuple(dict.fromkeys(Description.from_dict(each).between for each in fields.values()))
 
     def load(self) -> Target:
         """Reads the signal and measures it.
@@ -111,11 +112,6 @@ class SignalDataManagerConfig(VanillaDataManagerConfig):
             options = replace(options, near_surface=trained)
         with settings_called(datamanager_flag):
             return _target_of(self.data, self.kind, options, astuple(self.read), _state_of(self.data))
-
-
-def between_of_description(target: Mapping[str, Any]) -> str:
-    """What a field was trained on between the samples, as a description's target says it."""
-    return target.get("between", "none")
 
 
 def datamanager_flag(setting: str) -> str:

@@ -21,7 +21,6 @@ from winner_ns.fitting.target import Target
 from winner_ns.fitting.training import training_loss
 from winner_ns.glue.described_model import DescribedModel
 from winner_ns.kinds import KINDS
-from winner_ns.plugin.datamanager import between_of_description
 from winner_ns.rays.rendering import RenderingConfig
 from winner_ns.viewing.viewed_model import ViewedModel
 
@@ -93,7 +92,7 @@ class SignalModel(DescribedModel, ViewedModel):
 
     def get_outputs(self, batch: Dict[str, Tensor]) -> Dict[str, Tensor]:  # type: ignore[override]
         """The loss of a batch by its name: computed here and not from outputs, so that it goes through in pieces."""
-        own = batch[between_of_description(self.description.target)]
+        own = batch[self.description.between]
         pair = own["coordinates"], own["values"]
         name, loss = training_loss(self.field, pair, str(self.description.target.get("loss", "")))
         return {name: loss}

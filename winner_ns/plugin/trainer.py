@@ -156,7 +156,7 @@ class SignalTrainerConfig(TrainerConfig):
         data.kind, data.holdout, data.description = described.kind, described.holdout, described.as_dict()
         data.read = ReadOptions(**described.signal.get("read_options", {}))
         data.shape_loss = described.target.get("loss", data.shape_loss)
-        data.between = described.target.get("between", "none")
+        data.between = described.between
         data.denoiser = described.target.get("denoiser", "none")
         if described.order is not None:
             data.batch_size, data.seed = described.order.batch_size, described.order.seed
