@@ -283,6 +283,7 @@ VIEWS = Kind(
     denoising=None,
     # They are seen through volume rendering, which punishes a wide band early on.
     layer_two_variance=1.2,
+    usual_purpose="0.3",  # Of radiance and surfaces alike, as measured best (docs/views.md).
     has_gaps=False,
     units="winner_ns.fields.units:NoUnits",
     datamanager="winner_ns.rays.views_datamanager:ViewsDataManager",

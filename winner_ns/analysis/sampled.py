@@ -29,7 +29,7 @@ class SampledTarget:
     """What a field is trained on, at the points of a regular grid.
 
     Signals on a grid: all samples of it, withheld ones too. Shapes have no sampling of their own: their training target
-    on SHAPE_RESOLUTION^3 points of the unit cube, the grid that their centroid is measured on.
+    on SHAPE_RESOLUTION^3 points of the unit cube, the grid that their spectrum is drawn on.
     """
 
     shape: Tuple[int, ...]

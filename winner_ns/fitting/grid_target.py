@@ -166,7 +166,10 @@ class GridTarget(Target):
         return quick_grid_figures(field, self, samples)
 
     def advice(self, field: LoadedField) -> List[str]:
-        return advice_on_noise(field, self) if field.description.denoises else []
+        notes = advice_on_noise(field, self) if field.description.denoises else []
+        if field.description.between != "none" and self.between is None:
+            notes.append("estimates between the samples said less than their mean: trained on the samples alone")
+        return notes
 
     def describe(self) -> Dict[str, Any]:
         chosen = {name: getattr(self.options, name) for name in ("between", "denoiser")}

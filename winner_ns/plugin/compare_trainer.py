@@ -202,7 +202,7 @@ class ComparePipeline(SignalPipeline):
             )
 
         for name, fitted in self.fields.items():
-            for line in target.advice(fitted):
+            for line in self.datamanager.trained[fitted.description.between].advice(fitted):
                 CONSOLE.print(f"{name}: {line}", style="bold yellow", soft_wrap=True, markup=False, highlight=False)
 
         def write(name: str, fitted: LoadedField) -> List[Path]:

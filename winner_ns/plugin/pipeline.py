@@ -182,7 +182,7 @@ class SignalPipeline(VanillaPipeline):
                 "train longer, lower --optimizers.field.optimizer.lr, or use the family winner with the purpose fit",
                 soft_wrap=True,
             )
-        for line in target.advice(field):
+        for line in self.datamanager.trained[field.description.between].advice(field):
             CONSOLE.print(line, style="bold yellow", soft_wrap=True, markup=False, highlight=False)
         written, note = write_fitted(field, results, target.signal, run)
         if note:

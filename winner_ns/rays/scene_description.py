@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 
@@ -24,8 +23,6 @@ from winner_ns.rays.frame import FieldFrame
 from winner_ns.rays.scene_spectrum import scene_focus, scene_spectrum
 from winner_ns.rays.visual_hull import visual_hull_box
 
-VIEWS_KAPPA = 0.3
-"""kappa of what is learnt from views, radiance and surfaces alike, as measured best (docs/views.md)."""
 FINEST_CELLS = 1024
 """Cells along an axis of the finest grid of a family that has some."""
 FEATURES = 32
@@ -166,7 +163,7 @@ def scene_field(
     try:
         # A surface's field covers the scene box; what lies behind has a field of its own.
         frame = FieldFrame(SceneBox(aabb=torch.tensor(scene["box"])), scene["bounded"] or surface)
-        spectrum = replace(scene_spectrum(dataset, frame), kappa=VIEWS_KAPPA)
+        spectrum = scene_spectrum(dataset, frame)
     except ValueError as error:
         raise SignalError(data, str(error), "check the photographs and their alpha channel") from error
     task = FieldTask(training.width, training.depth, finest=FINEST_CELLS, second_derivatives=surface)

@@ -69,7 +69,7 @@ class GridMeasure(Measure):
 class ShapeMeasure(Measure):
     """The squashed signed distance at training points; as a picture of its spectrum, on a grid."""
 
-    where = f" (of a grid of {SHAPE_RESOLUTION}^3; of tanh(distance / {DISTANCE_SCALE:g}) at training points)"
+    where = f" (of a grid of {SHAPE_RESOLUTION}^3)"
 
     @staticmethod
     def spectrum(signal: ShapeSignal, loss: str, near_surface: Optional[NearSurface] = None) -> TargetSpectrum:
