@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -165,3 +166,27 @@ def test_a_picture_of_pillow_keeps_what_it_says(tmp_path):
     (tmp_path / "a.png").write_bytes(png(PIXELS, 8, 2, [GAMMA, CHROMATICITIES]))
     with Image.open(tmp_path / "a.png") as picture:
         assert signal_of(picture).metadata["colour"] == load_signal(tmp_path / "a.png").metadata["colour"]
+
+
+@pytest.mark.parametrize("wrong", [(5.0, 0.3), (float("nan"), 0.3)])
+def test_colours_that_cannot_be_are_left_out_and_not_the_field(tmp_path, wrong):
+    import tifffile
+
+    colours = [(318, "f", 2, wrong, True), (319, "f", 6, WIDE[2:], True)]
+    tifffile.imwrite(tmp_path / "a.tif", PIXELS, photometric="rgb", extratags=colours)
+    assert fitted(tmp_path / "a.tif").signal.get("colour") is None
+    colours[0] = (318, "f", 2, WIDE[:2], True)
+    tifffile.imwrite(tmp_path / "b.tif", PIXELS, photometric="rgb", extratags=colours)
+    assert fitted(tmp_path / "b.tif").signal["colour"]["chromaticities"] == pytest.approx(WIDE)
+
+
+def test_texts_of_a_png_stay_packed(tmp_path):
+    import tracemalloc
+
+    texts = [(b"zTXt", f"Comment {i}".encode() + b"\0\0" + zlib.compress(bytes(2**23))) for i in range(12)]
+    (tmp_path / "a.png").write_bytes(png(PIXELS, 8, 2, texts))
+    tracemalloc.start()
+    load_signal(tmp_path / "a.png")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**23

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import struct
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
@@ -57,6 +58,17 @@ class Colour:
             if getattr(self, name) is not None:
                 plain[name] = list(getattr(self, name))
         return plain
+
+    @classmethod
+    def said(cls, icc_profile: Any = None, **others: Any) -> Colour:
+        """From what a file says, without what cannot be, which a description would be refused for."""
+        kept: Dict[str, Any] = {}
+        if isinstance(icc_profile, bytes) and len(icc_profile) <= MOST_PROFILE_BYTES and is_profile(icc_profile):
+            kept["icc_profile"] = icc_profile
+        for name, value in others.items():
+            with suppress(ValueError):
+                kept[name] = getattr(cls.of({name: list(value) if isinstance(value, tuple) else value}), name)
+        return cls(**kept)
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Colour:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import struct
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Iterator, List, Optional, Tuple
 
@@ -15,7 +14,7 @@ from winner_ns.errors import SignalError
 from winner_ns.reading import check_decoded
 from winner_ns.signals.array import native_rows, open_array, value_range
 from winner_ns.signals.brands import IMAGE_BRANDS, brands
-from winner_ns.signals.colour import Colour, is_profile
+from winner_ns.signals.colour import Colour
 from winner_ns.signals.exr import exr_facts
 from winner_ns.signals.grid import GridSignal, square_half_extent
 from winner_ns.signals.options import ReadOptions
@@ -153,7 +152,7 @@ def _through_pillow(
             _check_size(path, image.height, image.width, 4)
             # Phones store previews as further pictures of a JPEG ("MPO"): nothing that a user would miss.
             if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
-                warnings.append(f"{path}: holds {image.n_frames} pictures; the first one is used")
+                warnings.append(f"{path}: holds {image.n_frames} pictures; the primary one is used")
             image.load()
             if orientation is None:
                 # Read after loading, because Pillow turns TIFFs by itself and then drops the tag.
@@ -174,10 +173,10 @@ def _through_pillow(
 def _shown(image: "PIL.Image.Image", path: Path, warnings: List[str], orientation: int) -> Tuple[np.ndarray, Colour]:
     """A loaded Pillow image's pixels, turned upright, and its colours."""
     profile, intent = image.info.get("icc_profile"), image.info.get("srgb")
-    colour = Colour(profile if isinstance(profile, bytes) and is_profile(profile) else None)
+    colour = Colour.said(profile)
     if image.format == "PNG":
         gamma, chromaticities = image.info.get("gamma"), image.info.get("chromaticity")
-        colour = replace(colour, gamma=gamma, chromaticities=chromaticities, srgb_intent=intent)
+        colour = Colour.said(profile, gamma=gamma, chromaticities=chromaticities, srgb_intent=intent)
     pixels = _pixels(image)
     if image.mode == "CMYK":
         how = "by its profile" if colour.icc_profile else "without a profile"
@@ -285,8 +284,7 @@ def _heic(path: Path, warnings: List[str]) -> Tuple[np.ndarray, Colour]:
         warnings.append(f"{path}: holds {len(pictures)} pictures; the first one is used")
     if getattr(primary, "premultiplied_alpha", False):
         pixels = straight_alpha(pixels)
-    profile = primary.info.get("icc_profile")
-    return pixels, Colour(profile if isinstance(profile, bytes) and is_profile(profile) else None)
+    return pixels, Colour.said(primary.info.get("icc_profile"))
 
 
 def _deeper_avif(path: Path, pixels: np.ndarray) -> np.ndarray:

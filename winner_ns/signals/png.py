@@ -18,6 +18,7 @@ GRAY, RGB, PALETTE, GRAY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6
 
 _KEPT = (b"tRNS", b"eXIf", b"iCCP", b"gAMA", b"cHRM", b"sRGB", b"cICP", b"acTL")
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+_RAW_PROFILES = ("Raw profile type exif", "Raw profile type APP1")
 _MOST_KEPT = 2**24
 """Bytes of a chunk beside the pixels; more are passed over."""
 
@@ -66,8 +67,10 @@ def png_facts(path: Path) -> PngFacts:
             if name in _KEPT:
                 kept.setdefault(name, content)
             elif name in _TEXTS:
-                key, text = _text(name, content)
-                profiles.setdefault(key, text)
+                key = content.partition(b"\0")[0].decode("latin-1")
+                # All others stay packed: a small file may hold many that are large.
+                if key in _RAW_PROFILES:
+                    profiles.setdefault(key, _text(name, content))
     width, height, depth, colour_type = struct.unpack(">IIBB", header[1][:10])
     return PngFacts(
         height,
@@ -121,9 +124,9 @@ def transparency(pixels: np.ndarray, facts: PngFacts) -> np.ndarray:
     return result
 
 
-def _text(name: bytes, content: bytes) -> "tuple[str, bytes]":
-    """Key and text of a chunk of text; without a text where it cannot be unpacked."""
-    key, _, rest = content.partition(b"\0")
+def _text(name: bytes, content: bytes) -> bytes:
+    """The text of a chunk of text; none where it cannot be unpacked."""
+    rest = content.partition(b"\0")[2]
     packed = name == b"zTXt"
     if name == b"zTXt":
         rest = rest[1:]
@@ -135,12 +138,12 @@ def _text(name: bytes, content: bytes) -> "tuple[str, bytes]":
             rest = zlib.decompressobj().decompress(rest, _MOST_KEPT)
         except zlib.error:
             rest = b""
-    return key.decode("latin-1"), rest
+    return rest
 
 
 def _raw_profile(profiles: Dict[str, bytes]) -> bytes:
     """Exif as ImageMagick writes it: a name, its length and hexadecimal digits."""
-    for key in ("Raw profile type exif", "Raw profile type APP1"):
+    for key in _RAW_PROFILES:
         words = profiles.get(key, b"").split()
         if len(words) > 2:
             try:

@@ -10,7 +10,7 @@ import numpy as np
 
 from winner_ns.errors import SignalError
 from winner_ns.reading import check_decoded
-from winner_ns.signals.colour import Colour, is_profile
+from winner_ns.signals.colour import Colour
 from winner_ns.signals.photometric import (
     ORIENTATION,
     full_range,
@@ -229,10 +229,7 @@ class _Reading:
         profile = getattr(self.page.tags.get(34675), "value", None)
         white, others = self._numbers(318, []), self._numbers(319, [])
         chromaticities = (*white, *others) if len(white) == 2 and len(others) == 6 else None
-        return Colour(
-            bytes(profile) if isinstance(profile, bytes) and is_profile(profile) else None,
-            chromaticities=chromaticities,
-        )
+        return Colour.said(profile, chromaticities=chromaticities)
 
     def _coefficients(self) -> List[float]:
         coefficients = self._numbers(529, [0.299, 0.587, 0.114])
