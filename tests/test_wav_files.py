@@ -155,6 +155,16 @@ def test_coded_samples_are_libsndfiles(tmp_path, coded):
     np.testing.assert_array_equal(load_signal(tmp_path / "a.wav").samples[: len(plain)], plain)
 
 
+@pytest.mark.parametrize("coded", ["ULAW", "ALAW"])
+def test_coded_samples_that_are_cut_off_are_missed(tmp_path, coded):
+    soundfile.write(tmp_path / "a.wav", samples("<i2"), RATE, subtype=coded)
+    whole = (tmp_path / "a.wav").read_bytes()
+    assert not load_signal(tmp_path / "a.wav").warnings
+    (tmp_path / "a.wav").write_bytes(whole[:-500])
+    (warning,) = load_signal(tmp_path / "a.wav").warnings
+    assert "is cut" in warning
+
+
 def write_sound(path: Path, file_format: str) -> Path:
     time = np.arange(20000) / 22050
     soundfile.write(path, 0.3 * np.sin(2000 * time), 22050, format=file_format)

@@ -57,7 +57,7 @@ def read_audio(path: Path, options: Optional[ReadOptions] = None) -> GridSignal:
     if layout is not None and layout.subtype:
         return _load(path, options, _WavSource(path, options, layout))
     with quiet_stderr():  # mpg123 prints what it thinks of a file.
-        return _load(path, options, _FileSource(path, options))
+        return _load(path, options, _FileSource(path, options, layout))
 
 
 def audio_of_array(
@@ -188,7 +188,7 @@ class _Kept:
     def __init__(
         self, path: Path, source: "_ArraySource | _FileSource | _WavSource", start: int, wanted: Optional[int]
     ):
-        self._path, self._start, self._wanted = path, start, wanted
+        self._path, self._start, self._wanted, self._decoded = path, start, wanted, source.decoded
         self._blocks: List[np.ndarray] = []
         self._array: Optional[np.ndarray] = None
         self._taken, self._bytes = 0, 0
@@ -205,16 +205,20 @@ class _Kept:
             return
         part = block[first:stop]
         if self._array is None and not self._blocks:
-            check_decoded(self._path, float(self._expected) * part.shape[1] * part.itemsize)
+            self._check(float(self._expected) * part.shape[1] * part.itemsize)
             if self._expected:
                 self._array = scratch_array((self._expected, part.shape[1]), part.dtype)
         self._bytes += part.nbytes
         if self._array is not None and self._taken + len(part) <= len(self._array):
             self._array[self._taken : self._taken + len(part)] = part
         else:
-            check_decoded(self._path, self._bytes)
+            self._check(self._bytes)
             self._blocks.append(part.copy())
         self._taken += len(part)
+
+    def _check(self, size: float) -> None:
+        if self._decoded:
+            check_decoded(self._path, size)
 
     def samples(self) -> np.ndarray:
         """All that was kept."""
@@ -239,6 +243,8 @@ def _is_cut(path: Path, promised: int, frames: int) -> str:
 
 class _WavSource:
     """A WAV file of plain numbers, which are read where they lie."""
+
+    decoded = False
 
     def __init__(self, path: Path, options: ReadOptions, layout: WavLayout) -> None:
         self.path, self.layout = path, layout
@@ -328,7 +334,10 @@ class _LongFlac(io.FileIO):
 class _FileSource:
     """A file that libsndfile decodes."""
 
-    def __init__(self, path: Path, options: ReadOptions) -> None:
+    decoded = True
+    """Whether it is small in the file and large in memory, which is limited."""
+
+    def __init__(self, path: Path, options: ReadOptions, layout: Optional[WavLayout] = None) -> None:
         import soundfile
 
         self.path = path
@@ -342,6 +351,9 @@ class _FileSource:
                 path, f"cannot be read as a sound ({error.error_string})", "give a WAV, FLAC, OGG, MP3 or AIFF file"
             ) from error
         subtype = self.metadata["subtype"]
+        if layout is not None and subtype in ("ULAW", "ALAW"):
+            # A sample is a byte of these, and libsndfile takes those that are there for all.
+            self.promised = max(self.promised, layout.promised or 0)
         converted = (options.sample_rate or self.rate) != self.rate or (options.mono and self.channels > 1)
         if converted or subtype in _FLOAT32:
             self.dtype = "float32"
@@ -383,6 +395,8 @@ class _FileSource:
 
 class _ArraySource:
     """An array, [samples] or [samples, channels]."""
+
+    decoded = False
 
     def __init__(self, path: Path, array: np.ndarray, rate: int) -> None:
         if array.ndim not in (1, 2):

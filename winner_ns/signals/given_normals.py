@@ -128,7 +128,7 @@ def _along_a_tree(tree, normals: Float[np.ndarray, "p 3"], spacing: Float[np.nda
     away = 1.0 - np.abs(np.einsum("pi,pi->p", normals[one], normals[other]))
     # Weights of 0 would be no edges.
     graph = coo_matrix((away + 1e-3, (one, other)), shape=(count, count)).tocsr()
-    edges = minimum_spanning_tree(graph.minimum(graph.T) + (graph - graph.minimum(graph.T)).maximum(0)).tocoo()
+    edges = minimum_spanning_tree(graph).tocoo()
     pairs = np.stack([edges.row, edges.col], axis=1).astype(np.int64)
     alike = np.einsum("pi,pi->p", normals[pairs[:, 0]], normals[pairs[:, 1]]) > 0
     patch, turned = connected_patches(count, pairs, alike)

@@ -92,7 +92,7 @@ class GridSignal:
         flat = self.samples.reshape(-1, self.channels)
         raw = flat[indices.cpu().numpy()].astype(np.float64)
         self._touched += len(indices) * _NEIGHBOURHOOD
-        if self._touched > MAPPED_BUDGET:
+        if self._touched > MAPPED_BUDGET < self.samples.nbytes:
             self._touched = 0
             forget_pages(self.samples)
         return torch.from_numpy(((raw - self.value_offset) / self.value_scale).astype(np.float32))

@@ -90,7 +90,7 @@ def _points_of_unnamed(path: Path, table: Float[np.ndarray, "n k"], file_format:
     if len(at) == 1 and file_format != "PTS" and _may_be_distances(points, rest[:, 0]):
         return PointTable(file_format, points, rest[:, 0], normals)
     # Neither colours nor intensities are negative, distances are inside.
-    if count > 3 and (rest < 0).any() and file_format != "PTS":
+    if (rest < 0).any() and file_format != "PTS":
         which = ", ".join(str(i + 4) for i in at)
         problem = f"has columns ({which}) that are neither unit normals nor colours"
         raise SignalError(path, problem, NORMALS_ADVICE)

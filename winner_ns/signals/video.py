@@ -263,7 +263,8 @@ def _decoded(path: Path) -> _Film:
                         bits = max((part.bits for part in parts), default=8)
                         if bits > 8:
                             film.warnings.append(f"{path}: its {bits} bits a channel are read as 8")
-                        check_decoded(path, float(max(stream.frames, 1)) * frame.width * frame.height * len(layout[:4]))
+                        channels = 4 if layout == "rgba" else 3
+                        check_decoded(path, float(max(stream.frames, 1)) * frame.width * frame.height * channels)
                     # A stream may change its size on the way: the first frame's counts.
                     width, height = size = size or (frame.width, frame.height)
                     pixels = frame.reformat(width=width, height=height, format=layout).to_ndarray()
