@@ -283,7 +283,7 @@ def _as_polygons(path: Path, name: str, corners: np.ndarray) -> List[np.ndarray]
     return [part for strip in corners for part in strip_triangles(np.split(strip, np.flatnonzero(strip < 0)))]
 
 
-def strip_triangles(strips: List[Int[np.ndarray, " n"]]) -> List[Int[np.ndarray, "m 3"]]:
+def strip_triangles(strips: List[Int[np.ndarray, " _"]]) -> List[Int[np.ndarray, "_ 3"]]:
     """Triangles of strips, every second one of which runs the other way round; negative numbers are left out."""
     triangles = []
     for strip in strips:
