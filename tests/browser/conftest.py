@@ -136,8 +136,8 @@ def _open_shape(programs: Viewers, folder: Path, port: int) -> OpenViewer:
     data = folder / "pear.ply"
     pear().export(data)
     few = ["--pipeline.datamanager.shape-samples", "100000", "--pipeline.datamanager.batch-size", "4096"]
-    few += ["--pipeline.model.purpose", "0.2"]  # So small a network is left with specks by more.
-    return _open(programs, data, port, "--max-num-iterations", "400", *few)
+    few += ["--pipeline.model.purpose", "0.25"]  # So small a network is left with specks by more.
+    return _open(programs, data, port, "--max-num-iterations", "350", *few)
 
 
 def _open_volume(programs: Viewers, folder: Path, port: int) -> OpenViewer:
