@@ -17,6 +17,7 @@ from typing import Any, Iterator, List, Tuple
 import matplotlib
 import numpy as np
 import torch
+from jaxtyping import Float
 from PIL import Image
 
 import winner_ns
@@ -64,13 +65,18 @@ def _rows(data: Any, steps: int, width: int) -> Iterator[List[str]]:
 
 def _installed_signals() -> Iterator[Tuple[str, Any]]:
     yield "chiptune", CHIPTUNE
-    potential = np.fromfile(Path(matplotlib.get_data_path()) / "sample_data" / "membrane.dat", np.float32)[:8000]
-    potential -= potential.mean()
-    yield "membrane", (potential / np.abs(potential).max(), 10000)
+    yield "membrane", membrane()
     for name, mode, size in (("camera", "L", 128), ("camera", "L", 256), ("astronaut", "RGB", 128)):
         path = installed("skimage", "data", f"{name}.png")
         picture = Image.open(path).convert(mode).resize((size, size), Image.Resampling.BOX)
         yield f"{name}, {size} px", np.asarray(picture)
+
+
+def membrane() -> Tuple[Float[np.ndarray, " samples"], int]:
+    """8000 samples of a membrane's potential, from -1 to 1 about their mean, and their rate in Hz."""
+    potential = np.fromfile(Path(matplotlib.get_data_path()) / "sample_data" / "membrane.dat", np.float32)[:8000]
+    potential -= potential.mean()
+    return potential / np.abs(potential).max(), 10000
 
 
 if __name__ == "__main__":
