@@ -140,6 +140,19 @@ def test_a_union_of_overlapping_balls_is_one_solid(tmp_path: Path) -> None:
     assert np.stack([ball_distance(on, *b) for b in BALLS]).min(axis=0).min() > -0.002
 
 
+@pytest.mark.parametrize("corner", (3, 15, 27))
+def test_a_face_with_a_wrong_corner_costs_itself_at_most(tmp_path: Path, corner: int) -> None:
+    """It runs across the solid, and winding numbers beside it are a guess; the faces around it are no part of that."""
+    mesh = ball(subdivisions=2)
+    wrong = mesh.faces.copy()
+    wrong[40, 2] = wrong[(40 + 8 * corner) % len(wrong), 0]
+    shape = written(tmp_path / "a.ply", mesh.vertices, wrong)
+    assert len(shape.faces) >= len(mesh.faces) - 1
+    points, distances = asked(shape)
+    away = np.abs(ball_distance(points)) > 0.1
+    assert ((distances < 0) == (ball_distance(points) < 0))[away].mean() > 0.98
+
+
 def blocks(solid: np.ndarray, *lines: Sequence[float]) -> trimesh.Trimesh:
     """The surface of those cells of a grid that are solid."""
     padded, corners, faces = np.pad(solid, 1), [], []

@@ -86,6 +86,10 @@ def _parse(text: str, width: Optional[int], depth: Optional[int]) -> FieldEntry:
     plan = entry.plan
     if (plan.s0 is not None or plan.s1 is not None) and "law=" not in settings:
         plan.law = "explicit"
+    try:
+        plan.check()
+    except SignalError as error:
+        raise _error(text, error.named_problem, error.advice) from error
     return entry
 
 

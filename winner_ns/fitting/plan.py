@@ -152,6 +152,11 @@ class FieldPlan:
         if given and self.law is None and not FAMILIES[made_of.family].takes_noise:
             problem = f"is not for the family {made_of.family}, which takes no noise as it was published"
             raise setting_error(given[0], problem, "leave it out, or give the law matching")
+        if self.purpose is not None:
+            try:
+                LAWS[self.law or "matching"].check_purpose(self.purpose)
+            except ValueError as error:
+                raise setting_error("purpose", str(error), "choose another") from error
         for name in ("s0", "s1"):
             if getattr(self, name) is not None:
                 setattr(self, name, real_number(name, getattr(self, name), positive=False))

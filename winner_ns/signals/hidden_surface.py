@@ -13,7 +13,7 @@ from typing import Optional, Tuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from winner_ns.signals.mesh_repair import WindingNumbers, both_sides, mesh_edges
+from winner_ns.signals.mesh_repair import FACES_ASKED, WindingNumbers, both_sides, mesh_edges
 
 SOLID_IN_FRONT = 0.4
 """A face whose winding number in front is above this is hidden. A face between outside and inside has 0 in front, one
@@ -121,13 +121,17 @@ def _crossing_pairs(
 def _hidden_patches(
     vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"], windings: WindingNumbers
 ) -> Bool[np.ndarray, " f"]:
-    """Faces that nothing crosses, patch by patch: all of one are hidden or none is, and its largest face tells."""
+    """Faces that nothing crosses, patch by patch: all of one are hidden or none is. Its largest faces tell, by area, as
+    a single one may lie across a hole, where winding numbers are a guess."""
     if not len(faces):
         return np.zeros(0, bool)
     patch = _manifold_patches(faces)
-    order = np.lexsort((-_doubled_areas(vertices[faces]), patch))
-    largest = order[np.unique(patch[order], return_index=True)[1]]
-    return _hidden(windings, vertices[faces[largest]])[patch]
+    area = _doubled_areas(vertices[faces])
+    order = np.lexsort((-area, patch))
+    _, first, of = np.unique(patch[order], return_index=True, return_inverse=True)
+    asked = order[np.arange(len(order)) - first[of] < FACES_ASKED]
+    hidden = np.where(_hidden(windings, vertices[faces[asked]]), area[asked], -area[asked])
+    return (np.bincount(patch[asked], hidden) > 0)[patch]
 
 
 def _manifold_patches(faces: Int[np.ndarray, "f 3"]) -> Int[np.ndarray, " f"]:

@@ -13,8 +13,9 @@ MOSTLY_CLOSED = 0.3
 """A part counts as one that encloses a volume while its holes have at most this share of its area: what remains when
 the areas of its faces are summed as vectors, which cancel all around a closed surface."""
 
-# Faces of a part that tell whether it lies within another one.
-_FACES_ASKED = 16
+FACES_ASKED = 16
+"""Faces of a part that tell whether it lies within another one."""
+
 # How far beside a face its sides are asked, in units of the unit cube: beyond what single precision blurs.
 _ASIDE = 1e-5
 
@@ -212,7 +213,7 @@ def _turned_relative_to_surroundings(
     ends = np.searchsorted(part[order], np.arange(len(inward) + 1))
     outward = np.where(inward[part][:, None], faces[:, ::-1], faces)
     asked = {
-        int(i): order[np.unique(np.linspace(ends[i], ends[i + 1] - 1, _FACES_ASKED).astype(int))]
+        int(i): order[np.unique(np.linspace(ends[i], ends[i + 1] - 1, FACES_ASKED).astype(int))]
         for i in np.flatnonzero(encloses)
     }
     # What else encloses the asked faces; the part itself makes one half on average over a face's two sides.

@@ -112,6 +112,16 @@ class Law(ABC):
         """
         return cls(**given)
 
+    @classmethod
+    def check_purpose(cls, purpose: Union[str, float]) -> None:
+        """Looks at a purpose as far as that can be without a target, where `takes` has it.
+
+        Raises:
+            ValueError: it cannot be.
+        """
+        if isinstance(purpose, float) and not math.isfinite(purpose):
+            raise ValueError(f"the purpose must be finite, got {purpose}")
+
     @abstractmethod
     def __call__(self, target: TargetSpectrum, network: SineNetwork) -> NoiseScales:
         """The noise scales.
@@ -208,6 +218,11 @@ class MatchingLaw(Law):
     def chosen(cls, target: TargetSpectrum, weights: int, **given: Any) -> MatchingLaw:
         return cls(kappa_of(given.get("purpose"), target, weights))
 
+    @classmethod
+    def check_purpose(cls, purpose: Union[str, float]) -> None:
+        if purpose not in PURPOSES:
+            _kappa(purpose)
+
     def __call__(self, target: TargetSpectrum, network: SineNetwork) -> NoiseScales:
         if not 0 <= self.kappa <= MOST:
             raise ValueError(f"kappa must be from 0 to {MOST:g}, got {self.kappa}")
@@ -285,6 +300,11 @@ def kappa_of(purpose: Optional[Union[str, float]], target: TargetSpectrum, weigh
         # What has no noise any more is to be fitted.
         cleaned = target.denoised is None and KINDS[target.kind].denoising is not None
         return fitting_kappa(target, weights) if cleaned else denoising_kappa(target)
+    return _kappa(purpose)
+
+
+def _kappa(purpose: Union[str, float]) -> float:
+    """The number that a purpose is."""
     try:
         kappa = float(purpose)
     except ValueError:

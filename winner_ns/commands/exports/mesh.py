@@ -53,7 +53,12 @@ def export(source: Path, options: argparse.Namespace) -> Dict[str, Any]:
     output = options.output or fitted_path(run, ".ply")
     with progress_bar() as report:
         wanted = MeshOptions(**{name: getattr(options, name) for name in asked})
-        return export_mesh(run, output, options.resolution, wanted, report)
+        try:
+            return export_mesh(run, output, options.resolution, wanted, report)
+        except SignalError as error:
+            if error.source != run.description.name:
+                raise
+            raise SignalError(source, error.problem, error.advice) from error  # The name that was given here.
 
 
 def _learnt_from_views(path: Path) -> bool:

@@ -1,0 +1,30 @@
+"""A sample of what `python -m tests.hostile` tries, of every format."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.hostile.whole_files import MAKERS
+
+CASES = 300
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", ["a", "b"])
+def test_mutated_files_are_read_or_refused_in_one_line(tmp_path, seed):
+    run = subprocess.run(
+        [sys.executable, *f"-m tests.hostile --cases {CASES // 2} --seed {seed} --json --keep".split(), str(tmp_path)],
+        cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.stdout, run.stderr
+    told = json.loads(run.stdout)
+    assert told["counts"].keys() == MAKERS.keys()
+    assert told["untouched"] == [], "whole files have to be accepted"
+    assert told["faults"] == []
+    tried = {verdict: sum(of.get(verdict, 0) for of in told["counts"].values()) for verdict in ("refused", "accepted")}
+    assert sum(tried.values()) == CASES // 2 and min(tried.values()) > 10
