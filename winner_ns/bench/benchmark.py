@@ -76,6 +76,7 @@ def run_bench(
     folder = folder.resolve()
     mark = {"preset": preset.name, "budget": budget, "data": None if data is None else str(data.resolve())}
     _check_folder(folder, mark)
+    cells_of(preset, ())  # Fields that cannot be are refused before anything is written.
     with _alone_in(folder):
         results = ResultsFile(folder / "results.jsonl")
         cells = cells_of(preset, prepare_inputs(preset, folder / "inputs", data))
