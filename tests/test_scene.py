@@ -239,6 +239,7 @@ def test_files_that_are_no_transforms(tmp_path, writer, name, text, says):
         ([[1, 0], [0, 1]], "is 2 x 2"),
         ([[1, 0, 0, 0], [0, 1, 0]], "is no matrix of numbers"),
         ([["a"] * 4] * 4, "is no matrix of numbers"),
+        ([[10**400] * 4] * 4, "is no matrix of numbers"),
         ([[1, 0, 0, float("nan")], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], "is not finite"),
         ([[1, 0, 0, float("inf")], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], "is not finite"),
         (np.diag([0.0, 0.0, 0.0, 1.0]).tolist(), "cannot be inverted"),

@@ -430,6 +430,11 @@ def test_a_face_without_its_vertices(tmp_path):
         ({"points": np.random.rand(20, 3), "normals": np.ones((19, 3))}, "20 points have normals"),
         ({"points": np.random.rand(20, 3), "normals": np.zeros((20, 3))}, "shut nothing off"),
         ({"points": np.random.rand(20, 3), "sdf": np.full(20, 0.5)}, "all distances are 0.5"),
+        ({"points": np.random.rand(20, 3), "sdf": np.full(20, -1e38)}, "all distances are -1e"),
+        (
+            {"points": np.random.rand(20, 3), "sdf": np.linspace(-1, 1e38, 20)},
+            "its distances reach to 1e.38, which single",
+        ),
         ({"points": np.random.rand(5, 3), "sdf": np.arange(5)}, "has 5 points"),
         ({"points": np.ones((20, 3)), "sdf": np.arange(20)}, "all points are the same"),
         ({"points": np.full((20, 3), np.nan), "sdf": np.arange(20)}, "20 of 20 points are NaN"),

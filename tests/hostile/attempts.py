@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import List, Sequence
 
 REFUSED, ACCEPTED = "refused", "accepted"
-SECONDS = 30
+SECONDS = 60
 MEMORY = 3 * 2**28
 """Bytes that a command may take beyond what its process has once everything is imported. The files are small, and the
 commands are told to unpack 0.25 GiB at most."""

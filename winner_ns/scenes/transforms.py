@@ -90,7 +90,7 @@ def checked_pose(path: Path, name: str, matrix: Any, shapes: tuple = ((4, 4),)) 
         raise SignalError(path, f"{name} has no transform_matrix", "each view needs its camera-to-world matrix")
     try:
         pose = np.array(matrix, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # The last of whole numbers that no float holds.
         pose = np.zeros(0)
     if pose.shape not in shapes:
         size = " x ".join(map(str, pose.shape)) if pose.size else "no matrix of numbers"

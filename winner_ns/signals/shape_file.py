@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 
 from winner_ns.errors import SignalError
 from winner_ns.progress import Report, progress_bar
+from winner_ns.reading import MOST_MAGNITUDE
 from winner_ns.signals.array import check_magnitudes, open_array
 from winner_ns.signals.distance_samples import STEEP, DistanceSamples, found_cuts, outermost, steepest_slope
 from winner_ns.signals.given_normals import DOUBTFUL, checked_normals
@@ -221,6 +222,10 @@ def _from_distances(path: Path, points: np.ndarray, distances: np.ndarray, file_
     warnings: List[str] = []
     _check_points(path, points)
     _check_finite(path, "distances", distances[:, None])
+    furthest = np.abs(distances).max()
+    if furthest > MOST_MAGNITUDE:
+        problem = f"its distances reach to {furthest:.3g}, which single precision does not hold"
+        raise SignalError(path, problem, "repair them before fitting")
     if (distances == distances[0]).all():
         raise SignalError(path, f"all distances are {distances[0]:g}", "there is nothing to fit")
     if not (distances < 0).any() or not (distances > 0).any():

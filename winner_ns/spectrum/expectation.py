@@ -53,7 +53,7 @@ def band_verdict(omega: float, band: float, nyquist: float) -> str:
         return f"{above}: expect the bottleneck, a collapse to about zero"
     if ratio > BLUR_RATIO:
         return f"{above}: expect the bottleneck, fine detail late or not at all"
-    times = f"the band of the initial field is {rounded(1.0 / ratio)} times the target's centroid frequency"
+    times = f"the band of the initial field is {rounded(1.0 / max(ratio, 1e-12))} times the target's centroid frequency"
     if band > NOISE_RATIO * nyquist:
         return (
             f"{times} and lies {rounded(band / nyquist)} times above Nyquist: expect noise between the samples, and "
