@@ -45,7 +45,7 @@ def another_value(described: Any, random: Random) -> Any:
         del node[key]
     elif how < 0.2 and isinstance(node, list):
         node.insert(key, inner)
-    elif how < 0.3 and isinstance(inner, (int, float)) and not isinstance(inner, bool):
+    elif how < 0.3 and type(inner) in (int, float) and abs(inner) < 1e300:
         node[key] = random.choice((-inner, inner + 1, inner * 1000, inner / 3, str(inner)))
     else:
         node[key] = random.choice(VALUES)

@@ -115,7 +115,7 @@ def _number(path: Path, name: str, key: str, values: Dict[str, Any]) -> float:
         raise SignalError(path, f"{name} has no {key}", _NEEDED.get(key, _NEEDED_BY_NERFSTUDIO))
     try:
         number = float(values[key])
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
         raise SignalError(path, f"{key} of {name} is no finite number", "give the camera's intrinsics")
