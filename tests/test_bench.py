@@ -43,6 +43,7 @@ from winner_ns.bench.tiles import tiles_of
 from winner_ns.commands.main import main
 from winner_ns.errors import SignalError
 from winner_ns.fields import FAMILIES, Siren
+from winner_ns.fitting import checkpoints
 from winner_ns.fitting.classical_denoisers import denoised, denoisers_for
 from winner_ns.samples import SAMPLES
 from winner_ns.signals import detect_kind, load_signal
@@ -322,8 +323,8 @@ def test_a_fields_beta2_is_that_of_its_training(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("field", ["siren", "by-loss", "hash-grid"])
 def test_a_cell_that_was_interrupted_goes_on_to_the_same_field(field, tmp_path, monkeypatch):
-    monkeypatch.setattr(unfinished, "BETWEEN", 0.0)
-    monkeypatch.setattr(unfinished, "SHARE", math.inf)
+    monkeypatch.setattr(checkpoints, "BETWEEN", 0.0)
+    monkeypatch.setattr(checkpoints, "SHARE", math.inf)
     preset = {
         "fields": {"siren": "siren", "by-loss": "siren", "hash-grid": "hash-grid"},
         "departures": {"by-loss": {"sampling": "by-loss"}},
