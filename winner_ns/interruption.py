@@ -9,7 +9,7 @@ import threading
 import time
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, Dict, Iterator, Optional
+from typing import Any, Callable, Dict, Iterator, Optional
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 """Ctrl-C; what `kill`, `timeout` and a cluster's scheduler send; what a terminal that is closed sends."""
@@ -34,7 +34,7 @@ class Interruption:
         self.number: Optional[int] = None
         """Of the first signal that has come."""
         self._since = 0.0
-        self._raised = False
+        self._acknowledged = False
         self._held = 0
         self._before: Dict[int, Any] = {}
         self._process = 0
@@ -46,9 +46,11 @@ class Interruption:
 
     def heed(self) -> None:
         """Deals with signals from now on. Threads other than the main one cannot, and leave them as they are."""
-        if self._before or threading.current_thread() is not threading.main_thread():
+        if threading.current_thread() is not threading.main_thread():
             return
-        self.number, self._raised, self._held, self._process = None, False, 0, os.getpid()
+        self.number, self._acknowledged, self._held, self._process = None, False, 0, os.getpid()
+        if self._before:
+            return
         for number in SIGNALS:
             # Whoever has a program started by nohup does not want it to end. A shell script's & lets Ctrl-C be ignored,
             # too, but who sends that to a training by its number means it.
@@ -63,22 +65,38 @@ class Interruption:
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         self.number, self._held = None, 0
 
+    def leave(self) -> None:
+        """`disregard`, but of a program that is ending: a signal may come until the interpreter has cleaned up."""
+        self._held = 0
+        if self.number is None:
+            self.disregard()
+
     def __enter__(self) -> Interruption:
         self.heed()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.disregard()
+        self.leave()
 
     def hold(self) -> None:
         """Keeps a signal until `let_go`."""
+        if not self._held:
+            self._raise_if_come()
         self._held += 1
 
     def let_go(self) -> None:
         """Ends one `hold`; the last one raises `Ended` if a signal has come since."""
         self._held = max(self._held - 1, 0)
-        if not self._held and self.number is not None and not self._raised:
-            self._raised = True
+        if not self._held:
+            self._raise_if_come()
+
+    def acknowledge(self) -> None:
+        """Whoever has caught `Ended` brings the program to its end, undisturbed by the signal that is known to it."""
+        self._acknowledged = True
+
+    def _raise_if_come(self) -> None:
+        # Also once more: libraries that try to import others catch whatever is raised meanwhile.
+        if self.number is not None and not self._acknowledged:
             raise Ended(self.number)
 
     @contextmanager
@@ -92,6 +110,12 @@ class Interruption:
             raise
         self.let_go()
 
+    @contextmanager
+    def noted(self) -> Iterator[Callable[[], bool]]:
+        """`held`, giving what says whether a signal has come: then a loop leaves the block when its turn is whole."""
+        with self.held():
+            yield lambda: self.has_come
+
     def _receive(self, number: int, frame: Optional[FrameType]) -> None:
         if os.getpid() != self._process:
             # A process that was forked off has the handler, and nothing that it is for.
@@ -100,7 +124,6 @@ class Interruption:
         elif self.number is None:
             self.number, self._since = number, time.monotonic()
             if not self._held:
-                self._raised = True
                 raise Ended(number)
         elif time.monotonic() - self._since > ECHO:
             if sys.stderr is not None and sys.stderr.isatty():

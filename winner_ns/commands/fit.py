@@ -115,25 +115,18 @@ def _run(options: argparse.Namespace) -> None:
         return False
 
     kept.write_config()
-    begun_at = state["step"] if state is not None else 0
     trained = False
     try:
-        with INTERRUPTION.held():  # The step that is being made is finished.
-            field, training = fit_settled(
-                settled,
-                steps,
-                schedule,
-                options.device,
-                not options.quiet,
-                after_step,
-                state,
-                told_to_end=lambda: INTERRUPTION.has_come,
-            )
-            if training.step > begun_at:
-                kept.write_checkpoint(training)
+        field, training = fit_settled(
+            settled, steps, schedule, options.device, not options.quiet, after_step, state, INTERRUPTION.noted()
+        )
+        with INTERRUPTION.held():
+            kept.save()
             trained = training.step == steps
         _write_results(field, folder, curve.as_dict(field.description.target.get("gain")), options.quiet)
     except (Ended, KeyboardInterrupt):
+        INTERRUPTION.acknowledge()
+        kept.save()
         _say_how_to_go_on(folder, trained)
         raise
 

@@ -261,7 +261,7 @@ def fit_settled(
     progress: bool = True,
     after_step: Optional[Callable[[Training, Tensor, FittedField], bool]] = None,
     state: Optional[Dict[str, Any]] = None,
-    told_to_end: Optional[Callable[[], bool]] = None,
+    ending: Optional[ContextManager[Callable[[], bool]]] = None,
 ) -> "tuple[FittedField, Training]":
     """Trains a field whose every setting is decided.
 
@@ -273,7 +273,8 @@ def fit_settled(
         progress: whether progress is shown.
         after_step: told after each step; True ends the training.
         state: of `Training.state_dict`, to go on from.
-        told_to_end: asked before each step whether somebody has ended the training; None: Ctrl-C does.
+        ending: entered while steps are made; gives what is asked before each whether somebody has ended the training.
+            None: Ctrl-C does.
 
     Returns:
         The field, and the training with its state.
@@ -303,10 +304,9 @@ def fit_settled(
     field = FittedField(network, description, target, training.step, training.seconds)
     watch = collapse_watch(target, steps)
     shown: ContextManager[FitProgress] = shown_progress(target, field) if progress else nullcontext(FitProgress())
-    ending = interrupts_noted() if told_to_end is None else nullcontext(told_to_end)
     started = time.monotonic() - training.seconds
     try:
-        with flushed_denormals(), shown as bar, ending as ended:
+        with flushed_denormals(), shown as bar, ending or interrupts_noted() as ended:
             network.train()
             while training.step < steps and not ended():
                 loss = training.advance()

@@ -38,6 +38,8 @@ class RunFolder:
     def __init__(self, folder: Path, settled: SettledPlan, steps: int, schedule: str) -> None:
         self.folder, self.settled, self.steps, self.schedule = folder, settled, steps, schedule
         self._clock = SaveClock()
+        self._training: Optional[Training] = None
+        self._saved = 0
 
     def write_config(self) -> None:
         """Writes the config.yml that nerfstudio's commands load; what it leaves open is filled in then. One that
@@ -61,13 +63,20 @@ class RunFolder:
             temporary.write_text(f"{_BEGINS}{text}\n", encoding="ascii")
 
     def keep(self, training: Training) -> None:
-        """Writes a checkpoint if it is time to."""
+        """Is told of each step; writes a checkpoint if it is time to."""
+        self._training = training
         if self._clock.is_due:
             started = time.monotonic()
-            self.write_checkpoint(training)
+            self.save()
             self._clock.written(started)
 
-    def write_checkpoint(self, training: Training) -> Path:
+    def save(self) -> None:
+        """Writes a checkpoint of the last step that it was told of, unless there is one."""
+        if self._training is not None and self._training.step != self._saved:
+            self._write_checkpoint(self._training)
+            self._saved = self._training.step
+
+    def _write_checkpoint(self, training: Training) -> Path:
         """Writes the training's state as nerfstudio does; of earlier ones one is kept (`checkpoints.BEFORE`)."""
         state = training.state_dict()
         step = training.step - 1  # nerfstudio names the last one that was made.

@@ -18,7 +18,7 @@ from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackLocati
 from nerfstudio.engine.optimizers import AdamOptimizerConfig
 from nerfstudio.engine.schedulers import Scheduler, SchedulerConfig
 from nerfstudio.engine.trainer import Trainer, TrainerConfig
-from nerfstudio.utils import comms
+from nerfstudio.utils import comms, writer
 from nerfstudio.utils.rich_utils import CONSOLE
 from torch.optim import Optimizer, lr_scheduler
 
@@ -220,7 +220,7 @@ class SignalTrainerConfig(TrainerConfig):
                 with one_line_errors():
                     self._take_new_folder()
         except BaseException:
-            INTERRUPTION.disregard()
+            INTERRUPTION.leave()
             raise
 
     def _take_new_folder(self) -> None:
@@ -544,7 +544,7 @@ class SignalTrainer(Trainer):
         except BaseException as error:
             if isinstance(error, Ended):
                 self._say_how_to_go_on()
-            INTERRUPTION.disregard()
+            INTERRUPTION.leave()
             raise
         before, after = TrainingCallbackLocation.BEFORE_TRAIN_ITERATION, TrainingCallbackLocation.AFTER_TRAIN_ITERATION
         self.callbacks = [
@@ -576,12 +576,13 @@ class SignalTrainer(Trainer):
                 try:
                     super().train()
                 except Ended:
+                    INTERRUPTION.acknowledge()
                     if self._completed >= self._start_step:
                         self.save_checkpoint(self._completed)
                     self._say_how_to_go_on()
                     raise
         finally:
-            INTERRUPTION.disregard()
+            INTERRUPTION.leave()
 
     def _begin_step(self, step: int) -> None:
         INTERRUPTION.hold()
@@ -601,6 +602,7 @@ class SignalTrainer(Trainer):
     def _after_train(self) -> None:
         # nerfstudio takes the step at which it looks whether to stop for one that has been made.
         self.step = self._completed
+        writer.GLOBAL_BUFFER.setdefault("step", self.step)  # Its table wants one, where no step was left to make.
         super()._after_train()
 
     def _train_complete_viewer(self) -> None:
