@@ -73,10 +73,10 @@ class RunFolder:
     def save(self) -> None:
         """Writes a checkpoint of the last step that it was told of, unless there is one."""
         if self._training is not None and self._training.step != self._saved:
-            self._write_checkpoint(self._training)
+            self.write_checkpoint(self._training)
             self._saved = self._training.step
 
-    def _write_checkpoint(self, training: Training) -> Path:
+    def write_checkpoint(self, training: Training) -> Path:
         """Writes the training's state as nerfstudio does; of earlier ones one is kept (`checkpoints.BEFORE`)."""
         state = training.state_dict()
         step = training.step - 1  # nerfstudio names the last one that was made.

@@ -615,6 +615,8 @@ class SignalTrainer(Trainer):
 
     def save_checkpoint(self, step: int) -> None:
         """Saves all that a run needs to go on after a step, unless it is saved already."""
+        if self._by_time is not None and self._by_time.name == checkpoint_name(step):
+            self._by_time = None  # Asked for by its number, it stays.
         if not comms.is_main_process() or step == self._saved:
             return
         field_seconds = getattr(self.pipeline, "field_seconds", None)
@@ -628,10 +630,8 @@ class SignalTrainer(Trainer):
             **({"field_seconds": field_seconds} if field_seconds else {}),
         }
         with INTERRUPTION.held():
-            path = write_checkpoint(self.checkpoint_dir, step, content, self.config.save_only_latest_checkpoint)
+            write_checkpoint(self.checkpoint_dir, step, content, self.config.save_only_latest_checkpoint)
             self._saved = step
-            if path == self._by_time:
-                self._by_time = None
 
     def _say_how_to_go_on(self) -> None:
         """What a user is told who has ended the program by a signal."""
@@ -639,9 +639,9 @@ class SignalTrainer(Trainer):
         complete = self._completed + 1 >= self._start_step + (self.config.max_num_iterations or 0)
         if last is None:
             print("interrupted before the first step; nothing is kept", file=sys.stderr)
-        elif complete:
-            what = "before all results were written; write them with"
-            print(f"interrupted {what}: {resume_command(last.parent)}", file=sys.stderr)
-        else:
+            return
+        command = resume_command(self.config.method_name, last.parent, sys.argv)
+        what = "before all results were written; write them with"
+        if not complete:
             what = f"after step {step_of(last) + 1}; go on with"
-            print(f"interrupted {what}: {resume_command(last.parent)}", file=sys.stderr)
+        print(f"interrupted {what}: {command}", file=sys.stderr)
