@@ -24,7 +24,7 @@ from winner_ns.fitting.adam import BETA1, BETA2
 from winner_ns.fitting.evaluation import evaluate_field, on_plateau, pictures
 from winner_ns.fitting.field_entry import FLAG, FieldEntry, parse_entries
 from winner_ns.fitting.plan import FieldPlan
-from winner_ns.fitting.results_folder import RESULTS, begin_results, end_results
+from winner_ns.fitting.results_folder import FIGURES, RESULTS, begin_results, end_results
 from winner_ns.fitting.run import field_key
 from winner_ns.fitting.target import Target
 from winner_ns.glue.finish import print_written
@@ -32,6 +32,7 @@ from winner_ns.plugin.model import SignalModel, SignalModelConfig
 from winner_ns.plugin.pipeline import SignalPipeline, SignalPipelineConfig
 from winner_ns.plugin.trainer import SignalTrainerConfig, field_optimizers, settle_optimizer
 from winner_ns.viewing.viewed_model import ViewedModel
+from winner_ns.writing import write_json
 
 TIMED_EVERY = 10
 """Of so many steps one is timed field by field: on a GPU that means to wait for it."""
@@ -222,7 +223,7 @@ class ComparePipeline(SignalPipeline):
             written = write_fitted(fitted, own, target.signal, own / "field.safetensors")
             if written.note:
                 CONSOLE.print(written.note, markup=False)
-            return written._replace(paths=[*written.paths, end_results(own, tables[name], written.paths)])
+            return written._replace(paths=[*written.paths, write_json(own / FIGURES, tables[name])])
 
         written = self._write(write, results)
         print_written([*written.paths, end_results(results, whole, written.paths)])
