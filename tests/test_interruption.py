@@ -208,16 +208,15 @@ def test_the_viewer_of_finished_runs_ends_quietly_on_ctrl_c_alone():
 
 
 @pytest.mark.slow
-def test_ns_train_in_a_process_of_its_own(photo, tmp_path):
-    """The status that a shell gets; no traceback, and no lists of what native libraries leak."""
+def test_ns_train_in_a_process_of_its_own(torus, tmp_path):
+    """The status that a shell gets; no traceback, and no lists of what native libraries leak, whose objects the
+    viewer's threads still have."""
     program = Path(sys.executable).parent / "ns-train"
-    flags = ["--vis", "tensorboard", "--max-num-iterations", "100000000", "--pipeline.model.field.width", "8"]
-    process = subprocess.Popen(
-        [program, "winner-siren", "--data", photo, *flags], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        cwd=tmp_path,
-    )  # fmt: skip
-    lines = iter(process.stdout.readline, "")
-    assert any("10 (0.00%)" in line for line in lines)
+    flags = ["--max-num-iterations", "100000000", "--pipeline.model.field.width", "8"]
+    flags += ["--pipeline.datamanager.shape-samples", "5000", "--pipeline.datamanager.batch-size", "256"]
+    command = [str(program), "winner-siren", "--data", str(torus), *flags]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    assert any("10 (0.00%)" in line for line in iter(process.stdout.readline, ""))
     process.send_signal(signal.SIGTERM)
     output, errors = process.communicate(timeout=120)
     assert process.returncode == 143
@@ -225,16 +224,11 @@ def test_ns_train_in_a_process_of_its_own(photo, tmp_path):
     assert said.startswith("interrupted after step ")
     for word in ("Traceback", "leak", "Exception"):
         assert word not in errors + output
-    (run,) = (tmp_path / "outputs" / "photo" / "winner-siren").iterdir()
+    (run,) = (tmp_path / "outputs" / "torus" / "winner-siren").iterdir()
     assert f"interrupted after step {load_run(run).step + 1};" in said
-    arguments = shlex.split(said.partition("go on with: ")[2])
-    assert arguments[:4] == [
-        "ns-train",
-        "winner-siren",
-        "--load-dir",
-        str(run.relative_to(tmp_path) / "nerfstudio_models"),
-    ]
-    assert arguments[4:] == ["--data", str(photo), *flags]
+    goes_on = shlex.split(said.partition("go on with: ")[2])
+    folder = str(run.relative_to(tmp_path) / "nerfstudio_models")
+    assert goes_on == ["ns-train", "winner-siren", "--load-dir", folder, "--data", str(torus), *flags]
 
 
 def test_the_command_that_goes_on():
@@ -246,19 +240,19 @@ def test_the_command_that_goes_on():
 @pytest.mark.slow
 def test_a_fit_may_be_told_to_end_at_any_time(photo, tmp_path):
     """Whenever that is: the status, a folder that goes on to the same field, or none."""
-    whole = winner_ns.fit(photo, steps=400, **SMALL)
+    whole = winner_ns.fit(photo, steps=200, **SMALL)
     started = time.monotonic()
-    assert main(["fit", str(photo), "-o", str(tmp_path / "whole"), "--steps", "400", *SIZES]) == 0
+    assert main(["fit", str(photo), "-o", str(tmp_path / "whole"), "--steps", "200", *SIZES]) == 0
     took = time.monotonic() - started
     all_there = {path.relative_to(tmp_path / "whole").as_posix() for path in (tmp_path / "whole").rglob("*")}
     kept = 0
-    for number, part in enumerate((0.05, 0.2, 0.4, 0.6, 0.8, 0.95)):
+    for number, part in enumerate((0.1, 0.4, 0.7, 0.9)):
         run = tmp_path / f"run{number}"
         timer = threading.Timer(part * took, os.kill, (os.getpid(), SIGNALS[number % 3]))
         # Only while the program deals with it, which it does to its end.
         with INTERRUPTION:
             timer.start()
-            status = main(["fit", str(photo), "-o", str(run), "--steps", "400", *SIZES])
+            status = main(["fit", str(photo), "-o", str(run), "--steps", "200", *SIZES])
             timer.cancel()
             timer.join()
         assert status in (0, NAMES[SIGNALS[number % 3]])
@@ -268,7 +262,7 @@ def test_a_fit_may_be_told_to_end_at_any_time(photo, tmp_path):
             kept += 1
             assert main(["fit", "--resume", str(run), "--quiet"]) == 0
         assert same_weights(load_run(run).network, whole.network)
-        assert json.loads((run / "results" / "figures.json").read_text())["steps"] == 400
+        assert json.loads((run / "results" / "figures.json").read_text())["steps"] == 200
         there = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.parent.name != checkpoints.BEFORE}
         assert there - {checkpoints.BEFORE} == all_there
     assert kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -133,3 +134,13 @@ class Interruption:
 
 INTERRUPTION = Interruption()
 """Of this process, which has one handler of each signal."""
+
+
+@atexit.register
+def _silence_native_libraries() -> None:
+    """A program that a signal ends may leave objects to threads of a viewer; what native libraries say of these, when
+    the interpreter goes away, is no matter of who has ended it."""
+    if INTERRUPTION.has_come:
+        if sys.stderr is not None:
+            sys.stderr.flush()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
