@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
+from winner_ns.interruption import INTERRUPTION
+
 # nothing may reach for the network; tensorboard and matplotlib stay quiet
 os.environ.setdefault("WANDB_MODE", "disabled")
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -28,6 +30,13 @@ def arithmetic_as_it_was():
     """Training flushes denormal numbers; whoever calls it finds the processor as it was."""
     yield
     assert sys.float_info.min / 2 > 0, "denormal numbers are still flushed to zero"
+
+
+@pytest.fixture(autouse=True)
+def signals_as_they_were():
+    """A program that has been told to end deals with signals to its end, which is not that of the tests."""
+    yield
+    INTERRUPTION.disregard()
 
 
 def leave_out(problem: str) -> None:

@@ -10,6 +10,7 @@ import math
 import os
 import re
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -43,6 +44,7 @@ from winner_ns.bench.tiles import tiles_of
 from winner_ns.commands.main import main
 from winner_ns.errors import SignalError
 from winner_ns.fields import FAMILIES, Siren
+from winner_ns.fitting import checkpoints
 from winner_ns.fitting.classical_denoisers import denoised, denoisers_for
 from winner_ns.samples import SAMPLES
 from winner_ns.signals import detect_kind, load_signal
@@ -322,8 +324,8 @@ def test_a_fields_beta2_is_that_of_its_training(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("field", ["siren", "by-loss", "hash-grid"])
 def test_a_cell_that_was_interrupted_goes_on_to_the_same_field(field, tmp_path, monkeypatch):
-    monkeypatch.setattr(unfinished, "BETWEEN", 0.0)
-    monkeypatch.setattr(unfinished, "SHARE", math.inf)
+    monkeypatch.setattr(checkpoints, "BETWEEN", 0.0)
+    monkeypatch.setattr(checkpoints, "SHARE", math.inf)
     preset = {
         "fields": {"siren": "siren", "by-loss": "siren", "hash-grid": "hash-grid"},
         "departures": {"by-loss": {"sampling": "by-loss"}},
@@ -1148,3 +1150,26 @@ def test_constants_of_a_kind_are_those_of_its_law():
     image, network = TargetSpectrum("image", 2, 1, 0.3, 100.0), SineNetwork(2, 64, 4, 30.0, 30.0)
     assert scales_of_another_kind(image, network, "image") == PaperLaw()(image, network)
     assert scales_of_another_kind(image, network, "audio").s1 == pytest.approx(3 * 0.3)
+
+
+@pytest.mark.slow
+def test_a_benchmark_that_is_told_to_end_writes_what_it_has(tmp_path):
+    """SIGTERM as Ctrl-C: the report of what there is, no worker left, the status that a shell gives it."""
+    preset = write_preset(tmp_path, steps=40, seeds=50)
+    results = tmp_path / "out" / "results.jsonl"
+    program = "import sys; from winner_ns.commands.main import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", program, "bench", preset, "--out", tmp_path / "out", "--workers", "1"]
+    process = subprocess.Popen(
+        list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    while not results.exists() or results.read_bytes().count(b"\n") < 2:
+        assert process.poll() is None
+        time.sleep(0.01)
+    workers = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()
+    os.killpg(process.pid, signal.SIGTERM)  # As a scheduler does; the workers leave it to the main program.
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 143 and "Traceback" not in errors
+    made = results.read_bytes().count(b"\n")
+    assert f"stopped after {made} of 100 cells; the same command goes on" in output and "FAILED" not in output
+    assert (tmp_path / "out" / "report.html").is_file() and len(json_lines(tmp_path)) == made
+    assert workers and not any(_alive(int(worker)) for worker in workers)

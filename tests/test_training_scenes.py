@@ -204,6 +204,26 @@ def test_an_interrupted_scene_resumes_to_the_same_result(bunny_scene, ns_train, 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("method, flags", [("winner-neus", SURFACE), ("winner-siren", RADIANCE)])
+def test_results_of_a_scene_that_were_not_written_are_written_on_resuming(
+    method, flags, bunny_scene, ns_method, runs, coarse_meshes
+):
+    common = ["--data", bunny_scene, "--max-num-iterations", 2, *flags]
+    assert ns_method(method, *common, "--pipeline.write-results", "False").status == 0
+    (run,) = runs()
+    assert not (run / "results").exists()
+    finished = ns_method(method, *common, "--load-dir", run / "nerfstudio_models")
+    assert finished.status == 0, finished.errors
+    assert runs() == [run] and np.isfinite(figures(run)["psnr"])
+    table = json.loads((run / "results" / "figures.json").read_text())
+    assert table["steps"] == 2 and {*table["files"], "figures.json"} == {
+        path.relative_to(run / "results").as_posix() for path in (run / "results").rglob("*") if path.is_file()
+    }
+    again = ns_method(method, *common, "--load-dir", run / "nerfstudio_models")
+    assert again.status == 1 and "larger --max-num-iterations" in again.errors
+
+
+@pytest.mark.slow
 def test_what_cannot_be_gone_on_from_is_said_before_anything_is_made(bunny_scene, ns_train, runs):
     common = ["--data", bunny_scene, *RADIANCE]
     assert ns_train(*common, "--max-num-iterations", 3).status == 0

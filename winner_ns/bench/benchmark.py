@@ -20,6 +20,7 @@ from winner_ns.bench.unfinished import FILE
 from winner_ns.bench.worker import ERRORS
 from winner_ns.bench.worker_pool import devices, run_cells
 from winner_ns.errors import SignalError
+from winner_ns.interruption import Ended
 from winner_ns.writing import write_json
 
 MARK = "bench.json"
@@ -71,7 +72,7 @@ def run_bench(
     Raises:
         CellsFailed: some have; the others' results are written.
         SignalError: the preset or the data cannot be used, or the folder is another benchmark's or not empty.
-        KeyboardInterrupt: Ctrl-C; the tables and the report of what there is are written first.
+        KeyboardInterrupt, Ended: by Ctrl-C or another signal; tables and report of what there is are written first.
     """
     folder = folder.resolve()
     mark = {"preset": preset.name, "budget": budget, "data": None if data is None else str(data.resolve())}
@@ -92,11 +93,11 @@ def run_bench(
             expected = expected_seconds(missing, where[0]) / len(where)
             tell(f"about {_duration(expected)} of training expected, by some steps of each field")
         errors: List[str] = []
-        stopped = False
+        stopped: Optional[BaseException] = None
         try:
             _train(preset, missing, folder, where, results, machine, tell, errors)
-        except KeyboardInterrupt:
-            stopped = True
+        except (KeyboardInterrupt, Ended) as end:
+            stopped = end
         records = results.of(keys)
         if records:
             machine = machines_of(records)
@@ -105,9 +106,9 @@ def run_bench(
             write_charts(folder / "charts", charts)
             write_markdown(folder / "results.md", preset, records, charts, command, machine, len(cells))
             write_report(folder / "report.html", folder, preset, records, charts, command, machine, len(cells))
-    if stopped:
+    if stopped is not None:
         tell(f"stopped after {len(records)} of {total}; the same command goes on")
-        raise KeyboardInterrupt
+        raise stopped
     if errors:
         raise CellsFailed(preset.name, f"{len(errors)} of {total} failed, {errors[0]}", folder, records)
     return records

@@ -10,15 +10,13 @@ import torch
 
 from winner_ns import __version__
 from winner_ns.bench.cells import Cell
+from winner_ns.errors import SignalError
+from winner_ns.fitting.checkpoints import SaveClock, read_checkpoint
 from winner_ns.fitting.training import Training
-from winner_ns.writing import replacing
+from winner_ns.synced import replacing_synced
 
 FILE = "unfinished.pt"
 """In the cell's folder, until its record is among the results."""
-BETWEEN = 60.0
-"""Seconds between two states: as much as a killed benchmark has to train again."""
-SHARE = 0.02
-"""Of the time that writing states may take: those of large tables are written less often."""
 
 Curve = Dict[str, List[float]]
 
@@ -37,7 +35,7 @@ class UnfinishedCell:
         self.path, self.cell, self.tell = folder / cell.folder / FILE, cell, tell
         self.earlier = 0.0
         """Seconds of training in programs that have ended."""
-        self._due = time.monotonic() + BETWEEN
+        self._clock = SaveClock()
 
     def resume(self, training: Training) -> Tuple[float, Curve]:
         """Puts a training where a program was that has ended, if one has left a state.
@@ -46,8 +44,8 @@ class UnfinishedCell:
             The seconds that its steps have taken, and the curve so far.
         """
         try:
-            state = torch.load(self.path, map_location="cpu", weights_only=True)
-        except Exception:  # None there, or torch's many ways to say that it is no whole one.
+            state = read_checkpoint(self.path, mapped=False)
+        except SignalError:  # None there, or no whole one.
             state = {}
         if state.get("version") != __version__:
             return 0.0, {"steps": [], "seconds": []}
@@ -57,13 +55,12 @@ class UnfinishedCell:
 
     def keep(self, training: Training, seconds: float, curve: Curve) -> None:
         """Writes the state if it is time to, and tells."""
-        started = time.monotonic()
-        if started < self._due:
+        if not self._clock.is_due:
             return
+        started = time.monotonic()
         state = {"version": __version__, "seconds": seconds, "curve": curve, "training": training.state_dict()}
-        with replacing(self.path) as temporary:
+        with replacing_synced(self.path) as temporary:
             torch.save(state, temporary)
-        now = time.monotonic()
-        self._due = now + max(BETWEEN, (now - started) / SHARE)
+        self._clock.written(started)
         names = ("key", "signal", "field", "seed", "steps")
         self.tell({**{name: getattr(self.cell, name) for name in names}, "step": training.step, "seconds": seconds})

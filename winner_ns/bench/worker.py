@@ -18,13 +18,16 @@ import traceback
 from pathlib import Path
 from typing import Any, Dict
 
+from winner_ns.interruption import SIGNALS
+
 ERRORS = "errors.log"
 """In the benchmark's folder: what went wrong with cells, in full."""
 
 
 def main() -> None:
     folder, device = Path(sys.argv[1]), sys.argv[2]
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The main program gets Ctrl-C too, and ends this one.
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)  # The main program is told, too, and ends this one.
     # Records alone go through the pipe, whatever libraries print.
     output = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)

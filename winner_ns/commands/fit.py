@@ -19,6 +19,7 @@ from winner_ns.commands.arguments import (
     setting_of_text,
 )
 from winner_ns.errors import SignalError, settings_called
+from winner_ns.interruption import INTERRUPTION, Ended
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -80,15 +81,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_reading(parser)
 
 
-def run(options: argparse.Namespace) -> Optional[int]:
+def run(options: argparse.Namespace) -> None:
     with settings_called(lambda setting: _flag_of(options, setting)):
-        return _run(options)
+        _run(options)
 
 
-def _run(options: argparse.Namespace) -> Optional[int]:
+def _run(options: argparse.Namespace) -> None:
     if (options.thing is None) == (options.resume is None):
         raise SignalError("winner-ns fit", "wants one thing to fit", "give a file, or a run to go on with by --resume")
-    from winner_ns.fitting.fit import fit_settled, interrupts_noted
+    from winner_ns.fitting.fit import fit_settled
     from winner_ns.fitting.run_folder import RunFolder, open_run
     from winner_ns.fitting.training import LossCurve
 
@@ -114,35 +115,38 @@ def _run(options: argparse.Namespace) -> Optional[int]:
         return False
 
     kept.write_config()
+    trained = False
     try:
         field, training = fit_settled(
-            settled, steps, schedule, options.device, not options.quiet, after_step=after_step, state=state
+            settled, steps, schedule, options.device, not options.quiet, after_step, state, INTERRUPTION.noted()
         )
-        if training.step:
-            with interrupts_noted() as noted:  # The training is not lost for an impatient second key.
-                kept.write_checkpoint(training)
-            training.interrupted |= bool(noted)
-        if not training.interrupted:
-            _write_results(field, folder, curve.as_dict(field.description.target.get("gain")), options.quiet)
-            return None
-    except KeyboardInterrupt:
-        pass
-    _say_how_to_go_on(folder)
-    return 130
+        with INTERRUPTION.held():
+            kept.save()
+            trained = training.step == steps
+        _write_results(field, folder, curve.as_dict(field.description.target.get("gain")), options.quiet)
+    except (Ended, KeyboardInterrupt):
+        INTERRUPTION.acknowledge()
+        kept.save()
+        _say_how_to_go_on(folder, trained)
+        raise
 
 
-def _say_how_to_go_on(folder: Path) -> None:
+def _say_how_to_go_on(folder: Path, trained: bool) -> None:
     """What a user who has ended a run is told."""
+    from winner_ns.fitting.checkpoints import last_checkpoint, step_of
     from winner_ns.fitting.run_folder import CONFIG
 
-    begun = any((folder / "nerfstudio_models").glob("*.ckpt"))
-    if begun:
-        print(f"interrupted; go on with\n  winner-ns fit --resume {shlex.quote(str(folder))}", file=sys.stderr)
-    else:
+    last = last_checkpoint(folder)
+    command = f"winner-ns fit --resume {shlex.quote(str(folder))}"
+    if last is None:
         (folder / CONFIG).unlink(missing_ok=True)
         with suppress(OSError):  # Something else is in it.
             folder.rmdir()
         print("interrupted before the first step; nothing is kept", file=sys.stderr)
+    elif trained:
+        print(f"interrupted before all results were written; write them with: {command}", file=sys.stderr)
+    else:
+        print(f"interrupted after step {step_of(last) + 1}; go on with: {command}", file=sys.stderr)
 
 
 def _settle(options: argparse.Namespace) -> "tuple[Any, int, str]":
@@ -198,26 +202,22 @@ def _new_folder(output: Optional[Path], signal: Path) -> Path:
 
 def _write_results(field: FittedField, folder: Path, curve: Dict[str, Any], quiet: bool) -> None:
     from winner_ns.export.results import results_table, write_fitted
-    from winner_ns.writing import write_json
+    from winner_ns.fitting.results_folder import RESULTS, begin_results, end_results
 
-    figures, results = field.figures, folder / "results"
+    figures, results = field.figures, folder / RESULTS
     if not quiet:
         print("figures   " + ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in figures.items()))
         for line in field.target.advice(field):
             print(f"NOTE      {line}")
-    problem: Optional[SignalError] = None
-    try:
-        written, note = write_fitted(field, results, field.original, folder)
-        print("".join(f"wrote     {path}\n" for path in written), end="")
-        if note:
-            print(f"note      {note}")
-    except SignalError as error:
-        problem = error
-    # Last: by them a run is known to be complete.
-    table = results_table(field, figures, field.steps, field.training_seconds)
-    print(f"wrote     {write_json(results / 'figures.json', {**table, 'curve': curve})}")
-    if problem is not None:
-        raise problem
+    begin_results(results)
+    written = write_fitted(field, results, field.original, folder)
+    print("".join(f"wrote     {path}\n" for path in written.paths), end="")
+    if written.note:
+        print(f"note      {written.note}")
+    table = {**results_table(field, figures, field.steps, field.training_seconds), "curve": curve}
+    print(f"wrote     {end_results(results, table, written.paths)}")
+    if written.problem is not None:
+        raise written.problem
 
 
 def _flag_of(options: argparse.Namespace, setting: str) -> str:

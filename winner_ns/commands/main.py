@@ -10,6 +10,7 @@ from typing import Optional, Sequence
 from winner_ns import __version__
 from winner_ns.commands import analyze, bench, compare, eval_mesh, export, fit, inspect
 from winner_ns.errors import SignalError
+from winner_ns.interruption import INTERRUPTION, Ended
 
 COMMANDS = {
     "fit": fit,
@@ -24,8 +25,14 @@ COMMANDS = {
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
-    """Runs `winner-ns`; returns the exit status: 0, 1 for bad input, 130 for Ctrl-C (argparse exits with 2)."""
+    """Runs `winner-ns`; returns the exit status: 0, 1 for bad input, 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP
+    (argparse exits with 2)."""
     options = _parser().parse_args(arguments)
+    with INTERRUPTION:
+        return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
     status: Optional[int] = 0
     try:
         status = options.run(options)
@@ -34,6 +41,8 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         return _fail(str(error))
     except MemoryError as error:
         return _fail(f"not enough memory ({error}); ask for a smaller size or resolution")
+    except Ended as end:
+        return end.status
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional
 
 from winner_ns.errors import SignalError
 from winner_ns.export.comparison import write_comparison
@@ -35,27 +35,24 @@ def write_results(loaded: LoadedField, folder: Path, signal: Optional[Signal] = 
     Raises:
         SignalError: a file cannot be written, or a shape's field has no surface; all others are written before.
     """
-    folder = Path(folder)
-    field_file, picture = folder / "field.safetensors", folder / "comparison.png"
-    writes: List[Callable[[], Any]] = [
-        lambda: export_field(loaded, field_file) and field_file,
-        lambda: export_fitted(loaded, folder),
-    ]
-    if signal is not None:
-        writes.append(lambda: write_comparison(picture, loaded, signal) or picture)
-    paths: List[Path] = []
+    written = write_all(loaded, Path(folder), signal)
+    if written.problem is not None:
+        raise written.problem
+    return written.paths
+
+
+class Written(NamedTuple):
+    """What has been written of a finished run's results."""
+
+    paths: List[Path]
+    """The files."""
+    note: str = ""
+    """What a user should know; "" for nothing."""
     problem: Optional[SignalError] = None
-    for write in writes:
-        try:
-            paths.append(write())
-        except SignalError as error:
-            problem = problem or error
-    if problem:
-        raise problem
-    return paths
+    """Why a file could not be written; the others are."""
 
 
-def write_fitted(field: LoadedField, folder: Path, signal: Signal, run: Path) -> Tuple[List[Path], str]:
+def write_fitted(field: LoadedField, folder: Path, signal: Signal, run: Path) -> Written:
     """`write_results`, but of a signal that is too large to wait for the field alone.
 
     Args:
@@ -63,14 +60,39 @@ def write_fitted(field: LoadedField, folder: Path, signal: Signal, run: Path) ->
         folder: where to.
         signal: what it was fitted to.
         run: what the rest can be exported from.
-
-    Returns:
-        The files, and what a user should know.
     """
     shape = field.signal.get("shape", ())
     if math.prod(shape) <= MOST_EXPORTED:
-        return write_results(field, folder, signal), ""
-    path = folder / "field.safetensors"
-    export_field(field, path)
+        return write_all(field, folder, signal)
     command = f"winner-ns export {field.description.row.export_command} {run}"
-    return [path], f"{math.prod(shape)} samples take a while: {command}"
+    note = f"{math.prod(shape)} samples take a while: {command}"
+    return _write_each([lambda: _field_file(field, folder)])._replace(note=note)
+
+
+def write_all(loaded: LoadedField, folder: Path, signal: Optional[Signal]) -> Written:
+    """`write_results`, but a problem is given and not raised."""
+    writes: List[Callable[[], Path]] = [
+        lambda: _field_file(loaded, folder),
+        lambda: export_fitted(loaded, folder),
+    ]
+    if signal is not None:
+        picture = folder / "comparison.png"
+        writes.append(lambda: write_comparison(picture, loaded, signal) or picture)
+    return _write_each(writes)
+
+
+def _field_file(loaded: LoadedField, folder: Path) -> Path:
+    export_field(loaded, folder / "field.safetensors")
+    return folder / "field.safetensors"
+
+
+def _write_each(writes: List[Callable[[], Path]]) -> Written:
+    """What can be written, and the first problem."""
+    paths: List[Path] = []
+    problem: Optional[SignalError] = None
+    for write in writes:
+        try:
+            paths.append(write())
+        except SignalError as error:
+            problem = problem or error
+    return Written(paths, problem=problem)

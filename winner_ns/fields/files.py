@@ -1,10 +1,12 @@
 """Field files: one .safetensors file with all that is needed to evaluate a field.
 
-The file's header carries a JSON description under the key "winner_ns"; nothing in it is ever executed.
+The file's header carries a JSON description under the key "winner_ns" and, under "sha256", a digest of that and of the
+weights (files of earlier versions have none); nothing in it is ever executed.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import operator
@@ -23,7 +25,7 @@ from winner_ns.fields.families import build_field, outline
 from winner_ns.fields.input_gradient import value_and_gradient
 from winner_ns.fields.mean_squared_error import evaluate
 from winner_ns.fields.units import MOST_SAMPLES
-from winner_ns.writing import replacing
+from winner_ns.synced import replacing_synced
 
 FORMAT_VERSION = 1
 
@@ -168,7 +170,8 @@ def on_lattice(
 
 
 def save_field(path: Union[str, os.PathLike], network: nn.Module, description: Description) -> Path:
-    """Writes one .safetensors file with the network's weights and the description; whole or not at all.
+    """Writes one .safetensors file with the network's weights, the description and a digest of both; whole or not at
+    all.
 
     Args:
         path: the file to write.
@@ -180,8 +183,9 @@ def save_field(path: Union[str, os.PathLike], network: nn.Module, description: D
 
     path = Path(path)
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-    header = {"winner_ns": json.dumps({"format_version": FORMAT_VERSION, **description.as_dict()})}
-    with replacing(path, description.data) as temporary:
+    text = json.dumps({"format_version": FORMAT_VERSION, **description.as_dict()})
+    header = {"winner_ns": text, "sha256": _digest(text, tensors)}
+    with replacing_synced(path, description.data) as temporary:
         try:
             save_file(tensors, temporary, metadata=header)
         except SafetensorError as error:
@@ -189,11 +193,20 @@ def save_field(path: Union[str, os.PathLike], network: nn.Module, description: D
     return path
 
 
+def _digest(description: str, tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of a description's text and of all tensors, with their names, types and shapes."""
+    digest = hashlib.sha256(description.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"\n{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
 def read_field_file(path: Union[str, os.PathLike]) -> Tuple[Dict[str, Any], Dict[str, Tensor]]:
     """The description and the weights in a field file.
 
     Raises:
-        SignalError: missing, not a field file, or written by a newer version.
+        SignalError: missing, damaged, not a field file, or written by a newer version.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -209,6 +222,9 @@ def read_field_file(path: Union[str, os.PathLike]) -> Tuple[Dict[str, Any], Dict
         raise SignalError(
             path, "not a field file of winner_ns", "give a .safetensors file written by `winner-ns export field`"
         ) from error
+    if header.get("sha256", digest := _digest(header["winner_ns"], tensors)) != digest:
+        problem = "is damaged: its content is not what was written"
+        raise SignalError(path, problem, "get a whole copy, or export the field again")
     if version != FORMAT_VERSION:
         raise SignalError(path, f"field file of version {version}, this is {FORMAT_VERSION}", "update winner_ns")
     return description, tensors

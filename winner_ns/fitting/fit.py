@@ -261,6 +261,7 @@ def fit_settled(
     progress: bool = True,
     after_step: Optional[Callable[[Training, Tensor, FittedField], bool]] = None,
     state: Optional[Dict[str, Any]] = None,
+    ending: Optional[ContextManager[Callable[[], bool]]] = None,
 ) -> "tuple[FittedField, Training]":
     """Trains a field whose every setting is decided.
 
@@ -270,8 +271,10 @@ def fit_settled(
         schedule: as for `fit`.
         device: as for `fit`.
         progress: whether progress is shown.
-        after_step: told after each step; True ends the training. So does Ctrl-C, at the next step.
+        after_step: told after each step; True ends the training.
         state: of `Training.state_dict`, to go on from.
+        ending: entered while steps are made; gives what is asked before each whether somebody has ended the training.
+            None: Ctrl-C does.
 
     Returns:
         The field, and the training with its state.
@@ -298,17 +301,17 @@ def fit_settled(
     )
     if state is not None:
         training.load_state_dict(state)
-    field = FittedField(network, description, target, training.step)
+    field = FittedField(network, description, target, training.step, training.seconds)
     watch = collapse_watch(target, steps)
     shown: ContextManager[FitProgress] = shown_progress(target, field) if progress else nullcontext(FitProgress())
-    started = time.monotonic()
+    started = time.monotonic() - training.seconds
     try:
-        with flushed_denormals(), shown as bar, interrupts_noted() as noted:
+        with flushed_denormals(), shown as bar, ending or interrupts_noted() as ended:
             network.train()
-            while training.step < steps and not noted:
+            while training.step < steps and not ended():
                 loss = training.advance()
                 field.steps = training.step
-                field.training_seconds = time.monotonic() - started
+                field.training_seconds = training.seconds = time.monotonic() - started
                 bar.update(training.step, steps, loss)
                 for _ in watch.see(training.step - 1, {"mean_squared_error": loss}) if watch else ():
                     bar.say(collapse_line("", description.network.family, training.step))
@@ -316,7 +319,7 @@ def fit_settled(
                     if training.best is not None:
                         training.best.give_back(network)
                     break
-        training.interrupted = bool(noted) and training.step < steps
+            training.interrupted = training.step < steps and ended()
     except KeyboardInterrupt:
         # A callback's own, or a second one, which does not wait for the step's end.
         training.interrupted = True
@@ -327,14 +330,15 @@ def fit_settled(
 
 
 @contextmanager
-def interrupts_noted() -> Iterator[List[int]]:
-    """Notes Ctrl-C in the list instead of raising it wherever the program is, a step half made; a second one is raised.
+def interrupts_noted() -> Iterator[Callable[[], bool]]:
+    """Notes Ctrl-C instead of raising it wherever the program is, a step half made; a second one is raised. Gives what
+    says whether one has come.
 
     Other threads than the main one are told of none.
     """
     noted: List[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield noted
+        yield lambda: False
         return
 
     def note(number: int, frame: Any) -> None:
@@ -344,7 +348,7 @@ def interrupts_noted() -> Iterator[List[int]]:
 
     before = signal.signal(signal.SIGINT, note)
     try:
-        yield noted
+        yield lambda: bool(noted)
     finally:
         signal.signal(signal.SIGINT, before)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import re
 from pathlib import Path
 from typing import Any, Dict, Optional, Tuple, Union
@@ -16,13 +15,13 @@ from winner_ns.errors import SignalError
 from winner_ns.fields.description import Description
 from winner_ns.fields.files import LoadedField, read_field_file, rebuild_field
 from winner_ns.fitting.adam import betas_of, weight_decay_of
+from winner_ns.fitting.checkpoints import BEFORE, CHECKPOINTS, checkpoint_name, last_checkpoint, read_checkpoint
 from winner_ns.reading import check_sort
 
 _ADVICE = "give the folder of a run (with config.yml in it), a checkpoint (.ckpt) or a field file (.safetensors)"
 _SCENE_ADVICE = (
     "look at it with `ns-viewer` or `ns-render`, or use `winner-ns export mesh` for a run of `ns-train winner-neus`"
 )
-_CHECKPOINT = re.compile(r"step-(\d+)\.ckpt")
 # Distributed training wraps the model; a comparison holds one model for each field.
 _MODEL = re.compile(r"_model\.(?:module\.)?(?:models\.([^.]+)\.)?(field\.|_extra_state$)")
 
@@ -88,7 +87,7 @@ def read_model(path: Union[str, os.PathLike]) -> Tuple[Description, Dict[str, Te
     """
     if not Path(path).exists():
         raise SignalError(path, "no such run", _ADVICE)
-    described, _ = _read_checkpoint(_find_checkpoint(Path(path))[1])
+    described, _ = _described(_find_checkpoint(Path(path))[1])
     if len(described) > 1:
         raise SignalError(path, f"holds the fields {', '.join(described)}", "give the field file of one of them")
     description, tensors = next(iter(described.values()))
@@ -108,7 +107,7 @@ def _open(path: Union[str, os.PathLike], several: bool) -> Dict[str, LoadedRun]:
         source, folder, step, advice = path, path.parent, None, "export the field again"
     else:
         folder, source = _find_checkpoint(path)
-        described, step = _read_checkpoint(source)
+        described, step = _described(source)
         files = {name: folder / "results" / name / "field.safetensors" for name in described}
         advice = "use another checkpoint of the run, or train again"
         if len(described) > 1:
@@ -171,7 +170,7 @@ def read_descriptions(path: Union[str, os.PathLike]) -> Tuple[Dict[str, Dict[str
     Raises:
         SignalError: as `load_runs`.
     """
-    described, step = _read_checkpoint(find_checkpoint(path))
+    described, step = _described(find_checkpoint(path))
     return {name or description["network"]["family"]: description for name, (description, _) in described.items()}, step
 
 
@@ -183,9 +182,9 @@ def read_adam(path: Path) -> Dict[str, Tuple[Tuple[float, float], float]]:
         path: a checkpoint.
     """
     try:
-        optimizers = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["optimizers"]
+        optimizers = read_checkpoint(path)["optimizers"]
         return {str(name): (betas_of(state), weight_decay_of(state)) for name, state in optimizers.items()}
-    except Exception:  # Any type: zip, pickle and system errors; `_read_checkpoint` tells them apart.
+    except Exception:  # Any type, whatever its parts are; `_described` tells them apart.
         return {}
 
 
@@ -194,36 +193,33 @@ def find_checkpoint(path: Union[str, os.PathLike], step: Optional[int] = None) -
 
     Args:
         path: as for `load_run`, but no field file.
-        step: of the checkpoint; None: the last one.
+        step: of the checkpoint; None: the last one that is whole.
 
     Raises:
         SignalError: there is none.
     """
     if not Path(path).exists():
         raise SignalError(path, "no such run", _ADVICE)
-    found = _find_checkpoint(Path(path))[1]
+    run, found = _find_checkpoint(Path(path))
     if step is None:
         return found
-    asked = found.with_name(f"step-{step:09d}.ckpt")
-    if not asked.is_file():
-        raise SignalError(asked, "no such checkpoint", f"the last one is {found.name}")
-    return asked
+    for asked in (run / folder / checkpoint_name(step) for folder in (BEFORE, CHECKPOINTS)):
+        if asked.is_file():
+            return asked
+    raise SignalError(asked, "no such checkpoint", f"the last one is {found.name}")
 
 
 def _find_checkpoint(path: Path) -> Tuple[Path, Path]:
     """The run's folder and the checkpoint that is meant."""
+    folders = (CHECKPOINTS, BEFORE)
     if path.is_file() and path.suffix == ".ckpt":
-        return (path.parent.parent if path.parent.name == "nerfstudio_models" else path.parent), path
+        return (path.parent.parent if path.parent.name in folders else path.parent), path
     if path.is_file() and path.name != "config.yml":
         raise SignalError(path, "is no run", _ADVICE)
-    folder = path.parent if path.is_file() or path.name == "nerfstudio_models" else path
-    steps = {
-        int(match[1]): file
-        for file in folder.glob("nerfstudio_models/*")
-        if (match := _CHECKPOINT.fullmatch(file.name))
-    }
-    if steps:
-        return folder, steps[max(steps)]
+    folder = path.parent if path.is_file() or path.name in folders else path
+    last = last_checkpoint(folder)
+    if last is not None:
+        return folder, last
     if (folder / "config.yml").is_file():
         raise SignalError(path, "the run has no checkpoint yet", "wait until training has saved one, or train again")
     runs = [found.parent for pattern in ("*/config.yml", "*/*/config.yml") for found in folder.glob(pattern)]
@@ -231,17 +227,9 @@ def _find_checkpoint(path: Path) -> Tuple[Path, Path]:
     raise SignalError(path, "is no run", f"give a run in it, the newest is {newest}" if newest else _ADVICE)
 
 
-def _read_checkpoint(path: Path) -> Tuple[Described, Optional[int]]:
+def _described(path: Path) -> Tuple[Described, Optional[int]]:
     """A checkpoint's fields by name ("" for a single one), and its step."""
-    try:
-        # Mapped: the optimiser's state, twice as large as the weights, is never read.
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except pickle.UnpicklingError as error:
-        raise SignalError(
-            path, "holds something else than numbers, which could be code and is not loaded", _ADVICE
-        ) from error
-    except Exception as error:  # Any type: zip, pickle and system errors.
-        raise SignalError(path, "is cut or no checkpoint", "get a whole copy, or train again") from error
+    checkpoint = read_checkpoint(path)
     described: Described = {}
     try:
         if not isinstance(checkpoint, dict):

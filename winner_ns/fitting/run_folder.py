@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Dict, Optional
 
-import torch
-
 from winner_ns.errors import SignalError
 from winner_ns.fields.description import Description
 from winner_ns.fitting.adam import betas_of, weight_decay_of
+from winner_ns.fitting.checkpoints import CHECKPOINTS, SaveClock, read_checkpoint, write_checkpoint
 from winner_ns.fitting.plan import FieldPlan, NetworkPlan, SettledPlan
+from winner_ns.fitting.results_folder import results_complete
 from winner_ns.fitting.run import find_checkpoint
 from winner_ns.fitting.target import Target, TargetOptions, target_of
 from winner_ns.fitting.training import Training
@@ -22,12 +22,7 @@ from winner_ns.signals import ReadOptions
 from winner_ns.writing import replacing
 
 METHOD = "winner-siren"
-CHECKPOINTS = "nerfstudio_models"
 CONFIG = "config.yml"
-BETWEEN = 60.0
-"""Seconds between two checkpoints."""
-SHARE = 0.02
-"""Of the time that writing checkpoints may take."""
 
 
 class RunFolder:
@@ -42,7 +37,9 @@ class RunFolder:
 
     def __init__(self, folder: Path, settled: SettledPlan, steps: int, schedule: str) -> None:
         self.folder, self.settled, self.steps, self.schedule = folder, settled, steps, schedule
-        self._due = time.monotonic() + BETWEEN
+        self._clock = SaveClock()
+        self._training: Optional[Training] = None
+        self._saved = 0
 
     def write_config(self) -> None:
         """Writes the config.yml that nerfstudio's commands load; what it leaves open is filled in then. One that
@@ -66,15 +63,21 @@ class RunFolder:
             temporary.write_text(f"{_BEGINS}{text}\n", encoding="ascii")
 
     def keep(self, training: Training) -> None:
-        """Writes a checkpoint if it is time to."""
-        started = time.monotonic()
-        if started >= self._due:
-            self.write_checkpoint(training)
-            now = time.monotonic()
-            self._due = now + max(BETWEEN, (now - started) / SHARE)
+        """Is told of each step; writes a checkpoint if it is time to."""
+        self._training = training
+        if self._clock.is_due:
+            started = time.monotonic()
+            self.save()
+            self._clock.written(started)
+
+    def save(self) -> None:
+        """Writes a checkpoint of the last step that it was told of, unless there is one."""
+        if self._training is not None and self._training.step != self._saved:
+            self.write_checkpoint(self._training)
+            self._saved = self._training.step
 
     def write_checkpoint(self, training: Training) -> Path:
-        """Writes the training's state as nerfstudio does, in place of earlier ones."""
+        """Writes the training's state as nerfstudio does; of earlier ones one is kept (`checkpoints.BEFORE`)."""
         state = training.state_dict()
         step = training.step - 1  # nerfstudio names the last one that was made.
         model: Dict[str, Any] = {f"_model.field.{name}": value for name, value in state["field"].items()}
@@ -93,14 +96,9 @@ class RunFolder:
             "optimizers": {"field": state["optimizer"]},
             "schedulers": {"field": scheduler},
             "scalers": {},
+            "training_seconds": training.seconds,
         }
-        path = self.folder / CHECKPOINTS / f"step-{step:09d}.ckpt"
-        with replacing(path) as temporary:
-            torch.save(checkpoint, temporary)
-        for other in path.parent.glob("step-*.ckpt"):
-            if other != path:
-                other.unlink()
-        return path
+        return write_checkpoint(self.folder / CHECKPOINTS, step, checkpoint)
 
 
 @dataclass(frozen=True)
@@ -127,8 +125,8 @@ def open_run(path: Path, steps: Optional[int] = None) -> UnfinishedRun:
     """
     checkpoint = find_checkpoint(path)
     folder = checkpoint.parent.parent
+    saved = read_checkpoint(checkpoint, mapped=False)
     try:
-        saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
         described = json.loads(saved["pipeline"]["_model._extra_state"]["description"])
         optimizer = saved["optimizers"]["field"]
         weights = {
@@ -136,7 +134,8 @@ def open_run(path: Path, steps: Optional[int] = None) -> UnfinishedRun:
             for name, value in saved["pipeline"].items()
             if name.startswith("_model.field.")
         }
-        state = {"step": saved["step"] + 1, "field": weights, "optimizer": optimizer}
+        seconds = float(saved.get("training_seconds", 0.0))
+        state = {"step": saved["step"] + 1, "field": weights, "optimizer": optimizer, "seconds": seconds}
         state |= {"best": best} if (best := saved["pipeline"]["_model._extra_state"].get("best")) else {}
         first_rate = float(optimizer["param_groups"][0]["initial_lr"])
         _, beta2 = betas_of(optimizer)
@@ -153,8 +152,7 @@ def open_run(path: Path, steps: Optional[int] = None) -> UnfinishedRun:
     known = _settings_of(folder / CONFIG) or _settings_of_ns_train(folder / CONFIG)
     schedule = known["schedule"]
     whole = steps or known["steps"]
-    complete = state["step"] >= whole
-    if state["step"] > whole or (complete and (folder / "results" / "figures.json").exists()):
+    if state["step"] > whole or (state["step"] == whole and results_complete(folder, whole)):
         raise SignalError(
             checkpoint,
             f"has been trained for {state['step']} steps, the whole run of {whole}",

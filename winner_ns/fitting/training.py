@@ -81,6 +81,8 @@ class Training:
         """Steps that have been made."""
         self.interrupted = False
         """Whether a user has ended it before its last step."""
+        self.seconds = 0.0
+        """That its steps have taken, those of programs that have ended included, where somebody counts."""
         self.device = next(field.parameters()).device
 
     @property
@@ -102,16 +104,17 @@ class Training:
         return loss.detach()
 
     def state_dict(self) -> Dict[str, Any]:
-        """Steps made, weights and the optimiser's state."""
+        """Steps made, the seconds they took, weights and the optimiser's state."""
         optimizer = self.adam.state_dict(self.rate, self.learning_rate)
         best = {} if self.best is None else {"best": self.best.state_dict()}
-        return {"step": self.step, "field": self.field.state_dict(), "optimizer": optimizer, **best}
+        state = {"step": self.step, "field": self.field.state_dict(), "optimizer": optimizer, "seconds": self.seconds}
+        return {**state, **best}
 
     def load_state_dict(self, state: Dict[str, Any]) -> None:
         """Takes up what `state_dict` gave."""
         self.field.load_state_dict(state["field"])
         self.adam.load_state_dict(state["optimizer"])
-        self.step = state["step"]
+        self.step, self.seconds = state["step"], state.get("seconds", 0.0)
         if self.best is not None and "best" in state:
             self.best.load_state_dict(state["best"])
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from time import time
 from typing import Callable, List
 
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
@@ -21,9 +20,10 @@ def print_written(paths: List[Path]) -> None:
 def results_callbacks(
     attributes: TrainingCallbackAttributes, finish: Callable[[Path, int, float], None]
 ) -> List[TrainingCallback]:
-    """What calls `finish` with the run's folder, the last step and the seconds of training when training ends, in the
-    first of several processes, with the pipeline in evaluation mode; nothing outside of a training."""
-    trainer, started = attributes.trainer, time()
+    """What calls `finish` with the run's folder, the last step and the seconds of training (those in earlier programs
+    included, as the trainer knows them) when training ends, in the first of several processes, with the pipeline in
+    evaluation mode; nothing outside of a training."""
+    trainer = attributes.trainer
     if trainer is None or not comms.is_main_process():
         return []
 
@@ -32,6 +32,6 @@ def results_callbacks(
         # the mode as it is.
         with trainer.train_lock:
             trainer.pipeline.eval()
-        finish(trainer.base_dir, step, time() - started)
+        finish(trainer.base_dir, step, trainer.training_seconds)  # type: ignore[attr-defined]
 
     return [TrainingCallback([TrainingCallbackLocation.AFTER_TRAIN], at_the_end)]

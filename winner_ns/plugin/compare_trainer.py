@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 
 from winner_ns.errors import SignalError
-from winner_ns.export.results import results_table, write_fitted
+from winner_ns.export.results import Written, results_table, write_fitted
 from winner_ns.fields.files import LoadedField
 from winner_ns.figures.grids import psnr
 from winner_ns.figures.table import figures_table
@@ -24,6 +24,7 @@ from winner_ns.fitting.adam import BETA1, BETA2
 from winner_ns.fitting.evaluation import evaluate_field, on_plateau, pictures
 from winner_ns.fitting.field_entry import FLAG, FieldEntry, parse_entries
 from winner_ns.fitting.plan import FieldPlan
+from winner_ns.fitting.results_folder import FIGURES, RESULTS, begin_results, end_results
 from winner_ns.fitting.run import field_key
 from winner_ns.fitting.target import Target
 from winner_ns.glue.finish import print_written
@@ -83,7 +84,7 @@ class CompareModel(ViewedModel):
                 **{**self.kwargs, "metadata": {"description": described[name]}},
             )
         self._steps = 0
-        self._seconds = dict.fromkeys(self.names, 0.0)
+        self.seconds = dict.fromkeys(self.names, 0.0)
 
     def named_models(self) -> Dict[str, SignalModel]:
         """The models by the fields' names."""
@@ -100,7 +101,7 @@ class CompareModel(ViewedModel):
             started = self._now() if timed else 0.0
             outputs[name] = model.get_outputs(batch)
             if timed:
-                self._seconds[name] += self._now() - started
+                self.seconds[name] += self._now() - started
         self._steps += self.training
         return outputs
 
@@ -116,8 +117,8 @@ class CompareModel(ViewedModel):
 
     def time_shares(self) -> Dict[str, float]:
         """Each field's part of the training time so far; they sum to 1."""
-        total = sum(self._seconds.values())
-        return {name: value / total if total else 1 / len(self.names) for name, value in self._seconds.items()}
+        total = sum(self.seconds.values())
+        return {name: value / total if total else 1 / len(self.names) for name, value in self.seconds.items()}
 
     def _of_each(self, get: Callable[[str, SignalModel], Mapping[str, Tensor]]) -> Dict[str, Tensor]:
         return _flat({name: get(name, model) for name, model in self.named_models().items()})
@@ -152,6 +153,14 @@ class ComparePipeline(SignalPipeline):
     def models(self) -> Dict[str, SignalModel]:
         return self.model.named_models()
 
+    @property
+    def field_seconds(self) -> Dict[str, float]:
+        return self.model.seconds
+
+    @field_seconds.setter
+    def field_seconds(self, seconds: Dict[str, float]) -> None:
+        self.model.seconds.update(seconds)
+
     @torch.no_grad()
     def figures_by_field(self) -> Dict[str, Dict[str, float]]:
         """Each fitted field's figures against the whole signal (`evaluate_field`)."""
@@ -172,14 +181,18 @@ class ComparePipeline(SignalPipeline):
 
     def export(self, folder: Path) -> List[Path]:
         """Each field's results in a folder of its name, and comparison.png."""
-        from winner_ns.export.results import write_results
+        from winner_ns.export.results import write_all
 
         signal = self.datamanager.need_target().signal
-        return self._write(lambda name, fitted: write_results(fitted, folder / name, signal), folder)
+        written = self._write(lambda name, fitted: write_all(fitted, folder / name, signal), folder)
+        print_written(written.paths)
+        if written.problem is not None:
+            raise written.problem
+        return written.paths
 
     def finish(self, run: Path, step: int, seconds: float) -> None:
         """Writes each field's results, as a run of it alone would, and what compares them."""
-        target, results = self.datamanager.need_target(), run / "results"
+        target, results = self.datamanager.need_target(), run / RESULTS
         figures = self.figures_by_field()
         writer.put_dict(name="Results", scalar_dict=_flat(figures), step=step)
         writer.write_out_storage()
@@ -188,11 +201,8 @@ class ComparePipeline(SignalPipeline):
             name: results_table(fitted, figures[name], step + 1, seconds * shares[name])
             for name, fitted in self.fields.items()
         }
-        for name, table in tables.items():
-            write_json(results / name / "figures.json", table)
         whole = {"steps": step + 1, "training_seconds": round(seconds, 2), "fields": tables}
         CONSOLE.print(figures_table(tables))
-        print_written([write_json(results / "figures.json", whole)])
         stuck = [name for name in tables if on_plateau(target, figures[name])]
         if stuck:
             CONSOLE.print(
@@ -205,31 +215,31 @@ class ComparePipeline(SignalPipeline):
             for line in self.datamanager.trained[fitted.description.between].advice(fitted):
                 CONSOLE.print(f"{name}: {line}", style="bold yellow", soft_wrap=True, markup=False, highlight=False)
 
-        def write(name: str, fitted: LoadedField) -> List[Path]:
+        begin_results(results)
+
+        def write(name: str, fitted: LoadedField) -> Written:
             own = results / name
-            written, note = write_fitted(fitted, own, target.signal, own / "field.safetensors")
-            if note:
-                CONSOLE.print(note, markup=False)
-            return written
+            begin_results(own)
+            written = write_fitted(fitted, own, target.signal, own / "field.safetensors")
+            if written.note:
+                CONSOLE.print(written.note, markup=False)
+            return written._replace(paths=[*written.paths, write_json(own / FIGURES, tables[name])])
 
-        self._write(write, results)
+        written = self._write(write, results)
+        print_written([*written.paths, end_results(results, whole, written.paths)])
+        if written.problem is not None:
+            raise written.problem
 
-    def _write(self, write: Callable[[str, LoadedField], List[Path]], folder: Path) -> List[Path]:
-        """Writes each field's files and the picture of all; what could not be is said at the end."""
+    def _write(self, write: Callable[[str, LoadedField], Written], folder: Path) -> Written:
+        """Writes each field's files and the picture of all, and says what could not be."""
         from winner_ns.export.fields_comparison import write_fields_comparison  # Imports matplotlib, which is slow.
 
-        paths, problems = [], []
-        for name, fitted in self.fields.items():
-            try:
-                paths += write(name, fitted)
-            except SignalError as error:
-                problems.append(error)
+        each = [write(name, fitted) for name, fitted in self.fields.items()]
+        paths = [path for written in each for path in written.paths]
         paths.append(folder / "comparison.png")
         write_fields_comparison(paths[-1], self.fields, self.datamanager.need_target().signal)
-        print_written(paths)
-        if problems:
-            raise problems[0]
-        return paths
+        problems = [written.problem for written in each if written.problem is not None]
+        return Written(paths, problem=next(iter(problems), None))
 
 
 def _flat(by_field: Mapping[str, Mapping[str, Any]]) -> Dict[str, Any]:

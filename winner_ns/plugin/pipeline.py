@@ -20,12 +20,12 @@ from winner_ns.fields.files import LoadedField
 from winner_ns.figures.grids import psnr
 from winner_ns.fitting.collapse import CollapseWatch, collapse_line, collapse_watch
 from winner_ns.fitting.evaluation import evaluate_field, on_plateau, pictures, quick_figures
+from winner_ns.fitting.results_folder import RESULTS, begin_results, end_results
 from winner_ns.glue.finish import print_written, results_callbacks
 from winner_ns.kinds import KINDS
 from winner_ns.plugin.datamanager import SignalDataManager, SignalDataManagerConfig
 from winner_ns.plugin.model import SignalModel, SignalModelConfig
 from winner_ns.viewing.panel import SignalPanel
-from winner_ns.writing import write_json
 
 FIGURES_EVERY = 1.0
 """Seconds between two updates of the figures in the viewer's panel."""
@@ -79,6 +79,11 @@ class SignalPipeline(VanillaPipeline):
         """The viewer's panel: nerfstudio looks for such elements in a pipeline's attributes."""
         assert self.model.panel is not None
         return self.model.panel
+
+    @property
+    def field_seconds(self) -> Dict[str, float]:
+        """What each field's steps have taken, where there are several: kept in checkpoints."""
+        return {}
 
     @torch.no_grad()
     def show_figures(self) -> None:
@@ -169,10 +174,9 @@ class SignalPipeline(VanillaPipeline):
     def finish(self, run: Path, step: int, seconds: float) -> None:
         """Writes what a user came for into the run's folder and says where it is."""
         target, field = self.datamanager.need_target(), self.model.loaded_field
-        figures, results = self.figures(), run / "results"
+        figures, results = self.figures(), run / RESULTS
         writer.put_dict(name="Results", scalar_dict=figures, step=step)
         writer.write_out_storage()
-        paths = [write_json(results / "figures.json", results_table(field, figures, step + 1, seconds))]
         for name, value in figures.items():
             CONSOLE.print(f"{name:>28}  {value:.4f}")
         if on_plateau(target, figures):
@@ -184,8 +188,11 @@ class SignalPipeline(VanillaPipeline):
             )
         for line in self.datamanager.trained[field.description.between].advice(field):
             CONSOLE.print(line, style="bold yellow", soft_wrap=True, markup=False, highlight=False)
-        written, note = write_fitted(field, results, target.signal, run)
-        if note:
-            CONSOLE.print(note, markup=False)
-        paths += written
-        print_written(paths)
+        begin_results(results)
+        written = write_fitted(field, results, target.signal, run)
+        if written.note:
+            CONSOLE.print(written.note, markup=False)
+        table = end_results(results, results_table(field, figures, step + 1, seconds), written.paths)
+        print_written([*written.paths, table])
+        if written.problem is not None:
+            raise written.problem

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
+import signal
+import sys
+import time
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -13,10 +14,11 @@ from typing import Any, Dict, List, Literal, Optional, Tuple, Type
 import torch
 import tyro
 from nerfstudio.configs.base_config import LoggingConfig, MachineConfig, ViewerConfig
+from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackLocation
 from nerfstudio.engine.optimizers import AdamOptimizerConfig
 from nerfstudio.engine.schedulers import Scheduler, SchedulerConfig
 from nerfstudio.engine.trainer import Trainer, TrainerConfig
-from nerfstudio.utils import comms
+from nerfstudio.utils import comms, writer
 from nerfstudio.utils.rich_utils import CONSOLE
 from torch.optim import Optimizer, lr_scheduler
 
@@ -25,15 +27,28 @@ from winner_ns.fields.denormals import flushed_denormals
 from winner_ns.fields.description import Description
 from winner_ns.fitting.adam import BETA1, BETA2
 from winner_ns.fitting.checked_numbers import real_number
+from winner_ns.fitting.checkpoints import (
+    BEFORE,
+    CHECKPOINTS,
+    SaveClock,
+    checkpoint_name,
+    last_checkpoint,
+    read_checkpoint,
+    step_of,
+    write_checkpoint,
+)
 from winner_ns.fitting.fit import best_device
 from winner_ns.fitting.plan import MOST_BETA, FieldPlan, NetworkPlan, SettledNetwork, SettledPlan, with_withheld
+from winner_ns.fitting.results_folder import results_complete
 from winner_ns.fitting.run import find_checkpoint, read_adam, read_descriptions
 from winner_ns.fitting.shape_target import LEAST_SAMPLES
 from winner_ns.fitting.target import Target
 from winner_ns.fitting.training import rate_factor
+from winner_ns.interruption import INTERRUPTION, Ended
 from winner_ns.kinds import VIEWS, TrainingDefaults
 from winner_ns.plugin.photographs import absolute, describe_radiance, describe_surface, settle_dataparser
 from winner_ns.plugin.pipeline import SignalPipelineConfig
+from winner_ns.plugin.resume_command import resume_command
 from winner_ns.rays.dataparser import SceneDataParserConfig
 from winner_ns.rays.neus_model import SURFACE_TRAINING, WinnerNeuSModelConfig
 from winner_ns.rays.radiance_field import COLOR_RATE
@@ -136,6 +151,7 @@ class SignalTrainerConfig(TrainerConfig):
 
     run_folder: tyro.conf.Suppress[Optional[Path]] = None
     """Where the run is, if not where its names lead."""
+    _finishes = False  # Not a setting: whether the results of another program's run are written into its folder.
 
     def __setstate__(self, state: Dict[str, Any]) -> None:
         """Takes what a config.yml holds; what that leaves open, because it is of an earlier version or `winner-ns fit`
@@ -173,18 +189,39 @@ class SignalTrainerConfig(TrainerConfig):
         """The run's folder."""
         return super().get_base_dir() if self.run_folder is None else self.run_folder
 
+    def get_checkpoint_dir(self) -> Path:
+        """Where nerfstudio's commands find the run's last checkpoint, which they load unseen: where that is damaged,
+        the one before.
+
+        A run whose checkpoints are all damaged ends the program.
+        """
+        last = last_checkpoint(self.get_base_dir())
+        if last is None:
+            return super().get_checkpoint_dir()
+        with one_line_errors():
+            read_checkpoint(last)
+        if last.name == checkpoint_name(step_of(last)):
+            self.load_step = step_of(last)
+        return last.parent
+
     def set_timestamp(self) -> None:
         """Settles what follows from the data: the first thing that ns-train asks of a config.
 
-        Here bad input ends the program before a folder is made.
+        Here bad input ends the program before a folder is made; from here on signals end the training at a whole step.
         """
         into_its_own = self.load_dir is not None
-        with one_line_errors():
-            self.settle()
-        super().set_timestamp()
-        if not into_its_own:
+        if self.machine.num_devices * self.machine.num_machines == 1:  # Several processes would wait for each other.
+            INTERRUPTION.heed()
+        try:
             with one_line_errors():
-                self._take_new_folder()
+                self.settle()
+            super().set_timestamp()
+            if not into_its_own and not self._finishes:
+                with one_line_errors():
+                    self._take_new_folder()
+        except BaseException:
+            INTERRUPTION.leave()
+            raise
 
     def _take_new_folder(self) -> None:
         """Makes the run's folder, by a name that no other run has: two that begin in one second get one each.
@@ -387,11 +424,26 @@ class SignalTrainerConfig(TrainerConfig):
                     _FIRST_FLAGS,
                 )
         if step is not None and step + 1 >= self.max_num_iterations:
+            self._settle_finish(checkpoint, step + 1)
+
+    def _settle_finish(self, checkpoint: Path, steps: int) -> None:
+        """Has the results written that a whole training lacks: in its own folder, unless a name is given for another.
+
+        Raises:
+            SignalError: nothing is left to do.
+        """
+        run = checkpoint.parent.parent
+        own = checkpoint.parent.name in (CHECKPOINTS, BEFORE) and (run / "config.yml").is_file()
+        nothing_lacks = not self.pipeline.write_results or (own and results_complete(run, steps))
+        if steps > self.max_num_iterations or nothing_lacks:
             raise SignalError(
                 checkpoint,
-                f"has been trained for {step + 1} steps, the whole run of {self.max_num_iterations}",
+                f"has been trained for {steps} steps, the whole run of {self.max_num_iterations}",
                 "give a larger --max-num-iterations to go on",
             )
+        if own and self.timestamp == "{timestamp}":
+            self._finishes, self.run_folder = True, run
+        self._lines.append(f"results   those of {checkpoint} are written; it is trained to its end")
 
     def descriptions(self) -> Dict[str, Dict[str, Any]]:
         """The settled description of each field that is trained, by the field's name."""
@@ -424,9 +476,10 @@ class SignalTrainerConfig(TrainerConfig):
             CONSOLE.print(line, highlight=False, soft_wrap=True, markup=False)
 
     def save_config(self) -> None:
-        """Writes config.yml (and not the whole config to the terminal)."""
+        """Writes config.yml (and not the whole config to the terminal), except where a run has its own already."""
         self.__dict__.pop("_lines", None)
-        super().save_config()
+        if not self._finishes:
+            super().save_config()
 
 
 def settle_optimizer(group: Dict[str, Any], settled: "SettledPlan | SettledNetwork", steps: int) -> None:
@@ -464,37 +517,131 @@ def _device_present(device: str) -> bool:
 
 
 class SignalTrainer(Trainer):
-    """nerfstudio's Trainer with a resume that finishes the run, and checkpoints that are whole or absent."""
+    """nerfstudio's Trainer with a resume that finishes the run, checkpoints that are whole or absent, one of them for
+    each minute, and an end by signals at which nothing is lost."""
 
     config: SignalTrainerConfig
 
+    def __init__(self, config: SignalTrainerConfig, local_rank: int = 0, world_size: int = 1) -> None:
+        super().__init__(config, local_rank, world_size)
+        self.checkpoint_dir = self.base_dir / config.relative_model_dir
+        self._clock = SaveClock()
+        self._started, self._seconds_before = time.monotonic(), 0.0
+        self._by_time: Optional[Path] = None
+        self._saved: Optional[int] = None
+        self._completed = -1
+        """The last step that was made."""
+
+    @property
+    def training_seconds(self) -> float:
+        """That the run has been trained for, in programs that have ended, too."""
+        return self._seconds_before + time.monotonic() - self._started
+
     def setup(self, test_mode: Literal["test", "val", "inference"] = "val") -> None:
-        with one_line_errors():
-            super().setup(test_mode)
+        try:
+            with one_line_errors():
+                super().setup(test_mode)
+        except BaseException as error:
+            if isinstance(error, Ended):
+                self._say_how_to_go_on()
+            INTERRUPTION.leave()
+            raise
+        before, after = TrainingCallbackLocation.BEFORE_TRAIN_ITERATION, TrainingCallbackLocation.AFTER_TRAIN_ITERATION
+        self.callbacks = [
+            TrainingCallback([before], self._begin_step),
+            *self.callbacks,
+            TrainingCallback([after], self._end_step),
+        ]
+        self._clock, self._started = SaveClock(), time.monotonic()
+
+    def _load_checkpoint(self) -> None:
+        super()._load_checkpoint()
+        self._completed = self._start_step - 1
+        path = self.config.load_checkpoint
+        if path is None:
+            return
+        known = read_checkpoint(path)
+        self._seconds_before = float(known.get("training_seconds", 0.0))
+        if known.get("field_seconds"):
+            self.pipeline.field_seconds = known["field_seconds"]  # type: ignore[attr-defined]
+        if path == self.checkpoint_dir / checkpoint_name(self._completed):
+            self._saved = self._completed
 
     def train(self) -> None:
         # nerfstudio counts max_num_iterations from the resumed step on; here it is the whole run.
         total = self.config.max_num_iterations
         self.config.max_num_iterations = total - self._start_step
-        with flushed_denormals(), one_line_errors():
-            super().train()
+        try:
+            with flushed_denormals(), one_line_errors():
+                try:
+                    super().train()
+                except Ended:
+                    INTERRUPTION.acknowledge()
+                    if self._completed >= self._start_step:
+                        self.save_checkpoint(self._completed)
+                    self._say_how_to_go_on()
+                    raise
+        finally:
+            INTERRUPTION.leave()
+
+    def _begin_step(self, step: int) -> None:
+        INTERRUPTION.hold()
+
+    def _end_step(self, step: int) -> None:
+        self._completed = step
+        if self._clock.is_due:
+            started, earlier = time.monotonic(), self._by_time
+            self.save_checkpoint(step)
+            self._clock.written(started)
+            # Where all are kept, it is those of every so many steps.
+            if not self.config.save_only_latest_checkpoint and earlier is not None:
+                earlier.unlink(missing_ok=True)
+            self._by_time = self.checkpoint_dir / checkpoint_name(step)
+        INTERRUPTION.let_go()
+
+    def _after_train(self) -> None:
+        # nerfstudio takes the step at which it looks whether to stop for one that has been made.
+        self.step = self._completed
+        writer.GLOBAL_BUFFER.setdefault("step", self.step)  # Its table wants one, where no step was left to make.
+        super()._after_train()
+
+    def _train_complete_viewer(self) -> None:
+        try:
+            super()._train_complete_viewer()
+        except Ended as end:
+            self.shutdown()
+            if end.number != signal.SIGINT:
+                sys.exit(end.status)
 
     def save_checkpoint(self, step: int) -> None:
-        """Saves beside the folder of checkpoints and moves the file in when it is complete."""
-        if not comms.is_main_process():
+        """Saves all that a run needs to go on after a step, unless it is saved already."""
+        if self._by_time is not None and self._by_time.name == checkpoint_name(step):
+            self._by_time = None  # Asked for by its number, it stays.
+        if not comms.is_main_process() or step == self._saved:
             return
-        folder, partial = self.checkpoint_dir, self.base_dir / ".unfinished-checkpoint"
-        self.checkpoint_dir = partial
-        try:
-            super().save_checkpoint(step)
-            if partial.exists():
-                folder.mkdir(parents=True, exist_ok=True)
-                name = f"step-{step:09d}.ckpt"
-                os.replace(partial / name, folder / name)
-                if self.config.save_only_latest_checkpoint:
-                    for other in folder.glob("*.ckpt"):
-                        if other.name != name:
-                            other.unlink()
-        finally:
-            self.checkpoint_dir = folder
-            shutil.rmtree(partial, ignore_errors=True)
+        field_seconds = getattr(self.pipeline, "field_seconds", None)
+        content = {
+            "step": step,
+            "pipeline": getattr(self.pipeline, "module", self.pipeline).state_dict(),
+            "optimizers": {name: each.state_dict() for name, each in self.optimizers.optimizers.items()},
+            "schedulers": {name: each.state_dict() for name, each in self.optimizers.schedulers.items()},
+            "scalers": self.grad_scaler.state_dict(),
+            "training_seconds": self.training_seconds,
+            **({"field_seconds": field_seconds} if field_seconds else {}),
+        }
+        with INTERRUPTION.held():
+            write_checkpoint(self.checkpoint_dir, step, content, self.config.save_only_latest_checkpoint)
+            self._saved = step
+
+    def _say_how_to_go_on(self) -> None:
+        """What a user is told who has ended the program by a signal."""
+        last = last_checkpoint(self.base_dir) or self.config.load_checkpoint
+        complete = self._completed + 1 >= self._start_step + (self.config.max_num_iterations or 0)
+        if last is None:
+            print("interrupted before the first step; nothing is kept", file=sys.stderr)
+            return
+        command = resume_command(self.config.method_name, last.parent, sys.argv)
+        what = "before all results were written; write them with"
+        if not complete:
+            what = f"after step {step_of(last) + 1}; go on with"
+        print(f"interrupted {what}: {command}", file=sys.stderr)

@@ -16,12 +16,12 @@ from nerfstudio.utils import comms, writer
 from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
-from winner_ns.errors import one_line_errors
+from winner_ns.errors import SignalError, one_line_errors
+from winner_ns.fitting.results_folder import RESULTS, begin_results, end_results
 from winner_ns.glue.finish import print_written, results_callbacks
 from winner_ns.rays.views_datamanager import ViewsDataManager
 from winner_ns.rays.views_picture import write_views_comparison
 from winner_ns.viewing.scene_panel import ScenePanel
-from winner_ns.writing import write_json
 
 MOST_PICTURED = 4
 """Views in the picture that compares originals and renderings."""
@@ -83,7 +83,7 @@ class ViewsPipeline(VanillaPipeline):
 
     def finish(self, run: Path, step: int, seconds: float) -> None:
         """Writes what a user came for into the run's folder and says where it is."""
-        results, description = run / "results", self.model.description
+        results, description = run / RESULTS, self.model.description
         figures, pictured = self.figures_and_views()
         writer.put_dict(name="Results", scalar_dict=figures, step=step)
         writer.write_out_storage()
@@ -95,9 +95,15 @@ class ViewsPipeline(VanillaPipeline):
             "parameters": sum(p.numel() for p in self.model.field.parameters() if p.requires_grad),
             "description": description.as_dict(),
         }
-        paths = [write_json(results / "figures.json", table)]
-        paths.append(write_views_comparison(results / "comparison.png", pictured))
-        paths += self.model.write_results(results)
         for name, value in figures.items():
             CONSOLE.print(f"{name:>28}  {value:.4f}")
-        print_written(paths)
+        begin_results(results)
+        paths = [write_views_comparison(results / "comparison.png", pictured)]
+        problem: Optional[SignalError] = None
+        try:
+            paths += self.model.write_results(results)
+        except SignalError as error:
+            problem = error
+        print_written([*paths, end_results(results, table, paths)])
+        if problem is not None:
+            raise problem

@@ -20,6 +20,7 @@ from typing import Any, Dict, List, Optional, Tuple
 import numpy as np
 from jaxtyping import Float
 
+from winner_ns.interruption import SIGNALS
 from winner_ns.signals.shape import NearSurface, ShapeSignal
 
 AHEAD = 2
@@ -212,7 +213,8 @@ def _start(task: tuple) -> Optional[_Worker]:
 
 def _serve() -> None:
     """What the other process does: draws the blocks that are wanted, in their order, until nobody listens."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The main process gets Ctrl-C too, and ends this one.
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)  # The main process is told, too, and ends this one.
     if hasattr(os, "nice"):
         os.nice(10)
     incoming, output = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")

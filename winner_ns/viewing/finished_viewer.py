@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from pathlib import Path
 from threading import Lock
@@ -14,6 +15,7 @@ from nerfstudio.utils import writer
 from nerfstudio.viewer.viewer import Viewer
 
 from winner_ns.fields.files import LoadedField
+from winner_ns.interruption import Ended
 from winner_ns.signals import Signal
 from winner_ns.viewing.dataset import SignalDataset
 from winner_ns.viewing.panel import SignalPanel
@@ -93,6 +95,12 @@ def _facts(table: Mapping[str, Any]) -> Dict[str, str]:
 
 
 def serve_forever() -> None:
-    """Keeps the program alive for the viewer's threads, until it is interrupted."""
-    while True:
-        time.sleep(3600)
+    """Keeps the program alive for the viewer's threads, until Ctrl-C, which is how one leaves it."""
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        return
+    except Ended as end:
+        if end.number != signal.SIGINT:
+            raise
