@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Optional
 
 from winner_ns.commands.arguments import (
+    add_overwrite,
     add_reading,
     count,
     given,
@@ -19,6 +20,7 @@ from winner_ns.commands.arguments import (
     setting_of_text,
 )
 from winner_ns.errors import SignalError, settings_called
+from winner_ns.writing import make_folder, replacing_files, unwritable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from winner_ns.fitting.training import Training
 
 HELP = "fit a field to a signal: winner-ns fit photo.jpg"
-_RESUMED = ("resume", "thing", "output", "steps", "device", "quiet", "run")
+_RESUMED = ("resume", "thing", "output", "overwrite", "steps", "device", "quiet", "run")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "thing", nargs="?", metavar="THING", help="an image, a sound, a mesh, points, a volume, a video"
     )
     parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="default outputs/NAME/winner-siren/TIME")
+    add_overwrite(parser)
     parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with a run, to its end or to --steps")
     parser.add_argument("--kind", metavar="K", help="image, audio, shape, volume or video (default: told by the file)")
     parser.add_argument(
@@ -81,7 +84,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Optional[int]:
-    with settings_called(lambda setting: _flag_of(options, setting)):
+    # All that is written is in the run's own folder.
+    with settings_called(lambda setting: _flag_of(options, setting)), replacing_files(True):
         return _run(options)
 
 
@@ -101,7 +105,7 @@ def _run(options: argparse.Namespace) -> Optional[int]:
         folder = unfinished.folder
     else:
         settled, steps, schedule = _settle(options)
-        state, folder = None, _new_folder(options.output, settled.target.signal.path)
+        state, folder = None, _new_folder(options.output, settled.target.signal.path, options.overwrite)
     if not options.quiet:
         print("\n".join([*settled.lines(), *(f"note      {line}" for line in settled.target.warnings)]))
         where = f"{settled.description.order.batch_size or 'all'} samples, Adam at {settled.learning_rate:g}"
@@ -178,11 +182,15 @@ def _settle(options: argparse.Namespace) -> "tuple[Any, int, str]":
     return settled, options.steps or settled.target.row.training.steps, schedule
 
 
-def _new_folder(output: Optional[Path], signal: Path) -> Path:
-    """The run's folder, which nothing else has."""
+def _new_folder(output: Optional[Path], signal: Path, overwrite: bool) -> Path:
+    """The run's folder, which nothing else has; one that is not empty only to overwrite what is in it."""
+    from winner_ns.fitting.run_folder import forget_run
+
     if output is not None:
-        if output.exists() and (not output.is_dir() or any(output.iterdir())):
-            raise SignalError(output, "is there already", "name a folder that is empty or not there yet")
+        if output.exists() and (not output.is_dir() or (not overwrite and any(output.iterdir()))):
+            advice = "name a folder that is empty or not there yet"
+            raise SignalError(output, "is there already", advice + (", or give --overwrite" if output.is_dir() else ""))
+        forget_run(make_folder(output))
         return output
     base = Path("outputs") / signal.stem / "winner-siren"
     begun, number = time.strftime("%Y-%m-%d_%H%M%S"), 1
@@ -191,9 +199,13 @@ def _new_folder(output: Optional[Path], signal: Path) -> Path:
         try:
             folder.mkdir(parents=True)
             return folder
-        except FileExistsError:
+        except FileExistsError as error:
+            if not base.is_dir():
+                raise unwritable(folder, error) from error
             number += 1
             folder = base / f"{begun}-{number}"
+        except OSError as error:
+            raise unwritable(folder, error) from error
 
 
 def _write_results(field: FittedField, folder: Path, curve: Dict[str, Any], quiet: bool) -> None:

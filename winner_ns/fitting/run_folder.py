@@ -19,7 +19,7 @@ from winner_ns.fitting.run import find_checkpoint
 from winner_ns.fitting.target import Target, TargetOptions, target_of
 from winner_ns.fitting.training import Training
 from winner_ns.signals import ReadOptions
-from winner_ns.writing import replacing
+from winner_ns.writing import replacing, unwritable
 
 METHOD = "winner-siren"
 CHECKPOINTS = "nerfstudio_models"
@@ -101,6 +101,20 @@ class RunFolder:
             if other != path:
                 other.unlink()
         return path
+
+
+def forget_run(folder: Path) -> None:
+    """Takes away from a folder what would be taken for the state of another run in it: what a run that overwrites it
+    begins with.
+
+    Raises:
+        SignalError: it cannot be.
+    """
+    try:
+        for path in (folder / CONFIG, *folder.glob(f"{CHECKPOINTS}/*.ckpt"), folder / "results" / "figures.json"):
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise unwritable(path, error) from error
 
 
 @dataclass(frozen=True)
