@@ -29,17 +29,22 @@ if TYPE_CHECKING:
     from winner_ns.fitting.training import Training
 
 HELP = "fit a field to a signal: winner-ns fit photo.jpg"
-_RESUMED = ("resume", "thing", "output", "overwrite", "steps", "device", "quiet", "run")
+_RESUMED = ("resume", "thing", "overwrite", "steps", "device", "quiet", "run")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.usage = "winner-ns fit (THING | --resume RUN) [-o DIR] [options]"
+    parser.usage = "winner-ns fit (THING [-o DIR] | --resume RUN [THING]) [options]"
     parser.add_argument(
         "thing", nargs="?", metavar="THING", help="an image, a sound, a mesh, points, a volume, a video"
     )
     parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="default outputs/NAME/winner-siren/TIME")
     add_overwrite(parser)
-    parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with a run, to its end or to --steps")
+    parser.add_argument(
+        "--resume",
+        type=Path,
+        metavar="RUN",
+        help="go on with a run, to its end or to --steps; THING: where its file is now",
+    )
     parser.add_argument("--kind", metavar="K", help="image, audio, shape, volume or video (default: told by the file)")
     parser.add_argument(
         "--family", metavar="F", help="winner (default), siren, finer, wire, gauss, relu-pe, rff, hash-grid, …"
@@ -90,7 +95,7 @@ def run(options: argparse.Namespace) -> Optional[int]:
 
 
 def _run(options: argparse.Namespace) -> Optional[int]:
-    if (options.thing is None) == (options.resume is None):
+    if options.thing is None and options.resume is None:
         raise SignalError("winner-ns fit", "wants one thing to fit", "give a file, or a run to go on with by --resume")
     from winner_ns.fitting.fit import fit_settled, interrupts_noted
     from winner_ns.fitting.run_folder import RunFolder, open_run
@@ -100,7 +105,7 @@ def _run(options: argparse.Namespace) -> Optional[int]:
         others = [name for name, value in vars(options).items() if value is not None and name not in _RESUMED]
         if others:
             raise SignalError(f"--{others[0].replace('_', '-')}", "is the run's own", "leave it out with --resume")
-        unfinished = open_run(options.resume, options.steps)
+        unfinished = open_run(options.resume, options.steps, None if options.thing is None else Path(options.thing))
         settled, steps, schedule, state = unfinished.settled, unfinished.steps, unfinished.schedule, unfinished.state
         folder = unfinished.folder
     else:

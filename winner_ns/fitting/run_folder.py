@@ -18,6 +18,7 @@ from winner_ns.fitting.plan import FieldPlan, NetworkPlan, SettledPlan
 from winner_ns.fitting.run import find_checkpoint
 from winner_ns.fitting.target import Target, TargetOptions, target_of
 from winner_ns.fitting.training import Training
+from winner_ns.reading import check_sort
 from winner_ns.signals import ReadOptions
 from winner_ns.writing import replacing, unwritable
 
@@ -129,12 +130,13 @@ class UnfinishedRun:
     schedule: str
 
 
-def open_run(path: Path, steps: Optional[int] = None) -> UnfinishedRun:
+def open_run(path: Path, steps: Optional[int] = None, data: Optional[Path] = None) -> UnfinishedRun:
     """Opens a run of `winner-ns fit` or `ns-train winner-siren` to go on with.
 
     Args:
         path: its folder, config.yml or a checkpoint.
         steps: of the whole run, those before included; None: as many as it was begun with.
+        data: what it is trained on; None: where it was when it was begun.
 
     Raises:
         SignalError: there is no such run, it is complete, or its data is not what it was trained on any more.
@@ -174,7 +176,9 @@ def open_run(path: Path, steps: Optional[int] = None) -> UnfinishedRun:
             f"has been trained for {state['step']} steps, the whole run of {whole}",
             "give a larger --steps to go on",
         )
-    target = _target_of(description, known.get("shape_samples"))
+    target = _target_of(description, known.get("shape_samples"), data)
+    if data is not None:
+        description = replace(description, data=str(data.resolve()))
     plan = _plan_of(description, first_rate, beta2, decay)
     settled = plan.settle(target, description.order.batch_size)
     now = json.loads(json.dumps(settled.description.as_dict()["network"]))
@@ -186,14 +190,17 @@ def open_run(path: Path, steps: Optional[int] = None) -> UnfinishedRun:
     return UnfinishedRun(folder, SettledPlan(description, network, target), state, whole, schedule)
 
 
-def _target_of(description: Description, shape_samples: Optional[int]) -> Target:
+def _target_of(description: Description, shape_samples: Optional[int], data: Optional[Path]) -> Target:
     read = ReadOptions(**description.signal.get("read_options", {}))
     options = TargetOptions.of_run(description, shape_samples)
-    if not description.data:
+    if not description.data and data is None:
         raise SignalError(description.name, "was fitted to an array, which is gone", "fit it again")
-    target = target_of(description.data, description.kind, options, read)
+    source, advice = data or Path(description.data), "give its place: winner-ns fit FILE --resume RUN"
+    if check_sort(source) is None:
+        raise SignalError(source, "does not exist, and the run is trained on it", advice)
+    target = target_of(source, description.kind, options, read)
     if json.loads(json.dumps(target.signal.describe())) != description.signal:
-        raise SignalError(description.data, "is not what the run was trained on any more", "put that back")
+        raise SignalError(source, "is not what the run was trained on any more", advice)
     return target
 
 

@@ -12,6 +12,7 @@ from typing import Any, Dict, List, Literal, Optional, Tuple, Type
 
 import torch
 import tyro
+import yaml
 from nerfstudio.configs.base_config import LoggingConfig, MachineConfig, ViewerConfig
 from nerfstudio.engine.optimizers import AdamOptimizerConfig
 from nerfstudio.engine.schedulers import Scheduler, SchedulerConfig
@@ -31,6 +32,7 @@ from winner_ns.fitting.run import find_checkpoint, read_adam, read_descriptions
 from winner_ns.fitting.shape_target import LEAST_SAMPLES
 from winner_ns.fitting.target import Target
 from winner_ns.fitting.training import rate_factor
+from winner_ns.glue.nerfstudio_defects import opened_config
 from winner_ns.kinds import VIEWS, TrainingDefaults
 from winner_ns.plugin.photographs import absolute, describe_radiance, describe_surface, settle_dataparser
 from winner_ns.plugin.pipeline import SignalPipelineConfig
@@ -41,6 +43,7 @@ from winner_ns.rays.scene_description import report_lines as scene_lines
 from winner_ns.rays.view_figures import need_lpips_weights
 from winner_ns.signals import ReadOptions
 from winner_ns.signals.shape import NearSurface, near_surface_of_run
+from winner_ns.writing import replacing, unwritable
 
 _FIRST_FLAGS = "give the flags and the data of the first run"
 
@@ -135,7 +138,7 @@ class SignalTrainerConfig(TrainerConfig):
     """Viewer configuration."""
 
     run_folder: tyro.conf.Suppress[Optional[Path]] = None
-    """Where the run is, if not where its names lead."""
+    """Where the run is that was opened, or that `winner-ns fit` made; None: where its names lead."""
 
     def __setstate__(self, state: Dict[str, Any]) -> None:
         """Takes what a config.yml holds; what that leaves open, because it is of an earlier version or `winner-ns fit`
@@ -145,6 +148,9 @@ class SignalTrainerConfig(TrainerConfig):
         if "fit" in state:
             self._take_fit(json.loads(state.pop("fit")))
         self.__dict__.update(state)
+        opened = opened_config()
+        if opened is not None:
+            self.run_folder = opened.absolute().parent
 
     def _take_fit(self, known: Dict[str, Any]) -> None:
         """Takes what `winner-ns fit` has written (`RunFolder`)."""
@@ -178,7 +184,9 @@ class SignalTrainerConfig(TrainerConfig):
 
         Here bad input ends the program before a folder is made.
         """
-        into_its_own = self.load_dir is not None
+        into_its_own = self.load_dir is not None and self.timestamp != "{timestamp}"
+        # What is trained by the config of another run is a run of its own.
+        self.run_folder = None
         with one_line_errors():
             self.settle()
         super().set_timestamp()
@@ -198,12 +206,13 @@ class SignalTrainerConfig(TrainerConfig):
             try:
                 folder.mkdir(parents=True)
                 return
-            except FileExistsError:
+            except FileExistsError as error:
+                if not folder.parent.is_dir():
+                    raise unwritable(folder, error) from error
                 number += 1
                 self.timestamp = f"{base}-{number}"
             except OSError as error:
-                problem = f"cannot be made ({error.strerror or error})"
-                raise SignalError(folder, problem, "give another --output-dir") from error
+                raise unwritable(folder, error) from error
 
     def settle(self) -> None:
         """Reads the signal and fills in every setting that was left to it.
@@ -224,6 +233,8 @@ class SignalTrainerConfig(TrainerConfig):
             data.data = data.dataparser.data if data.dataparser.data.name else None
         if data.data is not None:
             data.data = absolute(data.data)
+            # The name that it was given by leads there from this folder alone.
+            self.data = None if self.data is None else data.data
         views = data.is_posed_views
         self._lines = self._settle_views() if views else self._settle_signal()
         groups = [group for name, group in self.optimizers.items() if name not in ("color", "camera_opt")]
@@ -371,7 +382,7 @@ class SignalTrainerConfig(TrainerConfig):
         checkpoint = find_checkpoint(source, None if self.load_checkpoint else self.load_step)
         # By its name, as nerfstudio takes any file in a folder for a checkpoint; and its commands would look for
         # load_step in the new run.
-        self.load_checkpoint, self.load_dir, self.load_step = checkpoint, None, None
+        self.load_checkpoint, self.load_dir, self.load_step = checkpoint.absolute(), None, None
         before, step = read_descriptions(checkpoint)
         now = json.loads(json.dumps(self.descriptions()))
         if set(before) != set(now):
@@ -424,9 +435,12 @@ class SignalTrainerConfig(TrainerConfig):
             CONSOLE.print(line, highlight=False, soft_wrap=True, markup=False)
 
     def save_config(self) -> None:
-        """Writes config.yml (and not the whole config to the terminal)."""
+        """Writes config.yml, whole or not at all (and not the whole config to the terminal)."""
         self.__dict__.pop("_lines", None)
-        super().save_config()
+        path = self.get_base_dir() / "config.yml"
+        CONSOLE.log(f"Saving config to: {path}", markup=False)
+        with one_line_errors(), replacing(path) as temporary:
+            temporary.write_text(yaml.dump(self), "utf8")
 
 
 def settle_optimizer(group: Dict[str, Any], settled: "SettledPlan | SettledNetwork", steps: int) -> None:
