@@ -177,14 +177,14 @@ def open_run(path: Path, steps: Optional[int] = None, data: Optional[Path] = Non
             "give a larger --steps to go on",
         )
     target = _target_of(description, known.get("shape_samples"), data)
-    if data is not None:
-        description = replace(description, data=str(data.resolve()))
     plan = _plan_of(description, first_rate, beta2, decay)
     settled = plan.settle(target, description.order.batch_size)
     now = json.loads(json.dumps(settled.description.as_dict()["network"]))
     # A setting that is new since keeps its default.
     if {**now, **described["network"], "settings": {**now["settings"], **described["network"]["settings"]}} != now:
         raise SignalError(checkpoint, "is of another version's field", "go on with the version that began it")
+    if data is not None:
+        description = replace(description, data=str(data.resolve()))
     # The noise is told as it was chosen, not as the scales that came of it.
     network = replace(settled.settled, noise=description.spectrum)
     return UnfinishedRun(folder, SettledPlan(description, network, target), state, whole, schedule)
