@@ -148,3 +148,12 @@ def test_two_runs_resumed_in_one_second_have_a_folder_each(begun, photo, tmp_pat
     resumed = sorted(run for run in runs() if run != begun["ns-train"])
     assert [run.name for run in resumed] == ["2026-01-01_000000", "2026-01-01_000000-2"]
     assert [load_run(run).step for run in resumed] == [3, 4]
+
+
+@pytest.mark.slow
+def test_where_a_training_cannot_write_is_told_in_one_line(photo, tmp_path, ns_method):
+    (tmp_path / "file").write_text("a user's")
+    finished = ns_method("winner-siren", "--data", photo, *SMALL, "--output-dir", tmp_path / "file" / "outputs")
+    last = finished.errors.strip().splitlines()[-1]
+    assert finished.status == 1 and f"{tmp_path / 'file'} is a file" in last and "Traceback" not in finished.errors
+    assert (tmp_path / "file").read_text() == "a user's"

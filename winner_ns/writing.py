@@ -157,6 +157,24 @@ def unwritable(path: Path, error: OSError) -> SignalError:
     return SignalError(path, f"cannot be written ({error.strerror or error})", advice)
 
 
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """What a disk refuses to other programs' code within the block is said in one line.
+
+    Args:
+        path: what it is said of, where the system names no file.
+
+    Raises:
+        SignalError: a disk is full or may not be written to.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _WHAT_TO_DO:
+            raise
+        raise unwritable(Path(error.filename or path), error) from error
+
+
 def write_json(path: Path, content: Any) -> Path:
     """Writes JSON whole or not at all."""
     with replacing(path) as temporary:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType, SimpleNamespace
 from typing import Any, Iterator, List, Optional
@@ -54,6 +54,23 @@ def opened_config() -> Optional[Path]:
             return None if opened is None else Path(opened)
         frame = frame.f_back
     return None
+
+
+def quiet_event_writers() -> None:
+    """tensorboard's threads hand what a disk refuses to the thread that trains, and print a traceback of it, too."""
+    from tensorboard.summary.writer import event_file_writer
+
+    thread = event_file_writer._AsyncWriterThread
+    run = thread.run
+    if getattr(run, "is_quiet", False):
+        return
+
+    def run_quietly(self: Any) -> None:
+        with suppress(OSError):
+            run(self)
+
+    run_quietly.is_quiet = True  # type: ignore[attr-defined]
+    thread.run = run_quietly
 
 
 def _callers() -> List[inspect.FrameInfo]:

@@ -32,7 +32,7 @@ from winner_ns.fitting.run import find_checkpoint, read_adam, read_descriptions
 from winner_ns.fitting.shape_target import LEAST_SAMPLES
 from winner_ns.fitting.target import Target
 from winner_ns.fitting.training import rate_factor
-from winner_ns.glue.nerfstudio_defects import opened_config
+from winner_ns.glue.nerfstudio_defects import opened_config, quiet_event_writers
 from winner_ns.kinds import VIEWS, TrainingDefaults
 from winner_ns.plugin.photographs import absolute, describe_radiance, describe_surface, settle_dataparser
 from winner_ns.plugin.pipeline import SignalPipelineConfig
@@ -43,7 +43,7 @@ from winner_ns.rays.scene_description import report_lines as scene_lines
 from winner_ns.rays.view_figures import need_lpips_weights
 from winner_ns.signals import ReadOptions
 from winner_ns.signals.shape import NearSurface, near_surface_of_run
-from winner_ns.writing import replacing, unwritable
+from winner_ns.writing import disk_errors, replacing, unwritable
 
 _FIRST_FLAGS = "give the flags and the data of the first run"
 
@@ -483,14 +483,15 @@ class SignalTrainer(Trainer):
     config: SignalTrainerConfig
 
     def setup(self, test_mode: Literal["test", "val", "inference"] = "val") -> None:
-        with one_line_errors():
+        quiet_event_writers()
+        with one_line_errors(), disk_errors(self.base_dir):
             super().setup(test_mode)
 
     def train(self) -> None:
         # nerfstudio counts max_num_iterations from the resumed step on; here it is the whole run.
         total = self.config.max_num_iterations
         self.config.max_num_iterations = total - self._start_step
-        with flushed_denormals(), one_line_errors():
+        with flushed_denormals(), one_line_errors(), disk_errors(self.base_dir):
             super().train()
 
     def save_checkpoint(self, step: int) -> None:
