@@ -15,6 +15,7 @@ import torch
 
 import winner_ns
 from winner_ns import mapped, writing
+from winner_ns.bench.records import ResultsFile
 from winner_ns.commands.main import main
 from winner_ns.errors import SignalError
 from winner_ns.fitting.run import load_run
@@ -213,6 +214,18 @@ def test_saving_in_python_replaces_unless_told_not_to(tmp_path) -> None:
         assert path.read_text() == "of before"
         field.save(path)
         assert path.read_bytes()[:9] != b"of before"
+
+
+def test_results_of_a_benchmark_stay_whole_lines(tmp_path) -> None:
+    path = tmp_path / "results.jsonl"
+    record = {"key": "a", "figures": {}, "curve": {}}
+    ResultsFile(path).append(record)
+    whole = path.read_bytes()
+    with files_of_at_most(len(whole) + 10), pytest.raises(SignalError, match=os.strerror(errno.EFBIG)):
+        ResultsFile(path).append({**record, "key": "b" * 100})
+    assert path.read_bytes() == whole
+    ResultsFile(path).append({**record, "key": "b"})
+    assert [each["key"] for each in ResultsFile(path).records] == ["a", "b"]
 
 
 def test_what_comes_to_be_meanwhile_is_kept(tmp_path) -> None:

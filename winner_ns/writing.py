@@ -165,12 +165,12 @@ def disk_errors(path: Path) -> Iterator[None]:
         path: what it is said of, where the system names no file.
 
     Raises:
-        SignalError: a disk is full or may not be written to.
+        SignalError: a disk is full or may not be written to, or a file is where a folder should be.
     """
     try:
         yield
     except OSError as error:
-        if error.errno not in _WHAT_TO_DO:
+        if error.errno not in (*_WHAT_TO_DO, errno.ENOTDIR):
             raise
         raise unwritable(Path(error.filename or path), error) from error
 
