@@ -379,10 +379,11 @@ class SignalTrainerConfig(TrainerConfig):
         source = self.load_checkpoint or self.load_dir
         if source is None:
             return
-        checkpoint = find_checkpoint(source, None if self.load_checkpoint else self.load_step)
+        # A whole path, as it is saved with the config.
+        checkpoint = find_checkpoint(source, None if self.load_checkpoint else self.load_step).absolute()
         # By its name, as nerfstudio takes any file in a folder for a checkpoint; and its commands would look for
         # load_step in the new run.
-        self.load_checkpoint, self.load_dir, self.load_step = checkpoint.absolute(), None, None
+        self.load_checkpoint, self.load_dir, self.load_step = checkpoint, None, None
         before, step = read_descriptions(checkpoint)
         now = json.loads(json.dumps(self.descriptions()))
         if set(before) != set(now):
