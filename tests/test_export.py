@@ -448,8 +448,8 @@ def test_volume_has_the_originals_type_and_any_size(tmp_path: Path, capsys: pyte
     lines = [np.linspace(-(n - 1) / 9, (n - 1) / 9, n) for n in volume.shape]
     z, y, x = np.meshgrid(*lines, indexing="ij")
     assert np.abs(volume - 127.5 * (1 + 0.5 * np.sin(2 * z + 3 * y + 4 * x))).max() <= 0.5 + 1e-3
-    result = run_json(capsys, "export", "volume", run, "-o", tmp_path / "out.npy", "--scale", 2, "--bit-depth", 32)
-    assert np.load(tmp_path / "out.npy").shape == (12, 16, 20) == tuple(result["shape"])
+    result = run_json(capsys, "export", "volume", run, "-o", tmp_path / "large.npy", "--scale", 2, "--bit-depth", 32)
+    assert np.load(tmp_path / "large.npy").shape == (12, 16, 20) == tuple(result["shape"])
     assert "no known" not in error_line(capsys, "export", "volume", run, "-o", tmp_path / "out.mp4")
 
 
@@ -668,14 +668,16 @@ def test_wrong_kind_names_the_right_command(
     assert len(list(tmp_path.iterdir())) == 3
 
 
-def test_default_names_replace_earlier_exports_only(
+def test_default_names_replace_what_is_there_when_asked_to(
     tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = audio_run(tmp_path)
     original = (tmp_path / "tone.wav").read_bytes()
     (tmp_path / "tone-fitted.wav").write_text("an earlier export")
     monkeypatch.chdir(tmp_path)
-    assert main(["export", "audio", str(run)]) == 0
+    assert "--overwrite" in error_line(capsys, "export", "audio", run)
+    assert (tmp_path / "tone-fitted.wav").read_text() == "an earlier export"
+    assert main(["export", "audio", str(run), "--overwrite"]) == 0
     assert capsys.readouterr().out.startswith("tone-fitted.wav: sample rate 44100, samples 22050")
     assert soundfile.info("tone-fitted.wav").frames == 22050
     assert main(["export", "field", str(run)]) == 0

@@ -482,7 +482,7 @@ def test_the_command_stops_at_ctrl_c_and_says_how_to_go_on(photo, tmp_path):
         (["--start", "1"], "--start: is for sounds"),
         (["--holdout", "most"], "--holdout: 'most' is not a way"),
         (["--device", "toaster"], "--device: 'toaster' is not here"),
-        (["--resume", "nowhere"], "wants one thing to fit"),
+        (["--resume", "nowhere"], "nowhere: no such run"),
     ],
 )
 def test_flags_that_cannot_be_are_one_line_and_leave_nothing(flags, said, photo, tmp_path, capsys, monkeypatch):

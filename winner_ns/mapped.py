@@ -1,13 +1,57 @@
-"""Arrays that are mapped files: how much of them is in memory."""
+"""Arrays that are mapped files: how much of them is in memory, and that the disk has room for them."""
 
 from __future__ import annotations
 
+import errno
 import mmap
+import os
+from pathlib import Path
+from typing import Any, Sequence
 
 import numpy as np
 
 MAPPED_BUDGET = 2**27
 """Bytes of a mapped file that may be in memory at a time."""
+
+
+_AT_ONCE = 2**20
+"""Bytes that are written in one go where there is no call that reserves them."""
+
+
+def new_npy(path: Path, shape: Sequence[int], dtype: Any) -> np.memmap:
+    """A mapped .npy file, yet to be filled.
+
+    Raises:
+        OSError: the disk has no room for it.
+    """
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=tuple(shape))
+    with open(path, "r+b") as file:
+        reserve(file.fileno(), array.offset, array.nbytes)
+    return array
+
+
+def reserve(file: int, start: int, size: int) -> None:
+    """Takes room on the disk before it is mapped: what a full disk refuses to a mapping ends the program at once.
+
+    Args:
+        file: a descriptor that is open for writing.
+        start: of the bytes in the file; they become zeros.
+        size: of them.
+
+    Raises:
+        OSError: there is not so much room.
+    """
+    try:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file, start, size)
+            return
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
+    os.lseek(file, start, os.SEEK_SET)
+    zeros = bytes(_AT_ONCE)
+    while size:
+        size -= os.write(file, zeros[:size])
 
 
 def forget_pages(array: np.ndarray) -> None:

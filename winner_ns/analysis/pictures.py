@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List
+from typing import TYPE_CHECKING, Any, Callable, Dict, List
 
 import numpy as np
 
@@ -35,16 +35,20 @@ def write_pictures(folder: Path, analysis: Analysis, file_format: str) -> List[P
     Raises:
         SignalError: a file cannot be written.
     """
-    figures = {
-        "spectra": spectra_figure(analysis),
-        "pre-activations": pre_activations_figure(analysis),
-        "kernel": kernel_figure(analysis),
-    }
-    paths = [folder / f"{name}.{file_format}" for name in figures]
-    for path, figure in zip(paths, figures.values(), strict=True):
+    paths = picture_paths(folder, file_format)
+    for path, drawn in zip(paths, _figures().values(), strict=True):
         with replacing(path) as temporary:
-            figure.savefig(temporary, format=file_format, dpi=130, facecolor="white")
+            drawn(analysis).savefig(temporary, format=file_format, dpi=130, facecolor="white")
     return paths
+
+
+def picture_paths(folder: Path, file_format: str) -> List[Path]:
+    """The files that `write_pictures` writes."""
+    return [folder / f"{name}.{file_format}" for name in _figures()]
+
+
+def _figures() -> Dict[str, Callable[[Analysis], Figure]]:
+    return {"spectra": spectra_figure, "pre-activations": pre_activations_figure, "kernel": kernel_figure}
 
 
 def spectra_figure(analysis: Analysis) -> Figure:

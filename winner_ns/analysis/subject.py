@@ -18,6 +18,7 @@ from winner_ns.fitting.plan import FieldPlan, checked_seed
 from winner_ns.fitting.run import load_run
 from winner_ns.fitting.target import Target, TargetOptions, target_of
 from winner_ns.kinds import KINDS, Kind
+from winner_ns.reading import check_sort
 from winner_ns.signals import ReadOptions, signal_of
 
 SHAPE_SAMPLES = 16384
@@ -67,6 +68,8 @@ def subject_of_run(path: Path, data: Any = None) -> Subject:
     if data is None and not description.data:
         raise SignalError(path, "was trained on data that was no file", "name what it was trained on with --data")
     source = description.data if data is None else data
+    if data is None and check_sort(source) is None:
+        raise SignalError(source, "does not exist, and the run was trained on it", "give its place with --data")
     signal = signal_of(source, run.kind, ReadOptions(**run.signal.get("read_options", {})))
     if json.loads(json.dumps(signal.describe())) != run.signal:
         raise SignalError(signal.path, "is not what the run was trained on", "name the file that it was with --data")

@@ -21,7 +21,7 @@ from winner_ns.bench.worker import ERRORS
 from winner_ns.bench.worker_pool import devices, run_cells
 from winner_ns.errors import SignalError
 from winner_ns.interruption import Ended
-from winner_ns.writing import write_json
+from winner_ns.writing import replacing_files, unwritable, write_json
 
 MARK = "bench.json"
 """Which benchmark a folder belongs to: another one's tables are never written over it."""
@@ -78,7 +78,7 @@ def run_bench(
     mark = {"preset": preset.name, "budget": budget, "data": None if data is None else str(data.resolve())}
     _check_folder(folder, mark)
     cells_of(preset, ())  # Fields that cannot be are refused before anything is written.
-    with _alone_in(folder):
+    with _alone_in(folder), replacing_files(True):
         results = ResultsFile(folder / "results.jsonl")
         cells = cells_of(preset, prepare_inputs(preset, folder / "inputs", data))
         write_json(folder / MARK, mark)
@@ -218,7 +218,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
     except Timeout as error:
         raise SignalError(folder, "another benchmark is writing there", "wait for it, or give another --out") from error
     except OSError as error:
-        raise SignalError(folder, f"cannot be written ({error.strerror or error})", "give another --out") from error
+        raise unwritable(folder, error) from error
     try:
         yield
     finally:

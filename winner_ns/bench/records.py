@@ -13,6 +13,7 @@ import numpy as np
 from winner_ns.bench.metrics import lower_is_better, title_of
 from winner_ns.bench.preset import Preset
 from winner_ns.errors import SignalError
+from winner_ns.writing import unwritable
 
 Record = Dict[str, Any]
 
@@ -24,17 +25,20 @@ class ResultsFile:
         path: the file; made if it is not there.
 
     Raises:
-        SignalError: a line before the last one is no record.
+        SignalError: a line before the last one is no record, or the file cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "ab+") as file:
-            file.seek(0)
-            whole = file.read()
-            kept = whole[: whole.rfind(b"\n") + 1]
-            file.truncate(len(kept))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(path, "ab+") as file:
+                file.seek(0)
+                whole = file.read()
+                kept = whole[: whole.rfind(b"\n") + 1]
+                file.truncate(len(kept))
+        except OSError as error:
+            raise unwritable(path, error) from error
         self.records: List[Record] = []
         for number, line in enumerate(kept.splitlines(), 1):
             try:
@@ -47,11 +51,24 @@ class ResultsFile:
             self.records.append(record)
 
     def append(self, record: Record) -> None:
-        """Writes a record's line, on the disk when this returns."""
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(record, allow_nan=False) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        """Writes a record's line, on the disk when this returns.
+
+        Raises:
+            SignalError: it cannot be written; what is there of it is taken back.
+        """
+        line = (json.dumps(record, allow_nan=False) + "\n").encode("utf-8")
+        try:
+            with open(self.path, "ab", buffering=0) as file:
+                before = file.seek(0, os.SEEK_END)
+                try:
+                    while line:
+                        line = line[file.write(line) :]
+                    os.fsync(file.fileno())
+                except OSError:
+                    file.truncate(before)
+                    raise
+        except OSError as error:
+            raise unwritable(self.path, error) from error
         self.records.append(record)
 
     def of(self, keys: Sequence[str]) -> List[Record]:

@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Dict
 
@@ -58,7 +59,7 @@ def main() -> None:
             name = f"{cell.signal}, {cell.field}, seed {cell.seed}"
             lines = (str(error) or type(error).__name__).splitlines()
             answer = {"error": f"{name}: {lines[0]}"}
-            with open(folder / ERRORS, "a", encoding="utf-8") as log:
+            with suppress(OSError), open(folder / ERRORS, "a", encoding="utf-8") as log:
                 log.write(f"{name}\n{traceback.format_exc()}\n")
         write(answer)
 

@@ -10,6 +10,7 @@ from winner_ns.commands.arguments import (
     LAW,
     NETWORK,
     READING,
+    add_overwrite,
     add_plan,
     add_reading,
     count,
@@ -41,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="default: of a RUN analysis-<steps>-steps in its folder, else <name>-<family>-<flags>-analysis",
     )
+    add_overwrite(parser)
     parser.add_argument("--points", type=count, default=_POINTS, help="of the tangent kernel, at most (default 1024)")
     parser.add_argument("--format", choices=("png", "svg"), default="png", help="of the pictures (default png)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -60,8 +62,9 @@ def run(options: argparse.Namespace) -> None:
 def _analyze(options: argparse.Namespace, finished: Any) -> None:
     from winner_ns.analysis import analyze, subject_before_training, subject_of_run
     from winner_ns.analysis.numbers import analysed_data, summary, write_numbers
-    from winner_ns.analysis.pictures import write_pictures
+    from winner_ns.analysis.pictures import picture_paths, write_pictures
     from winner_ns.progress import progress_bar
+    from winner_ns.writing import check_place, replacing_files
 
     if finished:
         for name in given(options, (*_FIELD, "kind", *READING)):
@@ -75,13 +78,17 @@ def _analyze(options: argparse.Namespace, finished: Any) -> None:
         subject = subject_before_training(options.data, plan, options.kind or "auto", read, seed)
     folder = options.output or _folder(options, finished, subject)
     before, data = analysed_data(folder / "numbers.npz"), subject.description.data
-    if not (options.output or finished) and before not in (None, data):
+    if not (options.output or finished or options.overwrite) and before not in (None, data):
         raise SignalError(folder, f"holds the analysis of {before}", "name another folder with --output")
-    with progress_bar() as report:
-        analysis = analyze(subject, options.points, report)
-    paths = write_pictures(folder, analysis, options.format)
-    paths.append(folder / "numbers.npz")
-    write_numbers(paths[-1], analysis)
+    # An analysis that has no other name is the same one as before.
+    with replacing_files(options.overwrite or (options.output is None and before == data)):
+        for path in (*picture_paths(folder, options.format), folder / "numbers.npz"):
+            check_place(path)
+        with progress_bar() as report:
+            analysis = analyze(subject, options.points, report)
+        paths = write_pictures(folder, analysis, options.format)
+        paths.append(folder / "numbers.npz")
+        write_numbers(paths[-1], analysis)
     result = summary(analysis)
     if options.json:
         print_json({**result, "files": [str(path) for path in paths]})

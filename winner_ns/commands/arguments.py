@@ -52,6 +52,11 @@ def add_plan(parser: Any, family: bool = True) -> None:
     parser.add_argument("--s1", type=float, help="noise scale of layer 2, means the law explicit")
 
 
+def add_overwrite(parser: Any) -> None:
+    """That files may be replaced which the command has not written (`winner_ns.writing.replacing_files`)."""
+    parser.add_argument("--overwrite", action="store_true", help="replace what is there already")
+
+
 def plan_of(options: argparse.Namespace) -> Any:
     """The FieldPlan that the arguments of `add_plan` stand for."""
     from winner_ns.fitting.plan import FieldPlan

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from winner_ns.commands.arguments import count, print_json
+from winner_ns.commands.arguments import add_overwrite, count, print_json
 from winner_ns.errors import SignalError
 
 HELP = "look at finished runs of one signal side by side"
@@ -17,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "runs", type=Path, nargs="+", metavar="RUN", help="run folders, checkpoints, field files or comparisons"
     )
     parser.add_argument("--save", type=Path, metavar="PNG", help="write a picture instead of opening the viewer")
+    add_overwrite(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of opening the viewer")
     parser.add_argument(
         "--host",
@@ -30,9 +31,9 @@ def run(options: argparse.Namespace) -> None:
     from winner_ns.fitting.finished_fields import load_finished
 
     if options.save:
-        from winner_ns.writing import check_suffix
+        from winner_ns.writing import check_output
 
-        check_suffix(options.save, (".png",))
+        check_output(options.save, (".png",))
     finished = load_finished(options.runs)
     for warning in finished.warnings:
         print(f"winner-ns: warning: {warning}", file=sys.stderr)

@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from winner_ns.commands.arguments import print_json
+from winner_ns.commands.arguments import add_overwrite, print_json
 from winner_ns.commands.exports import audio, field, image, mesh, volume
 from winner_ns.errors import flag_of, settings_called
 
@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             "source", type=Path, metavar="RUN", help="a run's folder, its config.yml, a checkpoint, a field file"
         )
         of_export.add_argument("-o", "--output", type=Path, help="the file to write; its suffix says the format")
+        add_overwrite(of_export)
         of_export.add_argument("--json", action="store_true", help="print one JSON object")
         of_export.set_defaults(export=module.export)
         module.add_arguments(of_export)

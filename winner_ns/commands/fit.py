@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Optional
 
 from winner_ns.commands.arguments import (
+    add_overwrite,
     add_reading,
     count,
     given,
@@ -20,6 +21,7 @@ from winner_ns.commands.arguments import (
 )
 from winner_ns.errors import SignalError, settings_called
 from winner_ns.interruption import INTERRUPTION, Ended
+from winner_ns.writing import make_folder, replacing_files, unwritable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,16 +30,22 @@ if TYPE_CHECKING:
     from winner_ns.fitting.training import Training
 
 HELP = "fit a field to a signal: winner-ns fit photo.jpg"
-_RESUMED = ("resume", "thing", "output", "steps", "device", "quiet", "run")
+_RESUMED = ("resume", "thing", "overwrite", "steps", "device", "quiet", "run")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.usage = "winner-ns fit (THING | --resume RUN) [-o DIR] [options]"
+    parser.usage = "winner-ns fit (THING [-o DIR] | --resume RUN [THING]) [options]"
     parser.add_argument(
         "thing", nargs="?", metavar="THING", help="an image, a sound, a mesh, points, a volume, a video"
     )
     parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="default outputs/NAME/winner-siren/TIME")
-    parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with a run, to its end or to --steps")
+    add_overwrite(parser)
+    parser.add_argument(
+        "--resume",
+        type=Path,
+        metavar="RUN",
+        help="go on with a run, to its end or to --steps; THING: where its file is now",
+    )
     parser.add_argument("--kind", metavar="K", help="image, audio, shape, volume or video (default: told by the file)")
     parser.add_argument(
         "--family", metavar="F", help="winner (default), siren, finer, wire, gauss, relu-pe, rff, hash-grid, …"
@@ -82,12 +90,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    with settings_called(lambda setting: _flag_of(options, setting)):
+    # All that is written is in the run's own folder.
+    with settings_called(lambda setting: _flag_of(options, setting)), replacing_files(True):
         _run(options)
 
 
 def _run(options: argparse.Namespace) -> None:
-    if (options.thing is None) == (options.resume is None):
+    if options.thing is None and options.resume is None:
         raise SignalError("winner-ns fit", "wants one thing to fit", "give a file, or a run to go on with by --resume")
     from winner_ns.fitting.fit import fit_settled
     from winner_ns.fitting.run_folder import RunFolder, open_run
@@ -97,12 +106,12 @@ def _run(options: argparse.Namespace) -> None:
         others = [name for name, value in vars(options).items() if value is not None and name not in _RESUMED]
         if others:
             raise SignalError(f"--{others[0].replace('_', '-')}", "is the run's own", "leave it out with --resume")
-        unfinished = open_run(options.resume, options.steps)
+        unfinished = open_run(options.resume, options.steps, None if options.thing is None else Path(options.thing))
         settled, steps, schedule, state = unfinished.settled, unfinished.steps, unfinished.schedule, unfinished.state
         folder = unfinished.folder
     else:
         settled, steps, schedule = _settle(options)
-        state, folder = None, _new_folder(options.output, settled.target.signal.path)
+        state, folder = None, _new_folder(options.output, settled.target.signal.path, options.overwrite)
     if not options.quiet:
         print("\n".join([*settled.lines(), *(f"note      {line}" for line in settled.target.warnings)]))
         where = f"{settled.description.order.batch_size or 'all'} samples, Adam at {settled.learning_rate:g}"
@@ -182,11 +191,15 @@ def _settle(options: argparse.Namespace) -> "tuple[Any, int, str]":
     return settled, options.steps or settled.target.row.training.steps, schedule
 
 
-def _new_folder(output: Optional[Path], signal: Path) -> Path:
-    """The run's folder, which nothing else has."""
+def _new_folder(output: Optional[Path], signal: Path, overwrite: bool) -> Path:
+    """The run's folder, which nothing else has; one that is not empty only to overwrite what is in it."""
+    from winner_ns.fitting.run_folder import forget_run
+
     if output is not None:
-        if output.exists() and (not output.is_dir() or any(output.iterdir())):
-            raise SignalError(output, "is there already", "name a folder that is empty or not there yet")
+        if output.exists() and (not output.is_dir() or (not overwrite and any(output.iterdir()))):
+            advice = "name a folder that is empty or not there yet"
+            raise SignalError(output, "is there already", advice + (", or give --overwrite" if output.is_dir() else ""))
+        forget_run(make_folder(output))
         return output
     base = Path("outputs") / signal.stem / "winner-siren"
     begun, number = time.strftime("%Y-%m-%d_%H%M%S"), 1
@@ -195,9 +208,13 @@ def _new_folder(output: Optional[Path], signal: Path) -> Path:
         try:
             folder.mkdir(parents=True)
             return folder
-        except FileExistsError:
+        except FileExistsError as error:
+            if not base.is_dir():
+                raise unwritable(folder, error) from error
             number += 1
             folder = base / f"{begun}-{number}"
+        except OSError as error:
+            raise unwritable(folder, error) from error
 
 
 def _write_results(field: FittedField, folder: Path, curve: Dict[str, Any], quiet: bool) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from winner_ns.commands.arguments import (
     READING,
+    add_overwrite,
     add_plan,
     add_reading,
     given,
@@ -29,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_plan(parser, family=False)
     add_reading(parser)
     parser.add_argument("--plot", type=Path, metavar="PNG", help="draw the spectrum and the bands")
+    add_overwrite(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -42,7 +44,7 @@ def _run(options: argparse.Namespace) -> None:
     from winner_ns.scenes.folder import is_scene
     from winner_ns.signals import signal_of
     from winner_ns.spectrum.inspection import inspect_signal
-    from winner_ns.writing import check_suffix
+    from winner_ns.writing import check_output
 
     kind = options.kind
     if (kind in KINDS and KINDS[kind].reader is None) or (kind == "auto" and is_scene(options.file)):
@@ -51,7 +53,7 @@ def _run(options: argparse.Namespace) -> None:
     if options.plot:
         from winner_ns.export.spectrum_plot import SUFFIXES, write_spectrum_plot
 
-        check_suffix(options.plot, SUFFIXES)
+        check_output(options.plot, SUFFIXES)
     signal = signal_of(options.file, kind, read_options_of(options))
     defaults = KINDS[signal.kind].training
     inspection = inspect_signal(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from contextlib import suppress
 from typing import Optional, Sequence
 
 from winner_ns import __version__
 from winner_ns.commands import analyze, bench, compare, eval_mesh, export, fit, inspect
 from winner_ns.errors import SignalError
 from winner_ns.interruption import INTERRUPTION, Ended
+from winner_ns.writing import replacing_files
 
 COMMANDS = {
     "fit": fit,
@@ -35,7 +37,8 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     status: Optional[int] = 0
     try:
-        status = options.run(options)
+        with replacing_files(getattr(options, "overwrite", False)):
+            status = options.run(options)
         sys.stdout.flush()
     except SignalError as error:
         return _fail(str(error))
@@ -50,8 +53,20 @@ def _run(options: argparse.Namespace) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        return _fail(str(error))
+        return _fail(_told(error))
     return status or 0
+
+
+def _told(error: OSError) -> str:
+    """What the system refused, and of which file."""
+    if error.filename is not None:
+        return f"{error.filename}: {error.strerror}; see to that, or name another file"
+    with suppress(OSError):
+        sys.stdout.flush()
+        return str(error)
+    # What is left in the buffer would be tried again at the end.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return f"standard output: cannot be written ({error.strerror or error}); free some space there"
 
 
 def _fail(line: str) -> int:

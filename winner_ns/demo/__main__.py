@@ -11,14 +11,16 @@ from typing import Dict, List
 
 from winner_ns.demo.plateau_picture import plateau_picture
 from winner_ns.demo.train_runs import FitRun, train
+from winner_ns.errors import one_line_errors
 from winner_ns.samples import CHIPTUNE, installed
+from winner_ns.writing import disk_errors
 
 SOUND_STEPS = 100
 """Enough for WINNER; a plain SIREN would sit on its plateau for much longer. Image and shape take the defaults."""
 
 
-def main() -> None:
-    output = Path(sys.argv[1] if len(sys.argv) > 1 else "demo-results")
+def main(output: Path) -> None:
+    """Writes the demo's runs and pictures into a folder of its own."""
     shutil.rmtree(output / "runs", ignore_errors=True)
     plain = ["--family", "siren"]
     sound = ["--steps", str(SOUND_STEPS)]
@@ -69,4 +71,6 @@ def figures_table(results: Dict[str, Dict[str, float]]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "demo-results")
+    with one_line_errors(), disk_errors(folder):
+        main(folder)

@@ -11,7 +11,8 @@ from jaxtyping import Float
 from winner_ns.errors import SignalError, setting_error
 from winner_ns.export.output import fitted_path, require_export
 from winner_ns.fields.files import LoadedField
-from winner_ns.writing import check_suffix, replacing
+from winner_ns.mapped import new_npy
+from winner_ns.writing import check_output, replacing
 
 FORMATS: Dict[str, str] = {
     ".wav": "WAV",
@@ -58,7 +59,7 @@ def export_audio(
     import soundfile
 
     require_export(loaded, "audio")
-    suffix = check_suffix(output, tuple(FORMATS))
+    suffix = check_output(output, tuple(FORMATS), loaded.description.data)
     rate = loaded.signal["sample_rate"] if sample_rate is None else sample_rate
     if not rate > 0:
         raise setting_error("sample_rate", f"{rate} is no rate", "give hertz, as 44100")
@@ -67,7 +68,7 @@ def export_audio(
     subtype = "FLOAT" if suffix == ".npy" else _subtype(loaded, output, FORMATS[suffix], subtype)
     with replacing(output, loaded.description.data) as temporary:
         if suffix == ".npy":
-            array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=(count, channels))
+            array = new_npy(temporary, (count, channels), np.float32)
             start = 0
             for block in sound_blocks(loaded, rate, count):
                 array[start : start + len(block)] = block

@@ -22,7 +22,7 @@ from winner_ns.export.excerpts import (
 from winner_ns.fields.files import LoadedField
 from winner_ns.figures.grids import mean_squared_error, psnr
 from winner_ns.kinds import KINDS
-from winner_ns.writing import check_suffix, replacing
+from winner_ns.writing import check_output, replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,7 +49,7 @@ def write_comparison(path: Path, loaded: LoadedField, signal: Signal) -> None:
     Raises:
         SignalError: another suffix, or the file cannot be written.
     """
-    check_suffix(path, (".png",))
+    check_output(path, (".png",))
     figure = KINDS[signal.kind].get("comparison")(loaded, signal)
     with replacing(path, loaded.description.data) as temporary:
         figure.savefig(temporary, format="png", facecolor="white")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Dict
 
 from winner_ns.fields.files import LoadedField, save_field
-from winner_ns.writing import check_suffix
+from winner_ns.writing import check_output
 
 
 def export_field(loaded: LoadedField, output: Path) -> Dict[str, Any]:
@@ -18,7 +18,7 @@ def export_field(loaded: LoadedField, output: Path) -> Dict[str, Any]:
     Raises:
         SignalError: another suffix, or the file cannot be written.
     """
-    check_suffix(output, (".safetensors",))
+    check_output(output, (".safetensors",), loaded.description.data)
     save_field(output, loaded.network, loaded.description)
     parameters = sum(p.numel() for p in loaded.network.parameters())
     return {"path": str(output), "kind": loaded.kind, "parameters": parameters}

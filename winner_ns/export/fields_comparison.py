@@ -27,7 +27,7 @@ from winner_ns.export.excerpts import (
 from winner_ns.fields.files import LoadedField
 from winner_ns.figures.grids import mean_squared_error, psnr
 from winner_ns.kinds import KINDS
-from winner_ns.writing import check_suffix, replacing
+from winner_ns.writing import check_output, replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,7 +62,7 @@ def write_fields_comparison(path: Path, fields: Mapping[str, LoadedField], signa
     Raises:
         SignalError: another suffix, fields of another signal, or the file cannot be written.
     """
-    check_suffix(path, (".png",))
+    check_output(path, (".png",))
     described = json.loads(json.dumps(signal.describe()))
     for name, loaded in fields.items():
         if loaded.kind != signal.kind or json.loads(json.dumps(loaded.signal)) != described:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import tempfile
 import zlib
 from pathlib import Path
 from typing import Any, Dict, List, Optional
@@ -17,7 +18,7 @@ from winner_ns.export.resampling import number_format, original_depth, resampled
 from winner_ns.fields.files import LoadedField
 from winner_ns.signals.colour import Colour, png_chunks, profile_space
 from winner_ns.signals.photometric import associated_alpha
-from winner_ns.writing import check_suffix, replacing
+from winner_ns.writing import check_output, replacing
 
 # OpenCV looks at it when it is imported.
 os.environ.setdefault("OPENCV_IO_ENABLE_OPENEXR", "1")
@@ -66,7 +67,7 @@ def export_image(
         SignalError: another kind of run, a format that does not hold what is asked for, or a failure to write.
     """
     require_export(loaded, "image")
-    suffix = check_suffix(output, tuple(DEPTHS))
+    suffix = check_output(output, tuple(DEPTHS), loaded.description.data)
     depth = _depth(loaded, output, suffix, bit_depth)
     channels = loaded.channels
     if suffix in _OPAQUE and channels in (2, 4):
@@ -204,12 +205,14 @@ def _write_through_opencv(path: Path, suffix: str, pixels: Shaped[np.ndarray, "h
     if suffix == ".exr" and pixels.shape[-1] == 4:
         pixels = associated_alpha(pixels)
     order = {1: [0], 3: [2, 1, 0], 4: [2, 1, 0, 3]}[pixels.shape[-1]]
+    # EXR goes through a temporary file of OpenCV's.
+    advice = f"write TIFF or .npy, or see whether {tempfile.gettempdir()} is full" if suffix == ".exr" else "write TIFF"
     try:
         done, encoded = cv2.imencode(suffix, pixels[..., order])
     except cv2.error as error:
-        raise SignalError(output, f"cannot be written ({error.err})", "write TIFF or .npy") from error
+        raise SignalError(output, f"OpenCV cannot encode it ({error.err})", advice) from error
     if not done:
-        raise SignalError(output, "cannot be written as this format", "write TIFF or .npy")
+        raise SignalError(output, "OpenCV cannot encode it", advice)
     path.write_bytes(encoded.tobytes())
 
 

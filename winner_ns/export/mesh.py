@@ -18,7 +18,7 @@ from winner_ns.meshing.cleaning import is_watertight, largest_components, simpli
 from winner_ns.meshing.fitted_surface import fitted_level_set, fitted_loss, mesh_resolution
 from winner_ns.meshing.level_set_points import outward_normals, project
 from winner_ns.progress import Report, silent
-from winner_ns.writing import check_suffix, replacing
+from winner_ns.writing import check_output, replacing
 
 if TYPE_CHECKING:
     import trimesh
@@ -124,7 +124,7 @@ def export_mesh(
         SignalError: as `extract_mesh`, an unknown suffix, one without normals, or the file cannot be written.
     """
     require_export(loaded, "mesh")
-    suffix = check_suffix(output, SUFFIXES)
+    suffix = check_output(output, SUFFIXES, loaded.description.data)
     if options.normals and suffix not in WITH_NORMALS:
         raise SignalError(
             output, f"{suffix} has no vertex normals", f"name a file that ends in {', '.join(WITH_NORMALS)}"

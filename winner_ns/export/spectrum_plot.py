@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from winner_ns.spectrum.inspection import Inspection, magnitude_spectrum
-from winner_ns.writing import check_suffix, replacing
+from winner_ns.writing import check_output, replacing
 
 SUFFIXES = (".png", ".pdf", ".svg", ".jpg")
 
@@ -19,7 +19,7 @@ def write_spectrum_plot(path: Path, inspection: Inspection) -> None:
     """
     from matplotlib.figure import Figure
 
-    suffix = check_suffix(path, SUFFIXES)
+    suffix = check_output(path, SUFFIXES)
     frequency, magnitude = magnitude_spectrum(inspection.signal)
     report = inspection.report
     figure = Figure(figsize=(8, 4.5), layout="constrained")

@@ -12,7 +12,8 @@ from winner_ns.errors import SignalError
 from winner_ns.export.output import fitted_path, require_export
 from winner_ns.export.resampling import NumberFormat, number_format, resampled, scaled_shape
 from winner_ns.fields.files import LoadedField
-from winner_ns.writing import check_suffix, replacing
+from winner_ns.mapped import new_npy
+from winner_ns.writing import check_output, replacing
 
 
 def export_volume(
@@ -35,7 +36,7 @@ def export_volume(
     """
     require_export(loaded, "volume")
     is_video = "frame_rate" in loaded.signal
-    suffix = check_suffix(output, (".npy", *_WRITERS) if is_video else (".npy",))
+    suffix = check_output(output, (".npy", *_WRITERS) if is_video else (".npy",), loaded.description.data)
     if bit_depth not in (None, 8, 16, 32) or (suffix in _WRITERS and bit_depth not in (None, 8)):
         raise SignalError(output, f"cannot hold {bit_depth} bits", "give 8, 16 or 32, and 8 for .mp4 and .png")
     axes = range(len(loaded.signal["shape"]))
@@ -71,7 +72,7 @@ def default_volume_suffix(loaded: LoadedField) -> str:
 
 def _write_npy(path: Path, loaded: LoadedField, shape: Sequence[int], numbers: NumberFormat) -> None:
     full = (*shape, loaded.channels) if loaded.channels > 1 else tuple(shape)
-    array = np.lib.format.open_memmap(path, mode="w+", dtype=numbers.dtype, shape=full)
+    array = new_npy(path, full, numbers.dtype)
     start = 0
     for block in resampled(loaded, shape):
         array[start : start + len(block)] = numbers(block).reshape(-1, *full[1:])

@@ -27,6 +27,7 @@ from winner_ns.fitting.target import Target, TargetOptions, target_of
 from winner_ns.fitting.training import SCHEDULES, Training
 from winner_ns.scenes.folder import is_scene
 from winner_ns.signals import ReadOptions, Signal
+from winner_ns.writing import replacing_files
 
 
 @dataclass(frozen=True)
@@ -78,21 +79,23 @@ class FittedField(LoadedField):
             self._figures = self.steps, self.target.figures(self)
         return self._figures[1]
 
-    def save(self, path: Union[str, os.PathLike]) -> Path:
-        """Writes the field to a file; its suffix says what.
+    def save(self, path: Union[str, os.PathLike], overwrite: bool = True) -> Path:
+        """Writes the field to a file, whole or not at all; its suffix says what.
 
         Args:
             path: .safetensors for the field itself, which `winner_ns.load_field` reads; else what the kind is written
                 as: .png, .tiff, … for an image, .wav, .flac, … for a sound, .ply, .obj, … for a shape, .npy for a
                 volume, .npy or .mp4 for a video.
+            overwrite: whether a file that is there already is replaced, as `numpy.save` does; what was fitted never is.
 
         Raises:
             SignalError: a suffix that the kind is not written as, or the file cannot be written.
         """
         path = Path(path)
-        if path.suffix.lower() == ".safetensors":
-            return save_field(path, self.network, self.description)
-        self.description.row.get("save")(self, path)
+        with replacing_files(overwrite, "overwrite=True"):
+            if path.suffix.lower() == ".safetensors":
+                return save_field(path, self.network, self.description)
+            self.description.row.get("save")(self, path)
         return path
 
     def __repr__(self) -> str:

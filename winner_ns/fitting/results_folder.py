@@ -35,7 +35,7 @@ def end_results(folder: Path, table: Dict[str, Any], written: Sequence[Path]) ->
     """Writes the table of figures, with the names of the other files, and removes what a killed program has left of
     these."""
     for path in written:
-        for left in path.parent.glob(f".{escape(path.stem)}.*{escape(path.suffix)}"):
+        for left in path.parent.glob(f".{escape(path.stem[:32])}.*{escape(path.suffix)}"):
             left.unlink(missing_ok=True)
     names = sorted(path.relative_to(folder).as_posix() for path in written)
     return write_json(folder / FIGURES, {**table, "files": names})

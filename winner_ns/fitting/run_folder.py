@@ -18,8 +18,9 @@ from winner_ns.fitting.results_folder import results_complete
 from winner_ns.fitting.run import find_checkpoint
 from winner_ns.fitting.target import Target, TargetOptions, target_of
 from winner_ns.fitting.training import Training
+from winner_ns.reading import check_sort
 from winner_ns.signals import ReadOptions
-from winner_ns.writing import replacing
+from winner_ns.writing import replacing, unwritable
 
 METHOD = "winner-siren"
 CONFIG = "config.yml"
@@ -101,6 +102,20 @@ class RunFolder:
         return write_checkpoint(self.folder / CHECKPOINTS, step, checkpoint)
 
 
+def forget_run(folder: Path) -> None:
+    """Takes away from a folder what would be taken for the state of another run in it: what a run that overwrites it
+    begins with.
+
+    Raises:
+        SignalError: it cannot be.
+    """
+    try:
+        for path in (folder / CONFIG, *folder.glob(f"{CHECKPOINTS}/*.ckpt"), folder / "results" / "figures.json"):
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
 @dataclass(frozen=True)
 class UnfinishedRun:
     """A run to go on with."""
@@ -113,12 +128,13 @@ class UnfinishedRun:
     schedule: str
 
 
-def open_run(path: Path, steps: Optional[int] = None) -> UnfinishedRun:
+def open_run(path: Path, steps: Optional[int] = None, data: Optional[Path] = None) -> UnfinishedRun:
     """Opens a run of `winner-ns fit` or `ns-train winner-siren` to go on with.
 
     Args:
         path: its folder, config.yml or a checkpoint.
         steps: of the whole run, those before included; None: as many as it was begun with.
+        data: what it is trained on; None: where it was when it was begun.
 
     Raises:
         SignalError: there is no such run, it is complete, or its data is not what it was trained on any more.
@@ -158,26 +174,31 @@ def open_run(path: Path, steps: Optional[int] = None) -> UnfinishedRun:
             f"has been trained for {state['step']} steps, the whole run of {whole}",
             "give a larger --steps to go on",
         )
-    target = _target_of(description, known.get("shape_samples"))
+    target = _target_of(description, known.get("shape_samples"), data)
     plan = _plan_of(description, first_rate, beta2, decay)
     settled = plan.settle(target, description.order.batch_size)
     now = json.loads(json.dumps(settled.description.as_dict()["network"]))
     # A setting that is new since keeps its default.
     if {**now, **described["network"], "settings": {**now["settings"], **described["network"]["settings"]}} != now:
         raise SignalError(checkpoint, "is of another version's field", "go on with the version that began it")
+    if data is not None:
+        description = replace(description, data=str(data.resolve()))
     # The noise is told as it was chosen, not as the scales that came of it.
     network = replace(settled.settled, noise=description.spectrum)
     return UnfinishedRun(folder, SettledPlan(description, network, target), state, whole, schedule)
 
 
-def _target_of(description: Description, shape_samples: Optional[int]) -> Target:
+def _target_of(description: Description, shape_samples: Optional[int], data: Optional[Path]) -> Target:
     read = ReadOptions(**description.signal.get("read_options", {}))
     options = TargetOptions.of_run(description, shape_samples)
-    if not description.data:
+    if not description.data and data is None:
         raise SignalError(description.name, "was fitted to an array, which is gone", "fit it again")
-    target = target_of(description.data, description.kind, options, read)
+    source, advice = data or Path(description.data), "give its place: winner-ns fit FILE --resume RUN"
+    if check_sort(source) is None:
+        raise SignalError(source, "does not exist, and the run is trained on it", advice)
+    target = target_of(source, description.kind, options, read)
     if json.loads(json.dumps(target.signal.describe())) != description.signal:
-        raise SignalError(description.data, "is not what the run was trained on any more", "put that back")
+        raise SignalError(source, "is not what the run was trained on any more", advice)
     return target
 
 

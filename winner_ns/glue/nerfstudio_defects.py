@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 import sys
-from contextlib import contextmanager
-from types import SimpleNamespace
-from typing import Any, Iterator, List
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType, SimpleNamespace
+from typing import Any, Iterator, List, Optional
 
 from torch import nn
 
@@ -38,6 +39,38 @@ def list_without_source_code() -> None:
     from nerfstudio.configs import external_methods
 
     external_methods.inspect = SimpleNamespace(stack=_callers)  # pyright: ignore[reportPrivateImportUsage]
+
+
+def opened_config() -> Optional[Path]:
+    """The config.yml that is being opened by one of nerfstudio's commands for finished runs.
+
+    A loaded config is told names alone, which lead to a run from the folder that it was trained in and from no other;
+    once it was moved they lead nowhere, and those of a copy to the original.
+    """
+    frame: Optional[FrameType] = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name == "eval_setup" and frame.f_globals.get("__name__") == "nerfstudio.utils.eval_utils":
+            opened = frame.f_locals.get("config_path")
+            return None if opened is None else Path(opened)
+        frame = frame.f_back
+    return None
+
+
+def quiet_event_writers() -> None:
+    """tensorboard's threads hand what a disk refuses to the thread that trains, and print a traceback of it, too."""
+    from tensorboard.summary.writer import event_file_writer
+
+    thread = event_file_writer._AsyncWriterThread
+    run = thread.run
+    if getattr(run, "is_quiet", False):
+        return
+
+    def run_quietly(self: Any) -> None:
+        with suppress(OSError):
+            run(self)
+
+    run_quietly.is_quiet = True  # type: ignore[attr-defined]
+    thread.run = run_quietly
 
 
 def _callers() -> List[inspect.FrameInfo]:

@@ -25,6 +25,7 @@ from winner_ns.fitting.target import Target, TargetOptions, target_of
 from winner_ns.kinds import KINDS
 from winner_ns.rays.dataparser import SceneDataParserConfig
 from winner_ns.rays.pixel_sampler import ViewsPixelSampler
+from winner_ns.reading import check_sort
 from winner_ns.scenes.folder import is_scene
 from winner_ns.signals import ReadOptions
 from winner_ns.signals.shape import NearSurface, near_surface_of_run
@@ -175,8 +176,11 @@ class SignalDataManager(DataManager):
         super().__init__()
 
     def _load(self) -> Target:
+        data, described = self.config.data, self.config.description["signal"]
+        if data is not None and check_sort(data) is None:
+            problem = "does not exist, and the run was trained on it"
+            raise SignalError(data, problem, "put it back there, or a link to where it is")
         target = self.config.load()
-        described = self.config.description["signal"]
         if json.loads(json.dumps(target.signal.describe())) != described:
             raise SignalError(str(self.config.data), "is not what the run was trained on any more", "put that back")
         return target

@@ -13,6 +13,7 @@ from typing import Any, Dict, List, Literal, Optional, Tuple, Type
 
 import torch
 import tyro
+import yaml
 from nerfstudio.configs.base_config import LoggingConfig, MachineConfig, ViewerConfig
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackLocation
 from nerfstudio.engine.optimizers import AdamOptimizerConfig
@@ -44,6 +45,7 @@ from winner_ns.fitting.run import find_checkpoint, read_adam, read_descriptions
 from winner_ns.fitting.shape_target import LEAST_SAMPLES
 from winner_ns.fitting.target import Target
 from winner_ns.fitting.training import rate_factor
+from winner_ns.glue.nerfstudio_defects import opened_config, quiet_event_writers
 from winner_ns.interruption import INTERRUPTION, Ended
 from winner_ns.kinds import VIEWS, TrainingDefaults
 from winner_ns.plugin.photographs import absolute, describe_radiance, describe_surface, settle_dataparser
@@ -56,6 +58,7 @@ from winner_ns.rays.scene_description import report_lines as scene_lines
 from winner_ns.rays.view_figures import need_lpips_weights
 from winner_ns.signals import ReadOptions
 from winner_ns.signals.shape import NearSurface, near_surface_of_run
+from winner_ns.writing import disk_errors, replacing, unwritable
 
 _FIRST_FLAGS = "give the flags and the data of the first run"
 
@@ -150,7 +153,7 @@ class SignalTrainerConfig(TrainerConfig):
     """Viewer configuration."""
 
     run_folder: tyro.conf.Suppress[Optional[Path]] = None
-    """Where the run is, if not where its names lead."""
+    """Where the run is that was opened, or that `winner-ns fit` made; None: where its names lead."""
     _finishes = False  # Not a setting: whether the results of another program's run are written into its folder.
 
     def __setstate__(self, state: Dict[str, Any]) -> None:
@@ -161,6 +164,9 @@ class SignalTrainerConfig(TrainerConfig):
         if "fit" in state:
             self._take_fit(json.loads(state.pop("fit")))
         self.__dict__.update(state)
+        opened = opened_config()
+        if opened is not None:
+            self.run_folder = opened.absolute().parent
 
     def _take_fit(self, known: Dict[str, Any]) -> None:
         """Takes what `winner-ns fit` has written (`RunFolder`)."""
@@ -209,7 +215,9 @@ class SignalTrainerConfig(TrainerConfig):
 
         Here bad input ends the program before a folder is made; from here on signals end the training at a whole step.
         """
-        into_its_own = self.load_dir is not None
+        into_its_own = self.load_dir is not None and self.timestamp != "{timestamp}"
+        # What is trained by the config of another run is a run of its own.
+        self.run_folder = None
         if self.machine.num_devices * self.machine.num_machines == 1:  # Several processes would wait for each other.
             INTERRUPTION.heed()
         try:
@@ -235,12 +243,13 @@ class SignalTrainerConfig(TrainerConfig):
             try:
                 folder.mkdir(parents=True)
                 return
-            except FileExistsError:
+            except FileExistsError as error:
+                if not folder.parent.is_dir():
+                    raise unwritable(folder, error) from error
                 number += 1
                 self.timestamp = f"{base}-{number}"
             except OSError as error:
-                problem = f"cannot be made ({error.strerror or error})"
-                raise SignalError(folder, problem, "give another --output-dir") from error
+                raise unwritable(folder, error) from error
 
     def settle(self) -> None:
         """Reads the signal and fills in every setting that was left to it.
@@ -261,6 +270,8 @@ class SignalTrainerConfig(TrainerConfig):
             data.data = data.dataparser.data if data.dataparser.data.name else None
         if data.data is not None:
             data.data = absolute(data.data)
+            # The name that it was given by leads there from this folder alone.
+            self.data = None if self.data is None else data.data
         views = data.is_posed_views
         self._lines = self._settle_views() if views else self._settle_signal()
         groups = [group for name, group in self.optimizers.items() if name not in ("color", "camera_opt")]
@@ -405,7 +416,8 @@ class SignalTrainerConfig(TrainerConfig):
         source = self.load_checkpoint or self.load_dir
         if source is None:
             return
-        checkpoint = find_checkpoint(source, None if self.load_checkpoint else self.load_step)
+        # A whole path, as it is saved with the config.
+        checkpoint = find_checkpoint(source, None if self.load_checkpoint else self.load_step).absolute()
         # By its name, as nerfstudio takes any file in a folder for a checkpoint; and its commands would look for
         # load_step in the new run.
         self.load_checkpoint, self.load_dir, self.load_step = checkpoint, None, None
@@ -476,10 +488,15 @@ class SignalTrainerConfig(TrainerConfig):
             CONSOLE.print(line, highlight=False, soft_wrap=True, markup=False)
 
     def save_config(self) -> None:
-        """Writes config.yml (and not the whole config to the terminal), except where a run has its own already."""
+        """Writes config.yml, whole or not at all (and not the whole config to the terminal), except where a run has its
+        own already."""
         self.__dict__.pop("_lines", None)
-        if not self._finishes:
-            super().save_config()
+        if self._finishes:
+            return
+        path = self.get_base_dir() / "config.yml"
+        CONSOLE.log(f"Saving config to: {path}", markup=False)
+        with one_line_errors(), replacing(path) as temporary:
+            temporary.write_text(yaml.dump(self), "utf8")
 
 
 def settle_optimizer(group: Dict[str, Any], settled: "SettledPlan | SettledNetwork", steps: int) -> None:
@@ -539,7 +556,8 @@ class SignalTrainer(Trainer):
 
     def setup(self, test_mode: Literal["test", "val", "inference"] = "val") -> None:
         try:
-            with one_line_errors():
+            quiet_event_writers()
+            with one_line_errors(), disk_errors(self.base_dir):
                 super().setup(test_mode)
         except BaseException as error:
             if isinstance(error, Ended):
@@ -572,7 +590,7 @@ class SignalTrainer(Trainer):
         total = self.config.max_num_iterations
         self.config.max_num_iterations = total - self._start_step
         try:
-            with flushed_denormals(), one_line_errors():
+            with flushed_denormals(), one_line_errors(), disk_errors(self.base_dir):
                 try:
                     super().train()
                 except Ended:

@@ -20,7 +20,7 @@ from winner_ns.meshing.extraction import extract_level_set
 from winner_ns.meshing.fitted_surface import mesh_resolution
 from winner_ns.progress import Report, silent
 from winner_ns.rays.neus_field import SURFACE_SETTINGS, SirenSDFField, SirenSDFFieldConfig
-from winner_ns.writing import check_suffix, replacing
+from winner_ns.writing import check_output, replacing
 
 if TYPE_CHECKING:
     import trimesh
@@ -163,7 +163,7 @@ def write_scene_mesh(
     Raises:
         SignalError: as `scene_mesh`, an unknown suffix, or the file cannot be written.
     """
-    suffix = check_suffix(output, SUFFIXES)
+    suffix = check_output(output, SUFFIXES)
     resolution = mesh_resolution(resolution)
     mesh, facts = scene_mesh(field, description, resolution, frame, report=report, **options)
     spacing = facts.pop("spacing")

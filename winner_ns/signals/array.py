@@ -9,7 +9,7 @@ from typing import Iterator, Tuple
 import numpy as np
 
 from winner_ns.errors import SignalError
-from winner_ns.mapped import forget_pages
+from winner_ns.mapped import forget_pages, reserve
 from winner_ns.reading import MOST_MAGNITUDE
 
 MEMORY_LIMIT = 512 * 2**20
@@ -73,11 +73,27 @@ def native_rows(array: np.ndarray) -> np.ndarray:
 
 
 def scratch_array(shape: Tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """An uninitialised array, in a temporary file that vanishes by itself where it is larger than `MEMORY_LIMIT`."""
+    """An uninitialised array, in a temporary file that vanishes by itself where it is larger than `MEMORY_LIMIT`.
+
+    Raises:
+        SignalError: the disk has no room for it.
+    """
     if int(np.prod(shape, dtype=np.int64)) * dtype.itemsize <= MEMORY_LIMIT:
         return np.empty(shape, dtype)
-    with tempfile.TemporaryFile(prefix="winner_ns_") as file:
-        return np.memmap(file, dtype, "w+", shape=shape)
+    try:
+        with tempfile.TemporaryFile(prefix="winner_ns_") as file:
+            array = np.memmap(file, dtype, "w+", shape=shape)
+            reserve(file.fileno(), 0, array.nbytes)
+    except OSError as error:
+        raise no_scratch(error) from error
+    return array
+
+
+def no_scratch(error: OSError) -> SignalError:
+    """Why there is no temporary file for decoded samples."""
+    folder, reason = tempfile.gettempdir(), error.strerror or error
+    problem = f"has no room for samples that are larger than {MEMORY_LIMIT / 2**20:.0f} MiB ({reason})"
+    return SignalError(folder, problem, "free some space there, or set TMPDIR to another folder")
 
 
 def value_range(path: Path, samples: np.ndarray) -> Tuple[float, float]:

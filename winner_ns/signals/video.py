@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import math
 import tempfile
@@ -15,7 +14,7 @@ import numpy as np
 
 from winner_ns.errors import SignalError
 from winner_ns.reading import check_decoded
-from winner_ns.signals.array import MEMORY_LIMIT, native_rows, open_array, scratch_array, value_range
+from winner_ns.signals.array import MEMORY_LIMIT, native_rows, no_scratch, open_array, scratch_array, value_range
 from winner_ns.signals.brands import IMAGE_BRANDS, brands
 from winner_ns.signals.grid import GridSignal, square_half_extent
 from winner_ns.signals.image import pictures_in
@@ -131,10 +130,13 @@ class _Film:
         """Takes a frame, [height, width, channels] in 8 bit; all have the first one's shape."""
         self.shape = self.shape or pixels.shape
         check_decoded(self.path, float(len(self.starts) + 1) * pixels.nbytes)
-        if isinstance(self.store, io.BytesIO) and self.store.tell() + pixels.nbytes > MEMORY_LIMIT:
-            memory, self.store = self.store, tempfile.TemporaryFile(prefix="winner_ns_")
-            self.store.write(memory.getbuffer())
-        self.store.write(np.ascontiguousarray(pixels).data)
+        try:
+            if isinstance(self.store, io.BytesIO) and self.store.tell() + pixels.nbytes > MEMORY_LIMIT:
+                memory, self.store = self.store, tempfile.TemporaryFile(prefix="winner_ns_")
+                self.store.write(memory.getbuffer())
+            self.store.write(np.ascontiguousarray(pixels).data)
+        except OSError as error:
+            raise no_scratch(error) from error
         self.transparent = self.transparent or (pixels.shape[-1] == 4 and int(pixels[..., 3].min()) < 255)
         self.starts.append(start)
 
@@ -144,9 +146,12 @@ class _Film:
         if isinstance(self.store, io.BytesIO):
             frames = np.frombuffer(self.store.getbuffer(), np.uint8).reshape(shape)
         else:
-            with self.store:
-                self.store.flush()
-                frames = np.memmap(self.store, np.uint8, "r", shape=shape)
+            try:
+                with self.store:
+                    self.store.flush()
+                    frames = np.memmap(self.store, np.uint8, "r", shape=shape)
+            except OSError as error:
+                raise no_scratch(error) from error
         return native_rows(frames[..., :3]) if shape[-1] == 4 and not self.transparent else frames
 
     def at_constant_rate(self) -> Tuple[np.ndarray, float]:
@@ -234,9 +239,6 @@ def _duration(milliseconds: Any, is_gif: bool) -> Fraction:
 
 def _keep_whole(film: _Film, error: Exception) -> None:
     """Raises SignalError where a film breaks off before its second frame, else says that it does."""
-    if getattr(error, "errno", None) == errno.ENOSPC:
-        advice = "free space or set TMPDIR to another disk"
-        raise SignalError(film.path, f"its frames do not fit into {tempfile.gettempdir()}", advice) from error
     count = len(film.starts)
     if count < 2:
         raise SignalError(film.path, "is no video or cut", "get a whole copy, or convert it to MP4") from error
