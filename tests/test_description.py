@@ -65,6 +65,12 @@ VIDEO = {
 READ = {"start": 1.5, "duration": None, "duration_samples": 800, "sample_rate": 8000, "mono": True}
 
 
+NOISE = {
+    **dict.fromkeys(("psi", "omega", "s0", "s1", "band", "plain_band"), 1.0),
+    **{"kappa": None, "first_layer_divisor": None, "law": "matching", "bright": False},
+}
+
+
 def field_of(plain: dict) -> LoadedField:
     made_of = plain["network"]
     weights = build_field(made_of["family"], made_of["in_dim"], made_of["out_dim"], made_of["settings"]).state_dict()
@@ -176,6 +182,18 @@ def test_a_description_is_plain_json_and_back(plain):
         (IMAGE, "name", "../up.png"),
         (IMAGE, "name", "..\\up.png"),
         (IMAGE, "kind_package", 3),
+        (IMAGE, "kind_package", "x" * 300),
+        (IMAGE, "name", "x" * 256),
+        (IMAGE, "data", "/" + "x" * 5000),
+        (IMAGE, "holdout", "{alert(1)}"),
+        (IMAGE, "target.between", "<b>"),
+        (IMAGE, "target.denoiser", "x" * 65),
+        (IMAGE, "network.settings", {"width": "[red]"}),
+        (IMAGE, "network.family", "x" * 65),
+        (IMAGE, "signal.mode", "x" * 256),
+        (IMAGE, "spectrum", {**NOISE, "law": "{globalThis.X=1}"}),
+        (IMAGE, "spectrum", {**NOISE, "law": ""}),
+        (IMAGE, "spectrum", {**NOISE, "law": ["matching"]}),
     ],
     ids=lambda value: value if isinstance(value, str) and len(value) < 30 and value.isprintable() else "",
 )
@@ -195,6 +213,8 @@ def test_what_cannot_be_is_refused(plain, path, value):
         (IMAGE, "signal.dtype", ">f4"),
         (VIDEO, "signal.frame_rate", 0.5),
         (IMAGE, "name", "..photo...png"),
+        (IMAGE, "spectrum", {**NOISE, "law": "somebodys-own_law2"}),
+        (IMAGE, "holdout", "1e-05"),
         (IMAGE, "name", "Bildschirmfoto 9.41\u202fAM \u3000写真 می\u200cروم 👩\u200d🔬.png"),
     ],
 )

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Optional, Sequence
 
+from winner_ns import safe_text
 from winner_ns.bench.cells import Cell, cells_of
 from winner_ns.bench.charts import charts_of, write_charts
 from winner_ns.bench.expected_time import expected_seconds
@@ -51,7 +52,7 @@ def run_bench(
     command: str,
     data: Optional[Path] = None,
     workers: int = 0,
-    tell: Callable[[str], None] = print,
+    tell: Callable[[str], None] = safe_text.tell,
     budget: str = "short",
 ) -> List[Record]:
     """Trains the cells of a preset that the folder has no results of, then writes its tables, charts and report.

@@ -12,6 +12,7 @@ from typing import Dict, List, Optional
 from winner_ns.bench.preset import Preset
 from winner_ns.errors import SignalError
 from winner_ns.kinds import KINDS, kinds_of_files
+from winner_ns.safe_text import tell
 from winner_ns.samples import SAMPLES
 from winner_ns.signals import ReadOptions, Signal, detect_kind, load_signal
 from winner_ns.writing import replacing
@@ -114,7 +115,7 @@ def _holds_none(preset: Preset, data: Path) -> SignalError:
 
 
 def _warn(text: str) -> None:
-    print("winner-ns: warning:", " ".join(text.split()), file=sys.stderr)
+    tell(f"winner-ns: warning: {' '.join(text.split())}", file=sys.stderr)
 
 
 def _file_of(preset: Preset, name: str) -> Path:

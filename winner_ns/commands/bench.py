@@ -9,6 +9,7 @@ from typing import Any, Sequence
 
 from winner_ns.commands.arguments import count
 from winner_ns.errors import SignalError
+from winner_ns.safe_text import tell
 
 HELP = "train all fields of a preset on all its signals, and write a report"
 
@@ -51,8 +52,8 @@ def run(options: argparse.Namespace) -> None:
         raise
     _print_tables(terminal_tables(preset, records))
     for line in better_without_fields(preset, records):
-        print(line)
-    print(f"wrote {folder / 'report.html'}, results.csv, results.md and results.jsonl beside it")
+        tell(line)
+    tell(f"wrote {folder / 'report.html'}, results.csv, results.md and results.jsonl beside it")
 
 
 def _print_tables(tables: Sequence[Any]) -> None:

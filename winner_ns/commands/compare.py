@@ -8,6 +8,7 @@ from pathlib import Path
 
 from winner_ns.commands.arguments import count, print_json
 from winner_ns.errors import SignalError
+from winner_ns.safe_text import tell
 
 HELP = "look at finished runs of one signal side by side"
 
@@ -35,7 +36,7 @@ def run(options: argparse.Namespace) -> None:
         check_suffix(options.save, (".png",))
     finished = load_finished(options.runs)
     for warning in finished.warnings:
-        print(f"winner-ns: warning: {warning}", file=sys.stderr)
+        tell(f"winner-ns: warning: {warning}", file=sys.stderr)
     if options.save:
         from winner_ns.export.fields_comparison import write_fields_comparison
 
@@ -52,7 +53,7 @@ def run(options: argparse.Namespace) -> None:
 
     Console().print(figures_table(finished.tables))
     if options.save:
-        print(f"wrote {options.save}")
+        tell(f"wrote {options.save}")
         return
     from winner_ns.registry import resolve
 

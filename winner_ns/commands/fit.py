@@ -19,6 +19,7 @@ from winner_ns.commands.arguments import (
     setting_of_text,
 )
 from winner_ns.errors import SignalError, settings_called
+from winner_ns.safe_text import file_name, tell
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -103,7 +104,7 @@ def _run(options: argparse.Namespace) -> Optional[int]:
         settled, steps, schedule = _settle(options)
         state, folder = None, _new_folder(options.output, settled.target.signal.path)
     if not options.quiet:
-        print("\n".join([*settled.lines(), *(f"note      {line}" for line in settled.target.warnings)]))
+        tell(*settled.lines(), *(f"note      {line}" for line in settled.target.warnings))
         where = f"{settled.description.order.batch_size or 'all'} samples, Adam at {settled.learning_rate:g}"
         print(f"training  {steps} steps of {where}", flush=True)
     kept, curve = RunFolder(folder, settled, steps, schedule), LossCurve(steps)
@@ -184,7 +185,7 @@ def _new_folder(output: Optional[Path], signal: Path) -> Path:
         if output.exists() and (not output.is_dir() or any(output.iterdir())):
             raise SignalError(output, "is there already", "name a folder that is empty or not there yet")
         return output
-    base = Path("outputs") / signal.stem / "winner-siren"
+    base = Path("outputs") / file_name(signal.stem) / "winner-siren"
     begun, number = time.strftime("%Y-%m-%d_%H%M%S"), 1
     folder = base / begun
     while True:
@@ -204,18 +205,16 @@ def _write_results(field: FittedField, folder: Path, curve: Dict[str, Any], quie
     if not quiet:
         print("figures   " + ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in figures.items()))
         for line in field.target.advice(field):
-            print(f"NOTE      {line}")
+            tell(f"NOTE      {line}")
     problem: Optional[SignalError] = None
     try:
         written, note = write_fitted(field, results, field.original, folder)
-        print("".join(f"wrote     {path}\n" for path in written), end="")
-        if note:
-            print(f"note      {note}")
+        tell(*(f"wrote     {path}" for path in written), *([f"note      {note}"] if note else []))
     except SignalError as error:
         problem = error
     # Last: by them a run is known to be complete.
     table = results_table(field, figures, field.steps, field.training_seconds)
-    print(f"wrote     {write_json(results / 'figures.json', {**table, 'curve': curve})}")
+    tell(f"wrote     {write_json(results / 'figures.json', {**table, 'curve': curve})}")
     if problem is not None:
         raise problem
 

@@ -10,6 +10,7 @@ from typing import Optional, Sequence
 from winner_ns import __version__
 from winner_ns.commands import analyze, bench, compare, eval_mesh, export, fit, inspect
 from winner_ns.errors import SignalError
+from winner_ns.safe_text import tell
 
 COMMANDS = {
     "fit": fit,
@@ -46,7 +47,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
 
 
 def _fail(line: str) -> int:
-    print(f"winner-ns: error: {line}", file=sys.stderr)
+    tell(f"winner-ns: error: {line}", file=sys.stderr)
     return 1
 
 

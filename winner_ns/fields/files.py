@@ -205,7 +205,7 @@ def read_field_file(path: Union[str, os.PathLike]) -> Tuple[Dict[str, Any], Dict
             tensors = {name: file.get_tensor(name) for name in file.keys()}
         description = json.loads(header["winner_ns"])
         version = description["format_version"]
-    except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError, OSError, RecursionError) as error:
         raise SignalError(
             path, "not a field file of winner_ns", "give a .safetensors file written by `winner-ns export field`"
         ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import pickle
 import re
@@ -17,6 +18,7 @@ from winner_ns.fields.description import Description
 from winner_ns.fields.files import LoadedField, read_field_file, rebuild_field
 from winner_ns.fitting.adam import betas_of, weight_decay_of
 from winner_ns.reading import check_sort
+from winner_ns.safe_text import is_word
 
 _ADVICE = "give the folder of a run (with config.yml in it), a checkpoint (.ckpt) or a field file (.safetensors)"
 _SCENE_ADVICE = (
@@ -153,13 +155,27 @@ def run_figures(run: LoadedRun) -> Dict[str, Any]:
         own = run.description.as_dict()
         same = all(own[key] == table["description"][key] for key in ("network", "signal", "spectrum"))
         if same and run.step in (None, table["steps"] - 1):
-            known = {key: table[key] for key in ("figures", "steps", "training_seconds")}
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # No figures, or not of ours.
+            known = {"figures": _checked_figures(table["figures"])}
+            known |= {key: _checked_number(table[key]) for key in ("steps", "training_seconds")}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        known = {}  # No figures, or not of ours.
     known["parameters"] = sum(parameter.numel() for parameter in run.network.parameters())
     if run.field_file.is_file():
         known["file_bytes"] = run.field_file.stat().st_size
     return known
+
+
+def _checked_figures(figures: Dict[str, Any]) -> Dict[str, Optional[float]]:
+    """Figures by name, which a file says and is not trusted with. Raises ValueError for what is none."""
+    if not all(map(is_word, figures)):
+        raise ValueError("a figure's name is no word")
+    return {name: None if value is None else _checked_number(value) for name, value in figures.items()}
+
+
+def _checked_number(value: Any) -> Any:
+    if type(value) not in (int, float) or not math.isfinite(value):
+        raise ValueError(f"{value!r:.80} is no number")
+    return value
 
 
 def read_descriptions(path: Union[str, os.PathLike]) -> Tuple[Dict[str, Dict[str, Any]], Optional[int]]:
@@ -260,7 +276,7 @@ def _read_checkpoint(path: Path) -> Tuple[Described, Optional[int]]:
                     description.update(json.loads(states[key]["description"]))
         if not all(str(description["network"]["family"]) for description, _ in described.values()) or not described:
             raise KeyError
-    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise SignalError(
             path,
             "is no checkpoint of winner-siren or winner-compare",

@@ -18,6 +18,7 @@ from winner_ns.fitting.plan import FieldPlan, NetworkPlan, SettledPlan
 from winner_ns.fitting.run import find_checkpoint
 from winner_ns.fitting.target import Target, TargetOptions, target_of
 from winner_ns.fitting.training import Training
+from winner_ns.safe_text import file_name
 from winner_ns.signals import ReadOptions
 from winner_ns.writing import replacing
 
@@ -57,7 +58,7 @@ class RunFolder:
             "beta2": self.settled.beta2,
             "weight_decay": self.settled.weight_decay,
             "run_folder": str(self.folder.resolve()),
-            "experiment_name": Path(self.settled.description.name).stem,
+            "experiment_name": file_name(Path(self.settled.description.name).stem),
             "description": self.settled.description.as_dict(),
         }
         # As text within JSON: YAML reads some of JSON's numbers and characters as others.

@@ -30,6 +30,7 @@ from winner_ns.glue.finish import print_written
 from winner_ns.plugin.model import SignalModel, SignalModelConfig
 from winner_ns.plugin.pipeline import SignalPipeline, SignalPipelineConfig
 from winner_ns.plugin.trainer import SignalTrainerConfig, field_optimizers, settle_optimizer
+from winner_ns.safe_text import terminal
 from winner_ns.viewing.viewed_model import ViewedModel
 from winner_ns.writing import write_json
 
@@ -203,13 +204,15 @@ class ComparePipeline(SignalPipeline):
 
         for name, fitted in self.fields.items():
             for line in self.datamanager.trained[fitted.description.between].advice(fitted):
-                CONSOLE.print(f"{name}: {line}", style="bold yellow", soft_wrap=True, markup=False, highlight=False)
+                CONSOLE.print(
+                    terminal(f"{name}: {line}"), style="bold yellow", soft_wrap=True, markup=False, highlight=False
+                )
 
         def write(name: str, fitted: LoadedField) -> List[Path]:
             own = results / name
             written, note = write_fitted(fitted, own, target.signal, own / "field.safetensors")
             if note:
-                CONSOLE.print(note, markup=False)
+                CONSOLE.print(terminal(note), markup=False)
             return written
 
         self._write(write, results)

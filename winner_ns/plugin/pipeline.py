@@ -24,6 +24,7 @@ from winner_ns.glue.finish import print_written, results_callbacks
 from winner_ns.kinds import KINDS
 from winner_ns.plugin.datamanager import SignalDataManager, SignalDataManagerConfig
 from winner_ns.plugin.model import SignalModel, SignalModelConfig
+from winner_ns.safe_text import terminal
 from winner_ns.viewing.panel import SignalPanel
 from winner_ns.writing import write_json
 
@@ -133,7 +134,7 @@ class SignalPipeline(VanillaPipeline):
             field = self.fields[name] if name else self.model.loaded_field
             family = field.description.network.family
             line = collapse_line(name, family, step + 1, "--optimizers.field.optimizer.lr")
-            CONSOLE.print(line, style="bold yellow", soft_wrap=True, markup=False, highlight=False)
+            CONSOLE.print(terminal(line), style="bold yellow", soft_wrap=True, markup=False, highlight=False)
         return outputs, losses, metrics
 
     def get_training_callbacks(self, attributes: TrainingCallbackAttributes) -> List[TrainingCallback]:
@@ -183,9 +184,9 @@ class SignalPipeline(VanillaPipeline):
                 soft_wrap=True,
             )
         for line in self.datamanager.trained[field.description.between].advice(field):
-            CONSOLE.print(line, style="bold yellow", soft_wrap=True, markup=False, highlight=False)
+            CONSOLE.print(terminal(line), style="bold yellow", soft_wrap=True, markup=False, highlight=False)
         written, note = write_fitted(field, results, target.signal, run)
         if note:
-            CONSOLE.print(note, markup=False)
+            CONSOLE.print(terminal(note), markup=False)
         paths += written
         print_written(paths)
