@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from winner_ns.commands.arguments import count, print_json
+from winner_ns.commands.arguments import add_viewer, print_json
 from winner_ns.errors import SignalError
 from winner_ns.safe_text import tell
 
@@ -19,12 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--save", type=Path, metavar="PNG", help="write a picture instead of opening the viewer")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of opening the viewer")
-    parser.add_argument(
-        "--host",
-        default="127.0.0.1",
-        help="address that the viewer listens on (default 127.0.0.1: this machine alone; 0.0.0.0: all)",
-    )
-    parser.add_argument("--port", type=count, help="port of the viewer (default 7007 or the next that is free)")
+    add_viewer(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -59,6 +54,5 @@ def run(options: argparse.Namespace) -> None:
 
     folder = options.runs[0] if options.runs[0].is_dir() else options.runs[0].parent
     viewer = "winner_ns.viewing.finished_viewer"
-    start, serve = resolve(f"{viewer}:start_viewer"), resolve(f"{viewer}:serve_forever")
-    start(finished.fields, finished.original, finished.tables, folder, options.host, options.port)
-    serve()
+    start, serve = resolve(f"{viewer}:start_viewer"), resolve(f"{viewer}:serve")
+    serve(start(finished.fields, finished.original, finished.tables, folder, options.host, options.port))

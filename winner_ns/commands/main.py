@@ -8,13 +8,15 @@ import sys
 from typing import Optional, Sequence
 
 from winner_ns import __version__
-from winner_ns.commands import analyze, bench, compare, eval_mesh, export, fit, inspect
+from winner_ns.commands import analyze, bench, compare, eval_mesh, eval_run, export, fit, inspect, view
 from winner_ns.errors import SignalError
 from winner_ns.safe_text import tell
 
 COMMANDS = {
     "fit": fit,
     "inspect": inspect,
+    "view": view,
+    "eval": eval_run,
     "export": export,
     "compare": compare,
     "analyze": analyze,

@@ -22,7 +22,8 @@ from winner_ns.safe_text import is_word
 
 _ADVICE = "give the folder of a run (with config.yml in it), a checkpoint (.ckpt) or a field file (.safetensors)"
 _SCENE_ADVICE = (
-    "look at it with `ns-viewer` or `ns-render`, or use `winner-ns export mesh` for a run of `ns-train winner-neus`"
+    "use `ns-viewer`, `ns-eval` or `ns-render` for a run that you trust, as they execute what its config.yml says, or "
+    "`winner-ns export mesh` for a run of `ns-train winner-neus`"
 )
 _CHECKPOINT = re.compile(r"step-(\d+)\.ckpt")
 # Distributed training wraps the model; a comparison holds one model for each field.
@@ -203,6 +204,22 @@ def read_adam(path: Path) -> Dict[str, Tuple[Tuple[float, float], float]]:
         return {str(name): (betas_of(state), weight_decay_of(state)) for name, state in optimizers.items()}
     except Exception:  # Any type: zip, pickle and system errors; `_read_checkpoint` tells them apart.
         return {}
+
+
+def original_path(description: Description) -> Path:
+    """Where a run says that what it was fitted to was: a whole path on this machine. What a stranger's run says is
+    followed to no other machine (Windows logs on to those that it is asked for a file of), and only ever read as a
+    signal.
+
+    Raises:
+        SignalError: it was no file, or is no such path.
+    """
+    source = description.data
+    if not source:
+        raise SignalError(description.name, "was no file", "fit it again")
+    if not Path(source).is_absolute() or source.startswith(("//", "\\\\")):
+        raise SignalError(source, "is a place that a run is not followed to", "name the file by --data")
+    return Path(source)
 
 
 def find_checkpoint(path: Union[str, os.PathLike], step: Optional[int] = None) -> Path:

@@ -15,7 +15,7 @@ from winner_ns.errors import SignalError
 from winner_ns.fields.description import Description
 from winner_ns.fitting.adam import betas_of, weight_decay_of
 from winner_ns.fitting.plan import FieldPlan, NetworkPlan, SettledPlan
-from winner_ns.fitting.run import find_checkpoint
+from winner_ns.fitting.run import find_checkpoint, original_path
 from winner_ns.fitting.target import Target, TargetOptions, target_of
 from winner_ns.fitting.training import Training
 from winner_ns.safe_text import file_name
@@ -178,7 +178,7 @@ def _target_of(description: Description, shape_samples: Optional[int]) -> Target
     options = TargetOptions.of_run(description, shape_samples)
     if not description.data:
         raise SignalError(description.name, "was fitted to an array, which is gone", "fit it again")
-    target = target_of(description.data, description.kind, options, read)
+    target = target_of(original_path(description), description.kind, options, read)
     if json.loads(json.dumps(target.signal.describe())) != description.signal:
         raise SignalError(description.data, "is not what the run was trained on any more", "put that back")
     return target

@@ -92,7 +92,10 @@ def _facts(table: Mapping[str, Any]) -> Dict[str, str]:
     return facts
 
 
-def serve_forever() -> None:
-    """Keeps the program alive for the viewer's threads, until it is interrupted."""
-    while True:
-        time.sleep(3600)
+def serve(viewer: Viewer) -> None:
+    """Keeps the program alive for the viewer's threads until it is interrupted, which is how looking ends."""
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        viewer.viser_server.stop()
