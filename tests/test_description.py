@@ -399,6 +399,32 @@ def test_sizes_that_do_not_fit_the_weights_take_neither_time_nor_memory(family, 
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**19  # KiB
 
 
+@pytest.mark.parametrize(
+    "family, settings",
+    [
+        ("siren", {"depth": 10**6, "width": 1}),
+        ("wire", {"depth": 10**6, "width": 1}),
+        ("siren", {"depth": 1, "width": 10**6}),
+        ("rff", {"depth": 1, "width": 8, "features": 10**9}),
+        ("hash-grid", {"depth": 10**6, "width": 1, "levels": 1, "log2_hashmap_size": 4}),
+        ("hash-grid", {"levels": 10**6, "log2_hashmap_size": 24, "max_resolution": 10**6}),
+        ("hash-grid", {"features_per_level": 10**9}),
+        ("hash-grid", {"log2_hashmap_size": 30, "max_resolution": 10**6, "implementation": "torch"}),
+        ("hash-grid", {"log2_hashmap_size": 63, "max_resolution": 10**9}),
+    ],
+)
+@pytest.mark.parametrize("claimed", [torch.zeros(0, 10**12), torch.zeros(2**20)], ids=["nothing", "elements"])
+def test_sizes_are_believed_by_what_a_file_holds(family, settings, claimed, tmp_path):
+    """A tensor without elements may be said to have any size, and many elements are not as many layers."""
+    plain = {**IMAGE, "network": {"family": family, "in_dim": 2, "out_dim": 3, "settings": settings}}
+    path, before = tmp_path / "field.safetensors", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    weights = {"claimed": claimed, "other": torch.zeros(8, 8)}
+    save_file(weights, path, {"winner_ns": json.dumps({"format_version": 1, **plain})})
+    with pytest.raises(winner_ns.SignalError, match="damaged field file"):
+        load_field(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**19  # KiB
+
+
 def test_weights_that_are_no_numbers_are_refused():
     weights = build_field("siren", 1, 1, {"width": 8, "depth": 2}).state_dict()
     for spoilt in (torch.full_like(weights["output.bias"], math.nan), weights["output.bias"].long()):
