@@ -22,7 +22,9 @@ LONGEST_SIDE = 512
 SHORTEST_SIDE = 256
 """Pixels along the longer side that smaller pictures are shown at."""
 LONGEST_SOUND = 30
-"""Seconds of a sound that can be heard, at most."""
+"""Seconds of a sound that can be heard, at most …"""
+MOST_HEARD = 2**22
+"""… and samples, of what is not for ears."""
 RESOLUTION = 128
 """Grid points along each axis of the mesh that is shown."""
 SURFACE_SIDE = 360
@@ -70,7 +72,7 @@ def player_html(field: LoadedField, signal: Optional[GridSignal]) -> str:
     from matplotlib.figure import Figure
 
     total, rate = int(field.signal["shape"][0]), int(field.signal["sample_rate"])
-    count = min(total, LONGEST_SOUND * rate)
+    count = min(total, LONGEST_SOUND * rate, MOST_HEARD)
     sound = np.nan_to_num(np.concatenate(list(sound_blocks(field, rate, count))))
     file = io.BytesIO()
     soundfile.write(file, as_integers(sound, "PCM_16"), rate, format="WAV", subtype="PCM_16")
@@ -92,7 +94,7 @@ def player_html(field: LoadedField, signal: Optional[GridSignal]) -> str:
     picture = io.BytesIO()
     figure.savefig(picture, format="png", facecolor="white")
 
-    part = "" if count == total else f", first {LONGEST_SOUND} s of {total / rate:.1f} s"
+    part = "" if count == total else f", first {count / rate:.3g} s of {total / rate:.1f} s"
     channel = "" if field.channels == 1 else f"; drawn: channel 1 of {field.channels}"
     caption = html(f"field of {field.description.name}{part}{channel}")
     return (

@@ -200,11 +200,14 @@ class SignalPanel(ViewerElement[Any], ViewerControl):
         try:
             path = self._write(button)
         except (SignalError, MemoryError) as error:
-            self.result.content = f"**error** {markdown(error)}"
+            self._tell(error)
             return
         self.result.content = f"wrote {code(path)}"
         if client is not None and path.stat().st_size <= MOST_SENT:
             client.send_file_download(path.name, path.read_bytes())
+
+    def _tell(self, error: Exception) -> None:
+        self.result.content = f"**error** {markdown(error)}"
 
     def _write(self, button: str) -> Path:
         assert self.viewer is not None
@@ -219,7 +222,10 @@ class SignalPanel(ViewerElement[Any], ViewerControl):
 
     def _play(self) -> None:
         heard = self._value("heard", self.view.heard[0])
-        self.result.content = self.view.player(self._current(), heard, self.settings())
+        try:
+            self.result.content = self.view.player(self._current(), heard, self.settings())
+        except (SignalError, MemoryError) as error:
+            self._tell(error)
 
 
 def _element(control: Control) -> ViewerElement:
