@@ -54,6 +54,7 @@ def run_bench(
     workers: int = 0,
     tell: Callable[[str], None] = safe_text.tell,
     budget: str = "short",
+    allowed: Sequence[Path] = (),
 ) -> List[Record]:
     """Trains the cells of a preset that the folder has no results of, then writes its tables, charts and report.
 
@@ -65,6 +66,7 @@ def run_bench(
         workers: cells at the same time; 0: as many as there are GPUs or cores.
         tell: is given lines about the progress.
         budget: that the preset was read with.
+        allowed: files and folders that the preset's signals may be in beside its own folder.
 
     Returns:
         The records of all cells, in the preset's order.
@@ -78,8 +80,8 @@ def run_bench(
     mark = {"preset": preset.name, "budget": budget, "data": None if data is None else str(data.resolve())}
     _check_folder(folder, mark)
     with _alone_in(folder):
+        cells = cells_of(preset, prepare_inputs(preset, folder / "inputs", data, allowed))
         results = ResultsFile(folder / "results.jsonl")
-        cells = cells_of(preset, prepare_inputs(preset, folder / "inputs", data))
         write_json(folder / MARK, mark)
         keys = [cell.key for cell in cells]
         known = {record["key"] for record in results.records}
