@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from pathlib import Path
 
 from winner_ns.commands.arguments import add_original, add_viewer
@@ -34,5 +35,8 @@ def run(options: argparse.Namespace) -> None:
         # nerfstudio's pages name the folder.
         raise SignalError(folder, "has characters in its path that cannot be shown", "rename it")
     viewer = "winner_ns.viewing.finished_viewer"
-    start, serve = resolve(f"{viewer}:start_viewer"), resolve(f"{viewer}:serve")
+    with warnings.catch_warnings():
+        # What torch and nerfstudio think of each other's versions is nothing that a user could change.
+        warnings.simplefilter("ignore")
+        start, serve = resolve(f"{viewer}:start_viewer"), resolve(f"{viewer}:serve")
     serve(start(finished.fields, finished.original, finished.tables, folder, options.host, options.port))
