@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from winner_ns.commands.arguments import add_viewer, print_json
-from winner_ns.errors import SignalError
+from winner_ns.commands.arguments import add_original, add_viewer, print_json
+from winner_ns.errors import SignalError, flag_of, settings_called
 from winner_ns.safe_text import tell
 
 HELP = "look at finished runs of one signal side by side"
@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--save", type=Path, metavar="PNG", help="write a picture instead of opening the viewer")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of opening the viewer")
+    add_original(parser)
     add_viewer(parser)
 
 
@@ -29,7 +30,8 @@ def run(options: argparse.Namespace) -> None:
         from winner_ns.writing import check_suffix
 
         check_suffix(options.save, (".png",))
-    finished = load_finished(options.runs)
+    with settings_called(flag_of):
+        finished = load_finished(options.runs, options.data, options.decoded_limit)
     for warning in finished.warnings:
         tell(f"winner-ns: warning: {warning}", file=sys.stderr)
     if options.save:
