@@ -17,6 +17,7 @@ import sys
 import time
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -185,6 +186,43 @@ def test_what_would_be_ignored_is_refused(tmp_path, changes, words):
     with pytest.raises(SignalError, match=words):
         preset = load_preset(str(write_preset(tmp_path, **changes)))
         prepare_inputs(preset, tmp_path / "inputs")
+
+
+def test_a_preset_reads_files_of_its_own_folder_alone_unless_others_are_allowed(tmp_path, monkeypatch, capsys):
+    """It may be a stranger's: absolute paths, ways up, links out and other machines are a line."""
+    monkeypatch.chdir(tmp_path)
+    own, private = tmp_path / "own", tmp_path / "private"
+    private.mkdir()
+    write_picture(private / "secret.png")
+    write_preset(own)
+    (own / "link.png").symlink_to(private / "secret.png")
+    (own / "linked").symlink_to(private)
+    (own / "sub").mkdir()
+    write_picture(own / "sub" / "inner.png")
+    ways = ["../private/secret.png", "sub/../../private/secret.png", "link.png", str(private / "secret.png")]
+    for name in (*ways, "linked/secret.png", "/etc/passwd", "~/secret.png", "//server/share/x.png", "/nowhere.png"):
+        preset = write_preset(own, signals=[name])
+        assert main(["bench", str(preset), "--out", str(tmp_path / "out")]) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert f"signals: {name} is outside of the preset's folder" in line and "--allow" in line
+    for name in ("sub/inner.png", "./sub/../picture.png", str(own / "picture.png")):
+        (each,) = prepare_inputs(load_preset(str(write_preset(own, signals=[name]))), tmp_path / "inputs")
+        assert each.path.is_relative_to(own)
+    # By another name of the folder, too.
+    (tmp_path / "other").symlink_to(own)
+    assert prepare_inputs(load_preset(str(write_preset(tmp_path / "other"))), tmp_path / "inputs")
+    for allowed in (private, private / "secret.png"):
+        for name in ways:
+            preset = load_preset(str(write_preset(own, signals=[name])))
+            (each,) = prepare_inputs(preset, tmp_path / "inputs", allowed=[Path("elsewhere"), allowed])
+            assert each.path == private / "secret.png"
+
+
+def test_the_name_of_a_file_leads_no_cell_out_of_its_folder(tmp_path):
+    preset = load_preset(str(write_preset(tmp_path, signals=["...png"])))
+    (tmp_path / "picture.png").rename(tmp_path / "...png")
+    (cell, *_) = cells_of(preset, prepare_inputs(preset, tmp_path / "inputs"))
+    assert ".." not in Path(cell.folder).parts and cell.signal == "_"
 
 
 def test_every_cell_is_one_json_line_and_says_what_its_field_is_worth(finished):

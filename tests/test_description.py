@@ -65,6 +65,12 @@ VIDEO = {
 READ = {"start": 1.5, "duration": None, "duration_samples": 800, "sample_rate": 8000, "mono": True}
 
 
+NOISE = {
+    **dict.fromkeys(("psi", "omega", "s0", "s1", "band", "plain_band"), 1.0),
+    **{"kappa": None, "first_layer_divisor": None, "law": "matching", "bright": False},
+}
+
+
 def field_of(plain: dict) -> LoadedField:
     made_of = plain["network"]
     weights = build_field(made_of["family"], made_of["in_dim"], made_of["out_dim"], made_of["settings"]).state_dict()
@@ -176,6 +182,18 @@ def test_a_description_is_plain_json_and_back(plain):
         (IMAGE, "name", "../up.png"),
         (IMAGE, "name", "..\\up.png"),
         (IMAGE, "kind_package", 3),
+        (IMAGE, "kind_package", "x" * 300),
+        (IMAGE, "name", "x" * 256),
+        (IMAGE, "data", "/" + "x" * 5000),
+        (IMAGE, "holdout", "{alert(1)}"),
+        (IMAGE, "target.between", "<b>"),
+        (IMAGE, "target.denoiser", "x" * 65),
+        (IMAGE, "network.settings", {"width": "[red]"}),
+        (IMAGE, "network.family", "x" * 65),
+        (IMAGE, "signal.mode", "x" * 256),
+        (IMAGE, "spectrum", {**NOISE, "law": "{globalThis.X=1}"}),
+        (IMAGE, "spectrum", {**NOISE, "law": ""}),
+        (IMAGE, "spectrum", {**NOISE, "law": ["matching"]}),
     ],
     ids=lambda value: value if isinstance(value, str) and len(value) < 30 and value.isprintable() else "",
 )
@@ -195,6 +213,8 @@ def test_what_cannot_be_is_refused(plain, path, value):
         (IMAGE, "signal.dtype", ">f4"),
         (VIDEO, "signal.frame_rate", 0.5),
         (IMAGE, "name", "..photo...png"),
+        (IMAGE, "spectrum", {**NOISE, "law": "somebodys-own_law2"}),
+        (IMAGE, "holdout", "1e-05"),
         (IMAGE, "name", "Bildschirmfoto 9.41\u202fAM \u3000写真 می\u200cروم 👩\u200d🔬.png"),
     ],
 )
@@ -376,6 +396,32 @@ def test_sizes_that_do_not_fit_the_weights_take_neither_time_nor_memory(family, 
                 load_field(path)
             except winner_ns.SignalError as error:
                 assert "damaged field file" in str(error)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**19  # KiB
+
+
+@pytest.mark.parametrize(
+    "family, settings",
+    [
+        ("siren", {"depth": 10**6, "width": 1}),
+        ("wire", {"depth": 10**6, "width": 1}),
+        ("siren", {"depth": 1, "width": 10**6}),
+        ("rff", {"depth": 1, "width": 8, "features": 10**9}),
+        ("hash-grid", {"depth": 10**6, "width": 1, "levels": 1, "log2_hashmap_size": 4}),
+        ("hash-grid", {"levels": 10**6, "log2_hashmap_size": 24, "max_resolution": 10**6}),
+        ("hash-grid", {"features_per_level": 10**9}),
+        ("hash-grid", {"log2_hashmap_size": 30, "max_resolution": 10**6, "implementation": "torch"}),
+        ("hash-grid", {"log2_hashmap_size": 63, "max_resolution": 10**9}),
+    ],
+)
+@pytest.mark.parametrize("claimed", [torch.zeros(0, 10**12), torch.zeros(2**20)], ids=["nothing", "elements"])
+def test_sizes_are_believed_by_what_a_file_holds(family, settings, claimed, tmp_path):
+    """A tensor without elements may be said to have any size, and many elements are not as many layers."""
+    plain = {**IMAGE, "network": {"family": family, "in_dim": 2, "out_dim": 3, "settings": settings}}
+    path, before = tmp_path / "field.safetensors", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    weights = {"claimed": claimed, "other": torch.zeros(8, 8)}
+    save_file(weights, path, {"winner_ns": json.dumps({"format_version": 1, **plain})})
+    with pytest.raises(winner_ns.SignalError, match="damaged field file"):
+        load_field(path)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**19  # KiB
 
 

@@ -7,6 +7,11 @@ import sys
 from contextlib import contextmanager
 from typing import Callable, Iterator, Optional, Union
 
+from winner_ns.safe_text import terminal
+
+MOST_LETTERS = 2000
+"""Of what is said: what is wrong may be quoted from a file."""
+
 
 class SignalError(ValueError):
     """Input that cannot be used, said in one line.
@@ -29,7 +34,8 @@ class SignalError(ValueError):
         self.problem = problem
         self.advice = advice
         self.setting = setting
-        super().__init__(" ".join(f"{self.source}: {problem}; {advice}".split()))
+        said = terminal(" ".join(f"{self.source}: {problem}; {advice}".split()))
+        super().__init__(said if len(said) <= MOST_LETTERS else f"{said[:MOST_LETTERS]} …")
 
     @property
     def named_problem(self) -> str:

@@ -7,6 +7,8 @@ import time
 from contextlib import contextmanager
 from typing import Callable, Iterator
 
+from winner_ns.safe_text import terminal
+
 PATIENCE = 2.0
 """Seconds that pass before a bar is shown."""
 
@@ -34,13 +36,18 @@ def progress_bar(long: bool = False) -> Iterator[Report]:
     if not console.is_terminal or threading.current_thread() is not threading.main_thread():
         yield silent
         return
-    columns = (TextColumn("{task.description:<24}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description:<24}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+    )
     bar = Progress(*columns, console=console, transient=True, auto_refresh=False)
     task = bar.add_task("")
     started = time.monotonic()
 
     def report(doing: str, done: int, total: int) -> None:
-        bar.update(task, description=doing, completed=done, total=total)
+        bar.update(task, description=terminal(doing), completed=done, total=total)
         if not bar.live.is_started and (long or time.monotonic() - started > PATIENCE):
             bar.start()
         if bar.live.is_started:

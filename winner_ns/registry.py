@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import importlib
 import os
-import re
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Dict, Generic, Iterator, Mapping, Optional, Tuple, TypeVar, Union
 
 from winner_ns.errors import SignalError
+from winner_ns.safe_text import is_word
 
 PLUGINS = "WINNER_NS_PLUGINS"
-_NAME = re.compile(r"(?!(?:auto|any|none)$)[A-Za-z][A-Za-z0-9_-]{0,63}")
+_TAKEN = ("auto", "any", "none")
+"""What flags say in place of an entry's name."""
 
 Entry = TypeVar("Entry")
 _imported: Dict[str, None] = {}
@@ -89,7 +90,7 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         if self.base is not None and not isinstance(entry, str):
             if not (isinstance(entry, type) and issubclass(entry, self.base)):
                 raise TypeError(f"a {self.what} is a subclass of winner_ns.{self.base.__name__}, got {entry!r}")
-        if not _NAME.fullmatch(name):
+        if not _may_be_called(name):
             raise ValueError(f"{name!r} is no name for a {self.what}: use letters, digits, - and _")
         if name in self._entries and not self._is_another_state(name, entry):
             raise ValueError(f"there is a {self.what} called {name!r} already")
@@ -114,7 +115,7 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         self._searched = True
         for point in entry_points(group=self.group):
             known = self._entries.get(point.name)
-            if known is None and _NAME.fullmatch(point.name):
+            if known is None and _may_be_called(point.name):
                 self._entries[point.name] = point
             elif point.name not in self._packages or _where(known) != _where(point):
                 continue
@@ -138,6 +139,10 @@ def import_plugins() -> None:
                 del _imported[module]
                 reason = f"{type(error).__name__}: {error}"
                 raise SignalError(f"{PLUGINS}={module}", f"cannot be imported ({reason})", "correct it") from error
+
+
+def _may_be_called(name: str) -> bool:
+    return is_word(name) and name not in _TAKEN
 
 
 def _where(entry: Any) -> Tuple[str, str]:

@@ -32,6 +32,8 @@ frame that takes longer is waited for, or frames would queue up behind it."""
 SMALL = ["--pipeline.model.field.width", "64", "--pipeline.model.field.depth", "3", "--pipeline.write-results", "False"]
 SMOOTH = ["--pipeline.model.purpose", "0.25"]
 """So few samples leave a field with more noise free between them, where it is looked at as well."""
+STRANGE = "{globalThis.hacked=1} `b` *c* [d](e) <img src=x onerror=globalThis.hacked=1>"
+"""What a file or folder may be called: to the page it is code, a tag, a link."""
 VIEW = ["--viewer.websocket-host", HOST, "--viewer.websocket-port"]
 
 
@@ -141,19 +143,21 @@ def _open_shape(programs: Viewers, folder: Path, port: int) -> OpenViewer:
 
 
 def _open_volume(programs: Viewers, folder: Path, port: int) -> OpenViewer:
-    data = folder / "square.npy"
+    data = folder / f"{STRANGE}.npy"
     np.save(data, moving_square())
-    return _open(programs, data, port, "--max-num-iterations", "200", *SMOOTH)
+    run = programs.train(data, "square", "--max-num-iterations", "200", *SMOOTH)
+    programs.view("winner-ns", "view", run, "--host", HOST, "--port", port, port=port)
+    return OpenViewer(data, port, [run])
 
 
 def _open(programs: Viewers, data: Path, port: int, *flags: str, method: str = "winner-siren") -> OpenViewer:
-    run = programs.train(data, data.stem, *flags, method=method)
+    run = programs.train(data, f"run-{port}", *flags, method=method)
     programs.view("ns-viewer", "--load-config", run / "config.yml", *VIEW, port, port=port)
     return OpenViewer(data, port, [run])
 
 
 def _open_scene(programs: Viewers, folder: Path, port: int) -> OpenViewer:
-    data = write_bunny_scene(folder / "bunny", views=30, test_views=1, size=48)
+    data = write_bunny_scene(folder / STRANGE, views=30, test_views=1, size=48)
     few = ["--pipeline.datamanager.batch-size", "512", "--pipeline.model.views.num-samples", "48"]
     return _open(programs, data, port, "--max-num-iterations", "500", *few)
 

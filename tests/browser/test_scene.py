@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
 import trimesh
 
+from .conftest import STRANGE
 from .pictures import box_of, coloured, inked, overlap, silhouette
 from .viewer_page import find_browser
 
@@ -54,6 +56,12 @@ def test_opens_framed_upright_and_from_where_the_first_photograph_was_taken(page
     assert max(box.width / width, box.height / height) > 0.4
     assert match_from_the_first_photograph(seen, scene_viewer.data) > 0.85
     assert coloured(picture).sum() > 0.1 * seen.sum()  # Its glaze.
+
+
+def test_what_a_scene_is_called_is_read_and_never_run(page):
+    page.until_text(re.escape(STRANGE))
+    assert page.page.evaluate("globalThis.hacked") is None
+    assert page.page.locator("img[src=x]").count() == 0
 
 
 def test_comes_back_into_the_frame(page):

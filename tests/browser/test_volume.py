@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from .conftest import moving_square
+from winner_ns.safe_text import file_name
+
+from .conftest import STRANGE, moving_square
 from .pictures import box_of, correlation, seen_samples, within
 from .viewer_page import find_browser
 
@@ -55,3 +59,10 @@ def test_slices_follow_their_position_and_axis(page):
             assert box.width / box.height == pytest.approx((expected.shape[1] - 1) / (expected.shape[0] - 1), rel=0.03)
             seen = seen_samples(within(picture, box).mean(-1), *expected.shape)
             assert correlation(seen, inner(expected)) > 0.9
+
+
+def test_what_a_file_is_called_is_read_and_never_run(page):
+    name, _ = page.download("Export field")
+    assert name == f"{file_name(STRANGE)}-fitted.safetensors"
+    page.until_text(re.escape(f"{file_name(STRANGE)}-fitted.safetensors"))
+    assert page.page.evaluate("globalThis.hacked") is None

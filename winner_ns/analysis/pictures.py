@@ -10,6 +10,7 @@ import numpy as np
 from winner_ns.analysis.analysis import Analysis, StateAnalysis
 from winner_ns.analysis.layers import OUTPUT
 from winner_ns.analysis.spectra import TARGET
+from winner_ns.safe_text import plot
 from winner_ns.spectrum.expectation import rounded
 from winner_ns.writing import replacing
 
@@ -223,7 +224,7 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def _title(figure: Figure, analysis: Analysis) -> None:
-    figure.suptitle(f"{analysis.description.name}, {analysis.description.network.family}", x=0.01, ha="left")
+    figure.suptitle(plot(f"{analysis.description.name}, {analysis.description.network.family}"), x=0.01, ha="left")
 
 
 def _label_more(axes: Axes) -> None:

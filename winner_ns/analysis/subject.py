@@ -15,7 +15,7 @@ from winner_ns.fields.description import Description
 from winner_ns.fields.initial import initial_field
 from winner_ns.fitting.finished_fields import target_as_trained
 from winner_ns.fitting.plan import FieldPlan, checked_seed
-from winner_ns.fitting.run import load_run
+from winner_ns.fitting.run import load_run, original_path
 from winner_ns.fitting.target import Target, TargetOptions, target_of
 from winner_ns.kinds import KINDS, Kind
 from winner_ns.reading import check_sort
@@ -67,7 +67,7 @@ def subject_of_run(path: Path, data: Any = None) -> Subject:
         raise SignalError(path, "has diverged: its weights are no numbers", "train again at a lower rate")
     if data is None and not description.data:
         raise SignalError(path, "was trained on data that was no file", "name what it was trained on with --data")
-    source = description.data if data is None else data
+    source = original_path(description) if data is None else data
     if data is None and check_sort(source) is None:
         raise SignalError(source, "does not exist, and the run was trained on it", "give its place with --data")
     signal = signal_of(source, run.kind, ReadOptions(**run.signal.get("read_options", {})))

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Optional, Sequence
 
+from winner_ns import safe_text
 from winner_ns.bench.cells import Cell, cells_of
 from winner_ns.bench.charts import charts_of, write_charts
 from winner_ns.bench.expected_time import expected_seconds
@@ -52,8 +53,9 @@ def run_bench(
     command: str,
     data: Optional[Path] = None,
     workers: int = 0,
-    tell: Callable[[str], None] = print,
+    tell: Callable[[str], None] = safe_text.tell,
     budget: str = "short",
+    allowed: Sequence[Path] = (),
 ) -> List[Record]:
     """Trains the cells of a preset that the folder has no results of, then writes its tables, charts and report.
 
@@ -65,6 +67,7 @@ def run_bench(
         workers: cells at the same time; 0: as many as there are GPUs or cores.
         tell: is given lines about the progress.
         budget: that the preset was read with.
+        allowed: files and folders that the preset's signals may be in beside its own folder.
 
     Returns:
         The records of all cells, in the preset's order.
@@ -79,8 +82,8 @@ def run_bench(
     _check_folder(folder, mark)
     cells_of(preset, ())  # Fields that cannot be are refused before anything is written.
     with _alone_in(folder), replacing_files(True):
+        cells = cells_of(preset, prepare_inputs(preset, folder / "inputs", data, allowed))
         results = ResultsFile(folder / "results.jsonl")
-        cells = cells_of(preset, prepare_inputs(preset, folder / "inputs", data))
         write_json(folder / MARK, mark)
         keys = [cell.key for cell in cells]
         known = {record["key"] for record in results.records}

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from winner_ns.bench.metrics import title_of
 from winner_ns.bench.preset import Preset, swept_field
 from winner_ns.bench.records import Record, Summary, names, summarise
+from winner_ns.safe_text import plot
 from winner_ns.writing import replacing
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def curves(records: Sequence[Record], signal: str, shown: Sequence[str]) -> byte
                 axis.plot(at, mean, color=OTHERS, linewidth=0.6, zorder=1)
                 continue
             color = colours(shown)[field]
-            axis.plot(at, mean, color=color, label=field, linewidth=1.6)
+            axis.plot(at, mean, color=color, label=plot(field), linewidth=1.6)
             axis.fill_between(at, low, high, color=color, alpha=0.15, linewidth=0)
         axis.set_xlabel("step" if x == "steps" else "seconds of training")
         axis.set_yscale("log" if close else "linear")
@@ -158,7 +159,7 @@ def sweep_chart(preset: Preset, records: Sequence[Record]) -> Optional[bytes]:
                 *[(x, each.mean, each.deviation) for x, each in found if each] or [[np.nan] * 3]
             )
             color = PALETTE[(number + 1) % len(PALETTE)]
-            axis.errorbar(at, means, deviations, color=color, label=_plain(signal), marker="o", markersize=4, capsize=2)
+            axis.errorbar(at, means, deviations, color=color, label=plot(signal), marker="o", markersize=4, capsize=2)
             for place, field in enumerate(preset.fields):
                 own = [r for r in records if (r["signal"], r["field"]) == (signal, field)]
                 _mark_law(axis, own, key, metric, below=place % 2 == 0)
@@ -185,7 +186,7 @@ def sweep_chart(preset: Preset, records: Sequence[Record]) -> Optional[bytes]:
         axis.set_yticks(range(values.shape[0]), [f"{x:g}" for x in preset.sweep[down]])
         axis.set_xlabel(across)
         axis.set_ylabel(down)
-        axis.set_title(_plain(signal), loc="left", fontsize=10)
+        axis.set_title(plot(signal), loc="left", fontsize=10)
         for field in preset.fields:
             own = [r for r in records if (r["signal"], r["field"]) == (signal, field)]
             _mark_law_on_map(axis, own, preset.sweep[across], preset.sweep[down], across, down)
@@ -205,7 +206,7 @@ def _mark_law_on_map(
     ]
     axis.plot(*place, "*", color="white", markeredgecolor="black", markersize=11, zorder=3)
     axis.annotate(
-        records[0]["field"], place, (8, 6), textcoords="offset points", fontsize=7, color="black",
+        plot(records[0]["field"]), place, (8, 6), textcoords="offset points", fontsize=7, color="black",
         bbox={"boxstyle": "round,pad=0.15", "color": "white", "alpha": 0.8},
     )  # fmt: skip
 
@@ -216,7 +217,7 @@ def _mark_law(axis: Axes, records: Sequence[Record], key: str, metric: str, belo
         field = records[0]["field"]
         place = records[0]["noise"][key], _mean(summarise(records, None, field, metric))
         axis.plot(*place, "*", color="0.2", markersize=9, zorder=3)
-        axis.annotate(field, place, (7, -9 if below else 5), textcoords="offset points", fontsize=7, color="0.2")
+        axis.annotate(plot(field), place, (7, -9 if below else 5), textcoords="offset points", fontsize=7, color="0.2")
 
 
 def _heat_map(axis: Axes, values: Float[np.ndarray, "rows columns"], title: str) -> None:
@@ -256,7 +257,7 @@ def between_samples_chart(records: Sequence[Record], shown: Sequence[str]) -> Op
             points = [(f["psnr"], f["psnr_heldout"]) for f in of_signal if f["field"] == field]
             known = [(a, b) for a, b in points if a is not None and b is not None]
             if known and field in shown:
-                axis.plot(*zip(*known), "o", color=colours(shown)[field], label=field, markersize=5)
+                axis.plot(*zip(*known), "o", color=colours(shown)[field], label=plot(field), markersize=5)
             elif known:
                 axis.plot(*zip(*known), "o", color=OTHERS, markersize=3, zorder=1)
         low, high = max(axis.get_xlim()[0], axis.get_ylim()[0]), min(axis.get_xlim()[1], axis.get_ylim()[1])
@@ -267,7 +268,7 @@ def between_samples_chart(records: Sequence[Record], shown: Sequence[str]) -> Op
             axis.axhline(float(np.mean(classical)), color="0.5", linestyle="--", linewidth=1, zorder=0)
             axis.text(0.02, float(np.mean(classical)), "classical", fontsize=7, color="0.4", va="bottom",
                       transform=axis.get_yaxis_transform())  # fmt: skip
-        axis.set_title(_plain(signal), loc="left", fontsize=10)
+        axis.set_title(plot(signal), loc="left", fontsize=10)
         axis.set_xlabel("PSNR at fitted samples, dB")
     for axis in axes[::3]:
         axis.set_ylabel("at withheld samples, dB")
@@ -294,11 +295,6 @@ def _figure(
         axis.grid(alpha=0.25)
         axis.tick_params(labelsize=8)
     return figure, panels[:count]
-
-
-def _plain(name: str) -> str:
-    """A name, as of a file, with nothing in it that is a formula to matplotlib."""
-    return name.replace("$", r"\$")
 
 
 def _svg(figure: Any) -> bytes:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import difflib
 import mimetypes
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Sequence
 
 from winner_ns.bench.preset import Preset
 from winner_ns.errors import SignalError
 from winner_ns.kinds import KINDS, kinds_of_files
+from winner_ns.safe_text import file_name, tell
 from winner_ns.samples import SAMPLES
 from winner_ns.signals import ReadOptions, Signal, detect_kind, load_signal
 from winner_ns.writing import replacing
@@ -29,7 +31,9 @@ class Input:
     kind: str
 
 
-def prepare_inputs(preset: Preset, folder: Path, data: Optional[Path] = None) -> List[Input]:
+def prepare_inputs(
+    preset: Preset, folder: Path, data: Optional[Path] = None, allowed: Sequence[Path] = ()
+) -> List[Input]:
     """Puts a preset's signals into a folder, reduced to its size where their kind can be.
 
     Args:
@@ -37,6 +41,8 @@ def prepare_inputs(preset: Preset, folder: Path, data: Optional[Path] = None) ->
         folder: where to; reduced signals are written anew, as another file of that name may have left one there.
         data: a folder whose files are taken in place of the preset's signals; what is left out of it is told on
             stderr: in a line each, files that cannot be read, and in one line all that is of another kind.
+        allowed: files and folders that signals may be in beside the preset's own folder: a preset may be a stranger's,
+            and no others are even looked at.
 
     Raises:
         SignalError: a signal is neither a built-in input nor a file, is of another kind or cannot be read, or the
@@ -47,11 +53,11 @@ def prepare_inputs(preset: Preset, folder: Path, data: Optional[Path] = None) ->
     inputs: List[Input] = []
     for name in preset.signals:
         source = SAMPLES.get(name)
-        file = None if source else _file_of(preset, name)
+        file = None if source else _file_of(preset, name, allowed)
         kind = source.kind if source else detect_kind(file)
         if preset.kind not in ("any", kind):
             raise SignalError(file or name, f"is of the kind {kind}, the preset's are {preset.kind}", "take it out")
-        label = name if source else Path(name).stem
+        label = name if source else file_name(Path(name).stem)
         if any(each.name == label for each in inputs):
             raise SignalError(preset.path, f"signals: two are called {label}", "give one of the files another name")
         if source:
@@ -94,9 +100,9 @@ def _own(preset: Preset, data: Path) -> Dict[str, Path]:
         if kind not in kinds_of_files() or preset.kind not in ("any", kind):
             others.append(f"{path.name}/" if path.is_dir() else path.name)
             continue
-        name, number = path.stem, 1
+        name, number = file_name(path.stem), 1
         while name in files:
-            name = path.name.replace(".", "-") + (f"-{number}" if number > 1 else "")
+            name = file_name(path.name).replace(".", "-") + (f"-{number}" if number > 1 else "")
             number += 1
         files[name] = path
     if others:
@@ -114,13 +120,19 @@ def _holds_none(preset: Preset, data: Path) -> SignalError:
 
 
 def _warn(text: str) -> None:
-    print("winner-ns: warning:", " ".join(text.split()), file=sys.stderr)
+    tell(f"winner-ns: warning: {' '.join(text.split())}", file=sys.stderr)
 
 
-def _file_of(preset: Preset, name: str) -> Path:
-    file = (preset.path.parent / name).expanduser()
-    if file.is_file():
-        return file
+def _file_of(preset: Preset, name: str, allowed: Sequence[Path]) -> Path:
+    own = preset.path.absolute().parent
+    named, folders = own / Path(name).expanduser(), [own, *allowed]
+    # First as they are written, as paths of other machines are not to be asked for at all; then where links lead.
+    for place in (os.path.abspath, os.path.realpath):
+        if not any(Path(place(named)).is_relative_to(place(folder)) for folder in folders):
+            problem = f"signals: {name} is outside of the preset's folder"
+            raise SignalError(preset.path, problem, "put the file there, or allow it, or its folder, by --allow")
+    if named.is_file():
+        return named
     nearest = difflib.get_close_matches(name, SAMPLES, 1)
     advice = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(SAMPLES)}"
     raise SignalError(preset.path, f"signals: {name} is neither a built-in input nor a file", advice)

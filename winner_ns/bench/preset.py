@@ -34,7 +34,8 @@ class Preset:
     kind: str
     """Of the signals: one that is read from files, or any."""
     signals: Tuple[str, ...]
-    """Names of built-in inputs (winner_ns.bench.inputs), or files, relative to the preset's folder."""
+    """Names of built-in inputs (winner_ns.bench.inputs), or files in the preset's folder, relative to it; others only
+    where whoever runs the preset allows them."""
     fields: Dict[str, str]
     """Name -> family and settings, as `winner-compare` takes them."""
     metrics: Tuple[str, ...]

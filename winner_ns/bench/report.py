@@ -23,6 +23,7 @@ from winner_ns.bench.records import (
 from winner_ns.bench.summary_tables import best_classical, rows_of
 from winner_ns.bench.tiles import tiles_of
 from winner_ns.fields import family_class
+from winner_ns.safe_text import terminal
 from winner_ns.writing import replacing
 
 
@@ -59,6 +60,8 @@ def write_report(
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        # Before it is escaped, what text of files cannot show is spelled out.
+        finalize=lambda value: terminal(value) if type(value) is str else value,
     )
     environment.filters["uri"] = data_uri
     environment.filters["number"] = _number

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import re
 from pathlib import Path
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple, Union
 from urllib.parse import quote
@@ -27,6 +26,7 @@ from winner_ns.bench.records import (
     summarise,
     what_it_is,
 )
+from winner_ns.safe_text import cell, markdown, terminal
 from winner_ns.samples import SAMPLES
 from winner_ns.writing import replacing
 
@@ -88,10 +88,10 @@ def terminal_tables(preset: Preset, records: Sequence[Record]) -> List[Table]:
         titles, rows = rows_of(records, metric, preset.seeds)
         table = Table("field", title=title_of(metric), title_justify="left", title_style="bold")
         for title in titles:
-            table.add_column(Text(title), justify="right")  # As a str, [x] would be markup.
+            table.add_column(Text(terminal(title)), justify="right")  # As a str, [x] would be markup.
         for field, row in rows.items():
             cells = [Text(each, "bold" if best else "") for each, best in row]
-            table.add_row(Text(field), *cells)
+            table.add_row(Text(terminal(field)), *cells)
         tables.append(table)
     return tables
 
@@ -100,7 +100,7 @@ def presets_table(presets: Sequence[Preset]) -> Table:
     """What there is to run."""
     table = Table("preset", "task", "what it asks", show_lines=True)
     for preset in presets:
-        table.add_row(Text(preset.name), preset.task, Text(f"{preset.title}. {preset.shows}"))
+        table.add_row(Text(terminal(preset.name)), preset.task, Text(terminal(f"{preset.title}. {preset.shows}")))
     return table
 
 
@@ -128,7 +128,7 @@ def write_csv(path: Path, records: Sequence[Record]) -> None:
                 seeds = sum(r["signal"] == signal and r["field"] == field for r in records)
                 if seeds:
                     numbers = [x for summary in summaries for x in _numbers(summary)]
-                    writer.writerow([signal, field, seeds, *numbers])
+                    writer.writerow([cell(signal), cell(field), seeds, *numbers])
 
 
 def _numbers(summary: Optional[Summary]) -> Tuple[Union[float, str], Union[float, str], int]:
@@ -152,23 +152,23 @@ def write_markdown(
     Args:
         cells: how many there are to be in the end.
     """
-    lines = [f"# {preset.title}", "", preset.shows, "", f"    {command}", ""]
+    lines = [f"# {markdown(preset.title)}", "", markdown(preset.shows), "", f"    {terminal(command)}", ""]
     if missing := missing_cells(records, cells):
         lines += [f"> {missing}", ""]
     lines += [", ".join(f"{name} {value}" for name, value in machine.items()), ""]
     for metric in shown_metrics(preset, records):
         titles, rows = rows_of(records, metric, preset.seeds)
-        lines += [f"## {title_of(metric)}", "", f"| field | {' | '.join(map(_plain, titles))} |"]
+        lines += [f"## {title_of(metric)}", "", f"| field | {' | '.join(map(markdown, titles))} |"]
         lines += ["|---|" + "---:|" * len(titles)]
         for field, row in rows.items():
             shown = [f"**{each}**" if best else each for each, best in row]
-            lines.append(f"| {_plain(field)} | {' | '.join(shown)} |")
+            lines.append(f"| {markdown(field)} | {' | '.join(shown)} |")
         lines.append("")
     if better := better_without_fields(preset, records):
-        lines += [*(f"- {_plain(line)}" for line in better), ""]
+        lines += [*(f"- {markdown(line)}" for line in better), ""]
     lines += _fields(preset, records)
     sizes = {record["signal"]: record["size"] for record in records if record.get("size")}
-    lines += [f"{_plain(signal)}: {size}." for signal, size in sizes.items()] + [""]
+    lines += [f"{markdown(signal)}: {markdown(size)}." for signal, size in sizes.items()] + [""]
     trained = f"{counted(preset.steps, 'step')} of {_batch(preset)}"
     spread = "One seed; the best is bold"
     if preset.seeds > 1:
@@ -177,21 +177,16 @@ def write_markdown(
         )
     lines.append(f"{spread}; {trained}; PSNR with the range 2 of [-1, 1].")
     for name, chart in charts.items():
-        lines += ["", f"![{_plain(chart.title)}](charts/{quote(name)}.svg)"]
+        lines += ["", f"![{markdown(chart.title)}](charts/{quote(name)}.svg)"]
     with replacing(path) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def _plain(name: str) -> str:
-    """A name, as of a file, with nothing in it that Markdown takes for its own."""
-    return re.sub(r"([\\`*<|\[\]])", r"\\\1", name)
 
 
 def _fields(preset: Preset, records: Sequence[Record]) -> List[str]:
     """What each of the shown fields is, a line each; nothing where the records do not say."""
     known = {field: what_it_is(records, field) for field in shown_fields(preset, names(records, "field"))}
     lines = [
-        f"- {_plain(field)}: {_plain(', '.join(filter(None, told)))}" for field, told in known.items() if any(told)
+        f"- {markdown(field)}: {markdown(', '.join(filter(None, told)))}" for field, told in known.items() if any(told)
     ]
     return ["## Fields", "", *lines, ""] if lines else []
 

@@ -21,6 +21,7 @@ from winner_ns.commands.arguments import (
     reading_flag_of,
 )
 from winner_ns.errors import SignalError, flag_of, settings_called
+from winner_ns.safe_text import file_name, tell
 
 HELP = "show what initialisation does to a field: spectra of its layers, tangent kernel, gradients"
 _FIELD = (*NETWORK, *LAW, "seed")
@@ -93,7 +94,7 @@ def _analyze(options: argparse.Namespace, finished: Any) -> None:
     if options.json:
         print_json({**result, "files": [str(path) for path in paths]})
         return
-    print("\n".join([*(f"verdict   {line}" for line in result["verdict"]), *(f"wrote     {path}" for path in paths)]))
+    tell(*(f"verdict   {line}" for line in result["verdict"]), *(f"wrote     {path}" for path in paths))
 
 
 def _folder(options: argparse.Namespace, finished: Any, subject: Any) -> Path:
@@ -106,7 +107,7 @@ def _folder(options: argparse.Namespace, finished: Any, subject: Any) -> Path:
         for name, value in named.items()
     ]
     if subject.folder is None:
-        parts = [subject.target.signal.path.stem, subject.description.network.family, *flags, "analysis"]
+        parts = [file_name(subject.target.signal.path.stem), subject.description.network.family, *flags, "analysis"]
         return Path("-".join(parts))
     of = finished.stem if subject.step is None else f"{subject.step + 1}-steps"
     return subject.folder / "-".join(["analysis", of, *flags])

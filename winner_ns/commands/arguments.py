@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+from pathlib import Path
 from typing import Any, Dict, Sequence
 
 from winner_ns.errors import flag_of
@@ -22,12 +23,34 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     sound.add_argument("--duration-samples", type=int, help="samples to read, instead of --duration")
     sound.add_argument("--sample-rate", type=int, help="hertz to resample to")
     sound.add_argument("--mono", action="store_true", default=None, help="average the channels")
+    _add_decoded_limit(parser)
+
+
+def _add_decoded_limit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--decoded-limit",
         type=float,
         metavar="GIB",
         help="what a compressed file may take when it is unpacked (default 2; 0: no limit)",
     )
+
+
+def add_original(parser: argparse.ArgumentParser) -> None:
+    """Where what a run was fitted to is."""
+    parser.add_argument(
+        "--data", type=Path, help="what the run was fitted to (default: the file that it names, where that is here)"
+    )
+    _add_decoded_limit(parser)
+
+
+def add_viewer(parser: argparse.ArgumentParser) -> None:
+    """Where the viewer is to be seen."""
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address that the viewer listens on (default 127.0.0.1: this machine alone; 0.0.0.0: all)",
+    )
+    parser.add_argument("--port", type=count, help="port of the viewer (default 7007 or the next that is free)")
 
 
 def add_plan(parser: Any, family: bool = True) -> None:

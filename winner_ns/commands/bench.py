@@ -9,6 +9,7 @@ from typing import Any, Sequence
 
 from winner_ns.commands.arguments import count
 from winner_ns.errors import SignalError
+from winner_ns.safe_text import tell
 
 HELP = "train all fields of a preset on all its signals, and write a report"
 
@@ -17,6 +18,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("preset", nargs="?", metavar="PRESET", help="a name that --list shows, or a YAML file")
     parser.add_argument("--list", action="store_true", help="show the presets, and the inputs that they may name")
     parser.add_argument("--data", type=Path, metavar="DIR", help="fit the files in this folder instead")
+    parser.add_argument(
+        "--allow",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="a file or folder beside the preset's own that its signals may name; may be given several times",
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="default bench-results/PRESET-BUDGET; is gone on with")
     parser.add_argument("--budget", choices=("short", "paper"), default="short", help="default short: minutes")
     parser.add_argument("--workers", type=count, default=0, help="cells at a time (default: GPUs, else cores)")
@@ -43,16 +52,19 @@ def run(options: argparse.Namespace) -> None:
     folder = options.out or Path("bench-results") / "-".join(parts)
     flags = {"--data": options.data, "--out": options.out, "--workers": options.workers}
     given = [str(part) for flag, value in flags.items() if value for part in (flag, value)]
+    given += [part for path in options.allow for part in ("--allow", str(path))]
     command = shlex.join(["winner-ns", "bench", options.preset, "--budget", options.budget, *given])
     try:
-        records = run_bench(preset, folder, command, options.data, options.workers, budget=options.budget)
+        records = run_bench(
+            preset, folder, command, options.data, options.workers, budget=options.budget, allowed=options.allow
+        )
     except CellsFailed as error:
         _print_tables(terminal_tables(preset, error.records))
         raise
     _print_tables(terminal_tables(preset, records))
     for line in better_without_fields(preset, records):
-        print(line)
-    print(f"wrote {folder / 'report.html'}, results.csv, results.md and results.jsonl beside it")
+        tell(line)
+    tell(f"wrote {folder / 'report.html'}, results.csv, results.md and results.jsonl beside it")
 
 
 def _print_tables(tables: Sequence[Any]) -> None:

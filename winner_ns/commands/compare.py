@@ -6,8 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from winner_ns.commands.arguments import add_overwrite, count, print_json
-from winner_ns.errors import SignalError
+from winner_ns.commands.arguments import add_original, add_overwrite, add_viewer, print_json
+from winner_ns.errors import SignalError, flag_of, settings_called
+from winner_ns.safe_text import tell
 
 HELP = "look at finished runs of one signal side by side"
 
@@ -19,12 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--save", type=Path, metavar="PNG", help="write a picture instead of opening the viewer")
     add_overwrite(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of opening the viewer")
-    parser.add_argument(
-        "--host",
-        default="127.0.0.1",
-        help="address that the viewer listens on (default 127.0.0.1: this machine alone; 0.0.0.0: all)",
-    )
-    parser.add_argument("--port", type=count, help="port of the viewer (default 7007 or the next that is free)")
+    add_original(parser)
+    add_viewer(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -34,9 +31,10 @@ def run(options: argparse.Namespace) -> None:
         from winner_ns.writing import check_output
 
         check_output(options.save, (".png",))
-    finished = load_finished(options.runs)
+    with settings_called(flag_of):
+        finished = load_finished(options.runs, options.data, options.decoded_limit)
     for warning in finished.warnings:
-        print(f"winner-ns: warning: {warning}", file=sys.stderr)
+        tell(f"winner-ns: warning: {warning}", file=sys.stderr)
     if options.save:
         from winner_ns.export.fields_comparison import write_fields_comparison
 
@@ -53,12 +51,11 @@ def run(options: argparse.Namespace) -> None:
 
     Console().print(figures_table(finished.tables))
     if options.save:
-        print(f"wrote {options.save}")
+        tell(f"wrote {options.save}")
         return
     from winner_ns.registry import resolve
 
     folder = options.runs[0] if options.runs[0].is_dir() else options.runs[0].parent
     viewer = "winner_ns.viewing.finished_viewer"
-    start, serve = resolve(f"{viewer}:start_viewer"), resolve(f"{viewer}:serve_forever")
-    start(finished.fields, finished.original, finished.tables, folder, options.host, options.port)
-    serve()
+    start, serve = resolve(f"{viewer}:start_viewer"), resolve(f"{viewer}:serve")
+    serve(start(finished.fields, finished.original, finished.tables, folder, options.host, options.port))

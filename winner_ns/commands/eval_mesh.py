@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from winner_ns.commands.arguments import count, positive, print_json
+from winner_ns.safe_text import tell
 
 HELP = "figures of how far two surfaces are apart: Chamfer and Hausdorff distance, F-score, IoU, …"
 
@@ -42,4 +43,4 @@ def run(options: argparse.Namespace) -> None:
 
     Console().print(mesh_figures_table(result))
     for warning in result["warnings"]:
-        print(f"winner-ns: warning: {warning}", file=sys.stderr)
+        tell(f"winner-ns: warning: {warning}", file=sys.stderr)

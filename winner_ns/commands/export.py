@@ -10,6 +10,7 @@ from pathlib import Path
 from winner_ns.commands.arguments import add_overwrite, print_json
 from winner_ns.commands.exports import audio, field, image, mesh, volume
 from winner_ns.errors import flag_of, settings_called
+from winner_ns.safe_text import tell
 
 HELP = "write what a run has fitted to a file that other programs read"
 
@@ -42,6 +43,6 @@ def run(options: argparse.Namespace) -> None:
         print_json(result)
         return
     facts = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in result.items() if key not in _UNTOLD)
-    print(f"{result['path']}: {facts}")
+    tell(f"{result['path']}: {facts}")
     for warning in result.get("warnings", ()):
-        print(f"winner-ns: warning: {warning}", file=sys.stderr)
+        tell(f"winner-ns: warning: {warning}", file=sys.stderr)

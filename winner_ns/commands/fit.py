@@ -21,6 +21,7 @@ from winner_ns.commands.arguments import (
 )
 from winner_ns.errors import SignalError, settings_called
 from winner_ns.interruption import INTERRUPTION, Ended
+from winner_ns.safe_text import file_name, tell
 from winner_ns.writing import make_folder, replacing_files, unwritable
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def _run(options: argparse.Namespace) -> None:
         settled, steps, schedule = _settle(options)
         state, folder = None, _new_folder(options.output, settled.target.signal.path, options.overwrite)
     if not options.quiet:
-        print("\n".join([*settled.lines(), *(f"note      {line}" for line in settled.target.warnings)]))
+        tell(*settled.lines(), *(f"note      {line}" for line in settled.target.warnings))
         where = f"{settled.description.order.batch_size or 'all'} samples, Adam at {settled.learning_rate:g}"
         print(f"training  {steps} steps of {where}", flush=True)
     kept, curve = RunFolder(folder, settled, steps, schedule), LossCurve(steps)
@@ -201,7 +202,7 @@ def _new_folder(output: Optional[Path], signal: Path, overwrite: bool) -> Path:
             raise SignalError(output, "is there already", advice + (", or give --overwrite" if output.is_dir() else ""))
         forget_run(make_folder(output))
         return output
-    base = Path("outputs") / signal.stem / "winner-siren"
+    base = Path("outputs") / file_name(signal.stem) / "winner-siren"
     begun, number = time.strftime("%Y-%m-%d_%H%M%S"), 1
     folder = base / begun
     while True:
@@ -225,14 +226,12 @@ def _write_results(field: FittedField, folder: Path, curve: Dict[str, Any], quie
     if not quiet:
         print("figures   " + ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in figures.items()))
         for line in field.target.advice(field):
-            print(f"NOTE      {line}")
+            tell(f"NOTE      {line}")
     begin_results(results)
     written = write_fitted(field, results, field.original, folder)
-    print("".join(f"wrote     {path}\n" for path in written.paths), end="")
-    if written.note:
-        print(f"note      {written.note}")
+    tell(*(f"wrote     {path}" for path in written.paths), *([f"note      {written.note}"] if written.note else []))
     table = {**results_table(field, figures, field.steps, field.training_seconds), "curve": curve}
-    print(f"wrote     {end_results(results, table, written.paths)}")
+    tell(f"wrote     {end_results(results, table, written.paths)}")
     if written.problem is not None:
         raise written.problem
 

@@ -18,6 +18,7 @@ from winner_ns.commands.arguments import (
     reading_flag_of,
 )
 from winner_ns.errors import SignalError, flag_of, settings_called
+from winner_ns.safe_text import tell
 
 HELP = "show a signal's spectrum and what a law makes of it"
 
@@ -73,7 +74,7 @@ def _run(options: argparse.Namespace) -> None:
         plot = {"plot": str(options.plot)} if options.plot else {}
         print_json({**inspection.as_dict(), **plot})
     else:
-        print("\n".join([*inspection.lines(), *([f"plot      {options.plot}"] if options.plot else [])]))
+        tell(*inspection.lines(), *([f"plot      {options.plot}"] if options.plot else []))
 
 
 def _inspect_views(options: argparse.Namespace) -> None:
@@ -89,4 +90,4 @@ def _inspect_views(options: argparse.Namespace) -> None:
     if options.json:
         print_json(facts)
     else:
-        print("\n".join(lines))
+        tell(*lines)

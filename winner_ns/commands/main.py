@@ -9,14 +9,17 @@ from contextlib import suppress
 from typing import Optional, Sequence
 
 from winner_ns import __version__
-from winner_ns.commands import analyze, bench, compare, eval_mesh, export, fit, inspect
+from winner_ns.commands import analyze, bench, compare, eval_mesh, eval_run, export, fit, inspect, view
 from winner_ns.errors import SignalError
 from winner_ns.interruption import INTERRUPTION, Ended
+from winner_ns.safe_text import tell
 from winner_ns.writing import replacing_files
 
 COMMANDS = {
     "fit": fit,
     "inspect": inspect,
+    "view": view,
+    "eval": eval_run,
     "export": export,
     "compare": compare,
     "analyze": analyze,
@@ -70,7 +73,7 @@ def _told(error: OSError) -> str:
 
 
 def _fail(line: str) -> int:
-    print(f"winner-ns: error: {line}", file=sys.stderr)
+    tell(f"winner-ns: error: {line}", file=sys.stderr)
     return 1
 
 

@@ -57,9 +57,8 @@ def main(output: Path) -> None:
     print(f"\n{table}\n\n{time.monotonic() - start:.0f} s in all. Look at, listen to, open:")
     for path in sorted(p for p in output.iterdir() if p.is_file()):
         print(f"  {path}")
-    config = FitRun("bunny", bunny).folder(output) / "config.yml"
-    viewer = Path(sys.executable).parent / "ns-viewer"
-    print(f"and look around in the viewer:\n  {viewer} --load-config {config}")
+    program = Path(sys.executable).parent / "winner-ns"
+    print(f"and look around in the viewer:\n  {program} view {FitRun('bunny', bunny).folder(output)}")
 
 
 def figures_table(results: Dict[str, Dict[str, float]]) -> str:

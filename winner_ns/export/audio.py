@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, Dict, Iterator, Optional
 
@@ -10,8 +11,10 @@ from jaxtyping import Float
 
 from winner_ns.errors import SignalError, setting_error
 from winner_ns.export.output import fitted_path, require_export
+from winner_ns.export.resampling import MOST_UNASKED
 from winner_ns.fields.files import LoadedField
 from winner_ns.mapped import new_npy
+from winner_ns.progress import Report, silent
 from winner_ns.writing import check_output, replacing
 
 FORMATS: Dict[str, str] = {
@@ -30,13 +33,20 @@ FORMATS: Dict[str, str] = {
 
 BLOCK = 2**18
 """Samples that are evaluated in one go."""
+FILTER_REACH = 1024
+"""Samples of the lower rate beyond which soxr's filter is over."""
 
 _BITS = {"PCM_U8": 8, "PCM_S8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
 _OF_ARRAYS = {"int16": "PCM_16", "int32": "PCM_32", "float32": "FLOAT", "float64": "DOUBLE"}
 
 
 def export_audio(
-    loaded: LoadedField, output: Path, sample_rate: Optional[int] = None, subtype: Optional[str] = None
+    loaded: LoadedField,
+    output: Path,
+    sample_rate: Optional[int] = None,
+    subtype: Optional[str] = None,
+    duration: Optional[float] = None,
+    report: Report = silent,
 ) -> Dict[str, Any]:
     """Evaluates a fitted sound at a sample rate and writes it, as loud as the original, block by block.
 
@@ -49,6 +59,9 @@ def export_audio(
         sample_rate: hertz; None is the original's.
         subtype: libsndfile's name of the number format, as PCM_16, PCM_24 or FLOAT; None is the original's where the
             format has it, else the format's own.
+        duration: seconds from the start, at most as many as there are; None: all of them, as long as these are no more
+            than `winner_ns.export.resampling.MOST_UNASKED` samples.
+        report: is told how far it is.
 
     Returns:
         path, sample_rate, samples, duration (s), channels and subtype.
@@ -63,14 +76,14 @@ def export_audio(
     rate = loaded.signal["sample_rate"] if sample_rate is None else sample_rate
     if not rate > 0:
         raise setting_error("sample_rate", f"{rate} is no rate", "give hertz, as 44100")
-    count = max(1, round(loaded.signal["shape"][0] * rate / loaded.signal["sample_rate"]))
+    count = _count(loaded, rate, duration)
     channels = loaded.channels
     subtype = "FLOAT" if suffix == ".npy" else _subtype(loaded, output, FORMATS[suffix], subtype)
     with replacing(output, loaded.description.data) as temporary:
         if suffix == ".npy":
             array = new_npy(temporary, (count, channels), np.float32)
             start = 0
-            for block in sound_blocks(loaded, rate, count):
+            for block in sound_blocks(loaded, rate, count, report):
                 array[start : start + len(block)] = block
                 start += len(block)
             array.flush()
@@ -79,7 +92,7 @@ def export_audio(
                 with soundfile.SoundFile(
                     temporary, "w", samplerate=rate, channels=channels, format=FORMATS[suffix], subtype=subtype
                 ) as file:
-                    for block in sound_blocks(loaded, rate, count):
+                    for block in sound_blocks(loaded, rate, count, report):
                         file.write(as_integers(block, subtype))
             except soundfile.LibsndfileError as error:
                 raise SignalError(
@@ -130,18 +143,36 @@ def _subtype(loaded: LoadedField, output: Path, file_format: str, wanted: Option
     return usual
 
 
-def sound_blocks(loaded: LoadedField, rate: int, count: int) -> Iterator[Float[np.ndarray, "n c"]]:
+def _count(loaded: LoadedField, rate: int, duration: Optional[float]) -> int:
+    """Samples of the file."""
+    own, length = loaded.signal["sample_rate"], loaded.signal["shape"][0]
+    whole = max(1, round(length * rate / own))
+    if duration is not None:
+        if not 0 < duration < math.inf:
+            raise setting_error("duration", f"{duration} is no time", "give seconds, as 2.5")
+        return min(max(1, round(duration * rate)), whole)
+    if max(whole, length) > MOST_UNASKED:
+        problem = f"would be a sound of {length / own:,.0f} s, and more than {MOST_UNASKED:,} samples of it are not "
+        advice = f"say how many seconds are wanted: --duration {length / own:g}"
+        raise SignalError(loaded.description.name, f"{problem}evaluated unasked", advice)
+    return whole
+
+
+def sound_blocks(
+    loaded: LoadedField, rate: int, count: int, report: Report = silent
+) -> Iterator[Float[np.ndarray, "n c"]]:
     """The first `count` samples of a fitted sound at `rate` hertz, 1 at digital full scale, block by block."""
     own = loaded.signal["sample_rate"]
     if rate >= own:
-        yield from _evaluated(loaded, own / rate, count)
+        yield from _evaluated(loaded, own / rate, count, report)
         return
     import soxr
 
-    length, missing = loaded.signal["shape"][0], count
+    # What comes after the last sample that is wanted counts for it, as far as the filter reaches.
+    length, missing = min(loaded.signal["shape"][0], math.ceil((count + FILTER_REACH) * own / rate)), count
     stream = soxr.ResampleStream(own, rate, loaded.channels, dtype="float32", quality="VHQ")
     done = 0
-    for block in _evaluated(loaded, 1.0, length):
+    for block in _evaluated(loaded, 1.0, length, report):
         done += len(block)
         low = stream.resample_chunk(block, last=done == length)[:missing]
         low = low.reshape(-1, loaded.channels)
@@ -151,10 +182,11 @@ def sound_blocks(loaded: LoadedField, rate: int, count: int) -> Iterator[Float[n
         yield np.zeros((missing, loaded.channels), dtype=np.float32)
 
 
-def _evaluated(loaded: LoadedField, step: float, count: int) -> Iterator[Float[np.ndarray, "n c"]]:
+def _evaluated(loaded: LoadedField, step: float, count: int, report: Report) -> Iterator[Float[np.ndarray, "n c"]]:
     """The field at the times 0, step, 2 step, … in samples of the original."""
     full_scale = loaded.signal.get("full_scale", 1.0)
     for start in range(0, count, BLOCK):
+        report("evaluating the field", start, count)
         at = np.arange(start, min(start + BLOCK, count)) * step
         coordinates = at * (2.0 / (loaded.signal["shape"][0] - 1)) - 1.0
         yield loaded(coordinates.astype(np.float32)[:, None]) / np.float32(full_scale)

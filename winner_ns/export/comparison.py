@@ -22,6 +22,7 @@ from winner_ns.export.excerpts import (
 from winner_ns.fields.files import LoadedField
 from winner_ns.figures.grids import mean_squared_error, psnr
 from winner_ns.kinds import KINDS
+from winner_ns.safe_text import plot
 from winner_ns.writing import check_output, replacing
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def _figure(width: float, height: float, loaded: LoadedField, verdict: str) -> F
 
     figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
     description = loaded.description
-    figure.suptitle(f"{description.name}  ·  {description.network.family}  ·  {verdict}", fontsize=13)
+    figure.suptitle(f"{plot(description.name)}  ·  {plot(description.network.family)}  ·  {verdict}", fontsize=13)
     return figure
 
 

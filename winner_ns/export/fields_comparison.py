@@ -27,6 +27,7 @@ from winner_ns.export.excerpts import (
 from winner_ns.fields.files import LoadedField
 from winner_ns.figures.grids import mean_squared_error, psnr
 from winner_ns.kinds import KINDS
+from winner_ns.safe_text import plot
 from winner_ns.writing import check_output, replacing
 
 if TYPE_CHECKING:
@@ -91,9 +92,9 @@ def _titles(
     """The original's file over its column, and over the others name and figure, in bold where the error is least."""
     finite = [error for error in errors if math.isfinite(error)]
     best = min(finite) if len(set(errors)) > 1 and finite else None
-    lines = [textwrap.fill(name, 30) for name in names]
+    lines = ["\n".join(map(plot, textwrap.wrap(name, 30))) for name in names]
     most = max(line.count("\n") for line in lines)
-    axes[0].set_title("original\n" + "\n" * most + textwrap.shorten(original, 34, placeholder="…"), fontsize=11)
+    axes[0].set_title("original\n" + "\n" * most + plot(textwrap.shorten(original, 34, placeholder="…")), fontsize=11)
     for ax, line, figure, error in zip(axes[1:], lines, figures, errors, strict=True):
         padding = "\n" * (most - line.count("\n"))
         ax.set_title(f"{line}\n{padding}{figure}", fontsize=11, fontweight="bold" if error == best else "normal")

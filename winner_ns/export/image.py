@@ -7,15 +7,16 @@ import struct
 import tempfile
 import zlib
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 from jaxtyping import Shaped
 
 from winner_ns.errors import SignalError
 from winner_ns.export.output import fitted_path, require_export
-from winner_ns.export.resampling import number_format, original_depth, resampled, scaled_shape
+from winner_ns.export.resampling import exported_shape, number_format, original_depth, resampled
 from winner_ns.fields.files import LoadedField
+from winner_ns.progress import Report, silent
 from winner_ns.signals.colour import Colour, png_chunks, profile_space
 from winner_ns.signals.photometric import associated_alpha
 from winner_ns.writing import check_output, replacing
@@ -45,7 +46,12 @@ _MANY_CHANNELS = (".tiff", ".tif", ".npy")
 
 
 def export_image(
-    loaded: LoadedField, output: Path, scale: float = 1.0, bit_depth: Optional[int] = None
+    loaded: LoadedField,
+    output: Path,
+    scale: float = 1.0,
+    bit_depth: Optional[int] = None,
+    size: Optional[Sequence[int]] = None,
+    report: Report = silent,
 ) -> Dict[str, Any]:
     """Evaluates a fitted image at any size and writes it; the suffix says the format.
 
@@ -58,6 +64,9 @@ def export_image(
         scale: factor of width and height.
         bit_depth: 8, 16 or 32 (float); None is the original's, or the next best that the format holds. How values are
             mapped: `number_format`. A .npy without it has the original's own type and values.
+        size: height and width, in place of the scale; needed where they make more than
+            `winner_ns.export.resampling.MOST_UNASKED` pixels.
+        report: is told how far it is.
 
     Returns:
         path, height, width, channels, mode, bit_depth, and warnings where the format cannot say what the original's
@@ -74,11 +83,11 @@ def export_image(
         raise SignalError(output, "this format has no transparency, the image does", "write PNG, TIFF or WebP")
     if channels > 4 and suffix not in _MANY_CHANNELS:
         raise SignalError(output, f"this format does not hold {channels} channels", "write TIFF or .npy")
-    height, width = scaled_shape(loaded, scale, axes=(0, 1))
+    height, width = exported_shape(loaded, scale, (0, 1), size)
     numbers = number_format(loaded, None if suffix == ".npy" and bit_depth is None else depth)
     pixels = np.empty((height, width, channels), dtype=numbers.dtype)
     row = 0
-    for rows in resampled(loaded, (height, width)):
+    for rows in resampled(loaded, (height, width), report):
         pixels[row : row + len(rows)] = numbers(rows)
         row += len(rows)
     colour = Colour.of(loaded.signal.get("colour", {}))

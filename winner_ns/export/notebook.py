@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html
 import io
 from typing import List, Optional
 
@@ -15,6 +14,7 @@ from winner_ns.export.excerpts import OriginalSurface, displayed, draw_wave
 from winner_ns.export.surface_rendering import render_surface, sample_mesh, three_quarter_view
 from winner_ns.fields.files import LoadedField, on_lattice
 from winner_ns.meshing.fitted_surface import extract_unit_mesh
+from winner_ns.safe_text import html
 from winner_ns.signals import GridSignal, ShapeSignal
 
 LONGEST_SIDE = 512
@@ -22,7 +22,9 @@ LONGEST_SIDE = 512
 SHORTEST_SIDE = 256
 """Pixels along the longer side that smaller pictures are shown at."""
 LONGEST_SOUND = 30
-"""Seconds of a sound that can be heard, at most."""
+"""Seconds of a sound that can be heard, at most …"""
+MOST_HEARD = 2**22
+"""… and samples, of what is not for ears."""
 RESOLUTION = 128
 """Grid points along each axis of the mesh that is shown."""
 SURFACE_SIDE = 360
@@ -70,7 +72,7 @@ def player_html(field: LoadedField, signal: Optional[GridSignal]) -> str:
     from matplotlib.figure import Figure
 
     total, rate = int(field.signal["shape"][0]), int(field.signal["sample_rate"])
-    count = min(total, LONGEST_SOUND * rate)
+    count = min(total, LONGEST_SOUND * rate, MOST_HEARD)
     sound = np.nan_to_num(np.concatenate(list(sound_blocks(field, rate, count))))
     file = io.BytesIO()
     soundfile.write(file, as_integers(sound, "PCM_16"), rate, format="WAV", subtype="PCM_16")
@@ -92,9 +94,9 @@ def player_html(field: LoadedField, signal: Optional[GridSignal]) -> str:
     picture = io.BytesIO()
     figure.savefig(picture, format="png", facecolor="white")
 
-    part = "" if count == total else f", first {LONGEST_SOUND} s of {total / rate:.1f} s"
+    part = "" if count == total else f", first {count / rate:.3g} s of {total / rate:.1f} s"
     channel = "" if field.channels == 1 else f"; drawn: channel 1 of {field.channels}"
-    caption = html.escape(f"field of {field.description.name}{part}{channel}")
+    caption = html(f"field of {field.description.name}{part}{channel}")
     return (
         f'<div style="width:600px;max-width:100%"><img src="{_data("image/png", picture.getvalue())}" alt="{caption}" '
         f'style="width:100%"><audio controls src="{_data("audio/wav", file.getvalue())}" style="width:100%"></audio>'
@@ -119,7 +121,7 @@ def surface_html(field: LoadedField, signal: Optional[ShapeSignal]) -> str:
         picture = render_surface(points, normals, view, SURFACE_SIDE)[0]
         shown.append(_image(_eight_bit(picture), f"surface of the field of {name}", "field"))
     else:
-        shown.append(f"<p>{html.escape(f'the field of {name} has no surface')}</p>")
+        shown.append(f"<p>{html(f'the field of {name} has no surface')}</p>")
     if original is not None:
         shown.append(_image(_eight_bit(original.picture), f"surface of the original, {name}", "original"))
     return _side_by_side(shown)
@@ -147,9 +149,9 @@ def _image(pixels: UInt8[np.ndarray, "h w *c"], described: str, caption: str) ->
     enlarged = max(1, SHORTEST_SIDE // max(height, width))
     look = "max-width:100%;height:auto" + (";image-rendering:pixelated" if enlarged > 1 else "")
     return (
-        f'<figure style="margin:0"><img src="{_data("image/png", file.getvalue())}" alt="{html.escape(described)}" '
-        f'title="{html.escape(described)}" width="{enlarged * width}" style="{look}">'
-        f'<figcaption style="{_CAPTION}">{html.escape(caption)}</figcaption></figure>'
+        f'<figure style="margin:0"><img src="{_data("image/png", file.getvalue())}" alt="{html(described)}" '
+        f'title="{html(described)}" width="{enlarged * width}" style="{look}">'
+        f'<figcaption style="{_CAPTION}">{html(caption)}</figcaption></figure>'
     )
 
 

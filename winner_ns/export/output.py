@@ -8,6 +8,7 @@ from typing import Union
 
 from winner_ns.errors import SignalError
 from winner_ns.fields.files import LoadedField
+from winner_ns.safe_text import file_name
 
 
 def require_export(loaded: LoadedField, command: str) -> None:
@@ -20,7 +21,7 @@ def require_export(loaded: LoadedField, command: str) -> None:
 
 def fitted_path(loaded: LoadedField, suffix: str, folder: Union[str, os.PathLike] = "") -> Path:
     """The name that an export has by default, <name of the original>-fitted<suffix>."""
-    return Path(folder) / f"{Path(loaded.description.name).stem}-fitted{suffix}"
+    return Path(folder) / f"{file_name(Path(loaded.description.name).stem)}-fitted{suffix}"
 
 
 def export_fitted(

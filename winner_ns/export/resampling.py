@@ -9,36 +9,89 @@ from typing import Iterator, List, Optional, Sequence
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from winner_ns.errors import setting_error
+from winner_ns.errors import SignalError, setting_error
 from winner_ns.fields.files import LoadedField, on_lattice
+from winner_ns.fields.units import MOST_SAMPLES
+from winner_ns.progress import Report, silent
 
 BLOCK = 2**20
 """Points that are evaluated in one go."""
+MOST_UNASKED = 2**29
+"""Points that are evaluated where nobody has said how large the file is to be: of its original's size a run may say
+anything, and a file of some kilobytes that it has 40000 x 40000 pixels."""
+MOST_AVERAGED = 16
+"""Along each axis, points that a sample is the mean of."""
 
 
-def scaled_shape(loaded: LoadedField, scale: float, axes: Sequence[int]) -> List[int]:
-    """The original's shape with these axes scaled, round(n * scale).
+def exported_shape(
+    loaded: LoadedField, scale: float, axes: Sequence[int], size: Optional[Sequence[int]] = None
+) -> List[int]:
+    """The shape of a file: the one that is asked for, or the original's with these axes scaled, round(n * scale).
+
+    Args:
+        loaded: a fitted grid.
+        scale: factor.
+        axes: that it is of.
+        size: samples along all axes, of those that cannot be scaled the original's; None: as the scale says.
 
     Raises:
-        SignalError: the scale is no positive number, or nothing would be left.
+        SignalError: the scale is no positive number, nothing would be left, or the size is none; without one, more than
+            MOST_UNASKED points would be evaluated.
     """
+    own = loaded.signal["shape"]
+    if size is not None:
+        return _asked_shape(own, scale, axes, size)
+    shape = _scaled_shape(own, scale, axes)
+    points = math.prod(n * k for n, k in zip(shape, _averaged(own, shape), strict=True))
+    if points > MOST_UNASKED:
+        told = " x ".join(map(str, shape))
+        problem = f"would be a file of {told} samples, and more than {MOST_UNASKED:,} are not evaluated unasked"
+        advice = f"give a smaller scale, or the size itself: --size {' '.join(map(str, shape))}"
+        raise SignalError(loaded.description.name, problem, advice)
+    return shape
+
+
+def _asked_shape(own: Sequence[int], scale: float, axes: Sequence[int], size: Sequence[int]) -> List[int]:
+    told = " ".join(map(str, size))
+    if scale != 1.0:
+        raise setting_error("size", f"is {told}, and the scale {scale:g}", "give one of them")
+    if len(size) != len(own) or min(size) < 1 or math.prod(size) > MOST_SAMPLES:
+        raise setting_error("size", f"{told} is none of this signal", f"give {len(own)} whole numbers above 0")
+    if any(size[axis] != n for axis, n in enumerate(own) if axis not in axes):
+        raise setting_error("size", f"{told} has another number of frames", f"give {own[0]}, as the original has them")
+    return list(size)
+
+
+def _averaged(own: Sequence[int], shape: Sequence[int]) -> List[int]:
+    """How many points a sample is the mean of, along each axis."""
+    return [min(max(1, math.ceil(n / m)), MOST_AVERAGED) for n, m in zip(own, shape, strict=True)]
+
+
+def _scaled_shape(own: Sequence[int], scale: float, axes: Sequence[int]) -> List[int]:
     if not (scale > 0 and math.isfinite(scale)):
         raise setting_error("scale", f"{scale} is no scale", "give a number above 0; 2 doubles width and height")
-    shape = [round(n * scale) if axis in axes else n for axis, n in enumerate(loaded.signal["shape"])]
+    shape = [round(n * scale) if axis in axes else n for axis, n in enumerate(own)]
     if min(shape) < 1:
         raise setting_error("scale", f"{scale} leaves no sample", "give a larger one")
     return shape
 
 
-def resampled(loaded: LoadedField, shape: Sequence[int]) -> Iterator[Float[np.ndarray, "rows *others c"]]:
+def resampled(
+    loaded: LoadedField, shape: Sequence[int], report: Report = silent
+) -> Iterator[Float[np.ndarray, "rows *others c"]]:
     """The field's values (original units) on a grid of another shape over the same area, some rows at a time.
 
     Every sample of the original covers an area around its position, a pixel; the new samples divide the same total
     area evenly, as image resizing does (align_corners=False). So at the original's shape they lie where its samples
     lie, at a higher one the outermost lie up to half a pixel outside of [-1, 1], and at a lower one each is the mean
-    over its area, so that nothing aliases.
+    over its area, of at most MOST_AVERAGED points along each axis, so that nothing aliases.
+
+    Args:
+        loaded: a fitted grid.
+        shape: samples along each axis.
+        report: is told how far it is.
     """
-    inner = [max(1, math.ceil(n / m)) for n, m in zip(loaded.signal["shape"], shape, strict=True)]
+    inner = _averaged(loaded.signal["shape"], shape)
     lines = []
     for n, e, m, k in zip(loaded.signal["shape"], loaded.signal["half_extent"], shape, inner, strict=True):
         at = (np.arange(m * k) + 0.5) * (n / (m * k)) - 0.5 if m * k != n else np.arange(n)
@@ -46,6 +99,7 @@ def resampled(loaded: LoadedField, shape: Sequence[int]) -> Iterator[Float[np.nd
     across = math.prod(len(line) for line in lines[1:])
     rows = max(1, BLOCK // (across * inner[0]))
     for row in range(0, shape[0], rows):
+        report("evaluating the field", row, shape[0])
         count = min(rows, shape[0] - row)
         first = lines[0][row * inner[0] : (row + count) * inner[0]]
         values = on_lattice(loaded, [first, *lines[1:]])

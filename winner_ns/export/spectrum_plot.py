@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from winner_ns.safe_text import plot
 from winner_ns.spectrum.inspection import Inspection, magnitude_spectrum
 from winner_ns.writing import check_output, replacing
 
@@ -26,7 +27,7 @@ def write_spectrum_plot(path: Path, inspection: Inspection) -> None:
     axes = figure.add_subplot()
     axes.loglog(frequency, magnitude, color="0.25", linewidth=1.2)
     marks = (
-        (f"initial band ({report.law})", report.band, "tab:blue", "-"),
+        (f"initial band ({plot(report.law)})", report.band, "tab:blue", "-"),
         ("plain SIREN's band", report.plain_band, "tab:orange", "--"),
         ("centroid Ω", report.omega, "tab:green", "-"),
         ("Nyquist", max(inspection.nyquist), "tab:red", ":"),
@@ -37,7 +38,7 @@ def write_spectrum_plot(path: Path, inspection: Inspection) -> None:
     axes.set_ylim(bottom=max(magnitude.min(), magnitude.max() * 1e-7))
     axes.set_xlabel("angular frequency (radians per unit of coordinate)")
     axes.set_ylabel("mean magnitude")
-    axes.set_title(f"{inspection.signal.path.name}: ψ = {report.psi:.3f} of Nyquist", loc="left")
+    axes.set_title(f"{plot(inspection.signal.path.name)}: ψ = {report.psi:.3f} of Nyquist", loc="left")
     axes.grid(True, which="major", color="0.9")
     axes.legend(loc="lower left", frameon=True)
     for side in ("top", "right"):

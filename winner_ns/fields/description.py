@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Dict, Mapping, Optional
 
@@ -12,6 +13,10 @@ from winner_ns.kinds import KINDS, Kind
 from winner_ns.registry import PLUGINS
 from winner_ns.spectrum.noise import NoiseReport
 
+MOST_LETTERS = {"name": 255, "data": 4096, "package": 255}
+"""Of texts that may be anything: file systems take no longer names of files."""
+_SHORT = re.compile(r"[A-Za-z0-9_.+-]{0,64}")
+"""What settings and ways to train are called."""
 _NOT_FURTHER = ("format_version", "kind_package")
 _KEYS = ("kind", "name", "data", "network", "target", "signal", "spectrum", "holdout", "order")
 
@@ -125,22 +130,22 @@ class Description:
             description = cls(
                 kind=_text(plain["kind"]),
                 name=_file_name(plain["name"]),
-                data=_text(plain.get("data") or ""),
+                data=_text(plain.get("data") or "", MOST_LETTERS["data"]),
                 network=NetworkDescription(
                     _text(network["family"]),
                     _count(network["in_dim"]),
                     _count(network["out_dim"]),
-                    dict(network["settings"]),
-                    _text(network.get("package", "")),
+                    _named(network["settings"]),
+                    _text(network.get("package", ""), MOST_LETTERS["package"]),
                 ),
-                target=dict(plain["target"]),
+                target=_named(plain["target"]),
                 signal=dict(plain["signal"]),
                 spectrum=None if spectrum is None else NoiseReport.from_dict(spectrum),
-                holdout=_text(plain.get("holdout", "none")),
+                holdout=_holdout(plain.get("holdout", "none")),
                 order=None if order is None else Order(_count(order["seed"], 0), _count(order["batch_size"] or 0, 0)),
                 further={key: value for key, value in plain.items() if key not in (*_KEYS, *_NOT_FURTHER)},
             )
-            package = _text(plain.get("kind_package", ""))
+            package = _text(plain.get("kind_package", ""), MOST_LETTERS["package"])
             if description.kind not in KINDS and package:
                 raise ValueError(_not_here("kind", description.kind, package))
             if description.kind not in KINDS:
@@ -159,15 +164,33 @@ class Description:
         return replace(self, further={**self.further, **further})
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, most: int = 64) -> str:
     if not isinstance(value, str):
         raise ValueError(f"{value!r} is no text")
+    if len(value) > most:
+        raise ValueError(f"{value[:64]!r}… has {len(value)} letters, more than {most}")
+    return value
+
+
+def _named(values: Any) -> Dict[str, Any]:
+    """Settings by name, texts among them words or numbers as flags have them."""
+    settings: Dict[str, Any] = dict(values)
+    for name, value in settings.items():
+        if isinstance(value, str) and not _SHORT.fullmatch(value):
+            raise ValueError(f"{name} is {value[:64]!r}, which is no word")
+    return settings
+
+
+def _holdout(value: Any) -> str:
+    """Which samples were withheld; what a fraction means is looked at where they are chosen."""
+    if not _SHORT.fullmatch(_text(value)):
+        raise ValueError(f"{value!r} is not a way to withhold samples")
     return value
 
 
 def _file_name(value: Any) -> str:
     """A name that paths may be made of, as it leads to no other folder."""
-    if _text(value) in ("", ".", "..") or "/" in value or "\\" in value:
+    if _text(value, MOST_LETTERS["name"]) in ("", ".", "..") or "/" in value or "\\" in value:
         raise ValueError(f"{value!r} is no name of a file")
     return value
 

@@ -28,6 +28,10 @@ FAMILIES: Registry[Type[Field]] = Registry(
 
 MANY_WEIGHTS = 2**24
 """Of a field that is built to look at it: 64 MiB."""
+FEW_WEIGHTS = 2**20
+"""Of one that is built whatever is known of it: 4 MiB."""
+MOST_WEIGHTS = 2**48
+"""Of any field."""
 
 
 def register_family(name: str, family: Union[Type[Field], str]) -> None:
@@ -91,15 +95,28 @@ def build_field(
         raise ValueError(f"{family}: {error}") from error
 
 
-def outline(family: str, in_dim: int, out_dim: int, settings: Optional[Dict[str, Any]] = None) -> Field:
+def outline(
+    family: str,
+    in_dim: int,
+    out_dim: int,
+    settings: Optional[Dict[str, Any]] = None,
+    weights: int = MANY_WEIGHTS,
+) -> Field:
     """A field as `build_field` makes it, to look at its settings and the shapes of its weights alone: a large one takes
     no memory.
+
+    Args:
+        family, in_dim, out_dim, settings: as `build_field`.
+        weights: that it should have, as far as is known: one that may have many more takes no memory either.
 
     Raises:
         ValueError: as `build_field`.
     """
     cls, settings = family_class(family), settings or {}
-    if cls.most_weights(in_dim, out_dim, settings) <= MANY_WEIGHTS:
+    most = cls.most_weights(in_dim, out_dim, settings)
+    if most > MOST_WEIGHTS:
+        raise ValueError(f"{family}: such settings make more weights than any memory holds")
+    if most <= min(max(4 * weights, FEW_WEIGHTS), MANY_WEIGHTS):
         return build_field(family, in_dim, out_dim, settings)
     # What torch needs for tensors without memory takes a second to import.
     with torch.device("meta"):

@@ -218,7 +218,7 @@ def read_field_file(path: Union[str, os.PathLike]) -> Tuple[Dict[str, Any], Dict
             tensors = {name: file.get_tensor(name) for name in file.keys()}
         description = json.loads(header["winner_ns"])
         version = description["format_version"]
-    except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError, OSError, RecursionError) as error:
         raise SignalError(
             path, "not a field file of winner_ns", "give a .safetensors file written by `winner-ns export field`"
         ) from error
@@ -240,7 +240,7 @@ def rebuild_field(description: Union[Description, Mapping[str, Any]], tensors: M
         description = Description.from_dict(description)
     try:
         made_of = description.network
-        _check_sizes(made_of, tensors)
+        check_sizes(made_of, tensors)
         network = build_field(made_of.family, made_of.in_dim, made_of.out_dim, made_of.settings)
         network.load_state_dict(dict(tensors))
     except (KeyError, TypeError, AttributeError, OverflowError, RuntimeError, MemoryError) as error:
@@ -250,18 +250,27 @@ def rebuild_field(description: Union[Description, Mapping[str, Any]], tensors: M
     return LoadedField(network.eval().requires_grad_(False), description)
 
 
-def _check_sizes(made_of: NetworkDescription, tensors: Mapping[str, Tensor]) -> None:
-    """Raises ValueError where the network's settings do not fit the weights, before they take any memory."""
-    largest = 2 * max([len(tensors), *(n for tensor in tensors.values() for n in tensor.shape)])
-    # The loops over layers are as long as these say (wire narrows its layers).
-    if any((made_of.settings.get(name) or 0) > largest for name in made_of.family_class.sizes):
-        raise ValueError("the network's settings do not fit the weights")
+def check_sizes(made_of: NetworkDescription, tensors: Mapping[str, Tensor]) -> None:
+    """Looks whether a network's settings fit its weights, before they take any time or memory.
+
+    Raises:
+        ValueError: they do not.
+    """
+    misfit = "the network's settings do not fit the weights"
+    # Counted by what is there: a tensor without elements may have any size in a file of a few bytes.
+    elements, settings = sum(tensor.numel() for tensor in tensors.values()), made_of.settings
+    # Each layer has a tensor of its own, and wire narrows its layers.
+    most = {"depth": len(tensors)}
+    if any((settings.get(name) or 0) > most.get(name, 2 * elements) for name in (*made_of.family_class.sizes, *most)):
+        raise ValueError(misfit)
     if not all(tensor.is_floating_point() for tensor in tensors.values()):
         raise ValueError("the weights are no floating-point numbers")
-    shapes = outline(made_of.family, made_of.in_dim, made_of.out_dim, made_of.settings).state_dict()
+    if max(made_of.in_dim, made_of.out_dim) > elements:
+        raise ValueError(misfit)
+    shapes = outline(made_of.family, made_of.in_dim, made_of.out_dim, settings, elements).state_dict()
     expected = {name: tuple(tensor.shape) for name, tensor in shapes.items()}
     if expected != {name: tuple(tensor.shape) for name, tensor in tensors.items()}:
-        raise ValueError("the network's settings do not fit the weights")
+        raise ValueError(misfit)
 
 
 def load_field(path: Union[str, os.PathLike]) -> LoadedField:

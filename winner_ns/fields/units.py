@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import unicodedata
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple, get_args, get_type_hints
 
@@ -14,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from winner_ns.reading import MOST_MAGNITUDE
+from winner_ns.safe_text import is_harmless
 
 if TYPE_CHECKING:
     from winner_ns.fields.files import LoadedField
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 MOST_SAMPLES = 2**36
 """Of a signal: more than fits any memory."""
 MOST_HERTZ = 1e9
+MOST_LETTERS = 255
+"""Of a format's name."""
 MOST_PARTS = 16
 """Of a spread of training points."""
 LOSSES = ("distance", "occupancy", "eikonal")
@@ -159,8 +161,8 @@ def _check_optional(signal: Mapping[str, Any]) -> None:
     _check_positive(signal.get("full_scale", 1.0))
     _check_numbers([signal.get("start", 0.0)], 1)
     for name in ("mode", "format", "subtype"):
-        if not isinstance(signal.get(name, ""), str):
-            raise ValueError(f"the {name} is {signal[name]!r}, no text")
+        if not isinstance(signal.get(name, ""), str) or len(signal.get(name, "")) > MOST_LETTERS:
+            raise ValueError(f"the {name} is {signal[name]!r:.80}, no short text")
     if "colour" in signal:
         from winner_ns.signals.colour import Colour
 
@@ -203,7 +205,7 @@ def check_plain(value: Any, most: int = 100_000) -> None:
         elif isinstance(each, (list, tuple)):
             left += [(inner, depth + 1) for inner in each]
         elif isinstance(each, str):
-            if len(each) > 10_000 or not (each.isprintable() or all(map(_is_harmless, each))):
+            if len(each) > 10_000 or not (each.isprintable() or all(map(is_harmless, each))):
                 raise ValueError("a text in the description is too long or has control characters")
         elif isinstance(each, float):
             if not math.isfinite(each):
@@ -213,8 +215,3 @@ def check_plain(value: Any, most: int = 100_000) -> None:
                 raise ValueError("a number in the description is too large")
         elif each is not None:
             raise ValueError(f"the description holds {type(each).__name__}, which is no JSON")
-
-
-def _is_harmless(letter: str) -> bool:
-    """Whether a letter stands in real names of files: screenshots' have narrow spaces, Persian and emoji joiners."""
-    return letter.isprintable() or unicodedata.category(letter) == "Zs" or letter in "\u200c\u200d"

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any, Mapping
 
 from rich.table import Table
+from rich.text import Text
+
+from winner_ns.safe_text import terminal
 
 _LENGTHS = {"": "", "_percent_of_diagonal": "  % of diagonal", "_unit_cube": "  in unit cube"}
 _SQUARES = {"": "mean square", "_percent_of_squared_diagonal": "  % of diagonal²", "_unit_cube": "  in unit cube"}
@@ -29,7 +32,8 @@ def mesh_figures_table(result: Mapping[str, Any]) -> Table:
         "A to B",
         "B to A",
         "both",
-        title=f"A, the reference: {a['path']}\nB, the reconstruction: {b['path']}",
+        # As a str, [x] would be markup.
+        title=Text(f"A, the reference: {terminal(a['path'])}\nB, the reconstruction: {terminal(b['path'])}"),
         caption=_CAPTION.format(samples=result["samples"]),
         title_justify="left",
         caption_justify="left",

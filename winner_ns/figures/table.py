@@ -7,6 +7,8 @@ from typing import Any, Mapping, Optional, Union
 from rich.table import Table
 from rich.text import Text
 
+from winner_ns.safe_text import terminal
+
 LOWER_IS_BETTER = (
     "chamfer",
     "chamfer_percent_of_diagonal",
@@ -26,11 +28,14 @@ def figures_table(tables: Mapping[str, Mapping[str, Any]]) -> Table:
     best = {figure: _best(figure, tables) for figure in figures}
     others = {"parameters": "parameters", "training_seconds": "seconds", "file_bytes": "kB"}
     others = {key: title for key, title in others.items() if any(key in table for table in tables.values())}
-    shown = Table("field", *(name.replace("_", " ") for name in [*figures, *others.values()]))
+    shown = Table("field")
+    for title in [*figures, *others.values()]:
+        # As a str, [x] would be markup.
+        shown.add_column(Text(terminal(title.replace("_", " "))))
     for column in shown.columns[1:]:
         column.justify = "right"
     for name, table in tables.items():
-        row = [Text(name)]
+        row = [Text(terminal(name))]
         for figure in figures:
             value = table.get("figures", {}).get(figure)
             is_best = value is not None and value == best[figure]

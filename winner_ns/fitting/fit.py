@@ -25,6 +25,7 @@ from winner_ns.fitting.fit_progress import FitProgress, shown_progress
 from winner_ns.fitting.plan import FieldPlan, SettledPlan, checked_seed, with_withheld
 from winner_ns.fitting.target import Target, TargetOptions, target_of
 from winner_ns.fitting.training import SCHEDULES, Training
+from winner_ns.safe_text import html
 from winner_ns.scenes.folder import is_scene
 from winner_ns.signals import ReadOptions, Signal
 from winner_ns.writing import replacing_files
@@ -108,15 +109,13 @@ class FittedField(LoadedField):
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the fitted signal and its figures."""
-        from html import escape
-
         notebook = self.description.row.notebook
         shown = self.description.row.get("notebook")(self, self.original) if notebook else ""
         cells = "".join(
-            f"<tr><td>{escape(name.replace('_', ' '))}</td><td style='text-align:right'>{value:.4g}</td></tr>"
+            f"<tr><td>{html(name.replace('_', ' '))}</td><td style='text-align:right'>{value:.4g}</td></tr>"
             for name, value in self.figures.items()
         )
-        return f"<div>{shown}<table>{cells}</table><small>{escape(repr(self))}</small></div>"
+        return f"<div>{shown}<table>{cells}</table><small>{html(repr(self))}</small></div>"
 
 
 def fit(

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from winner_ns.fitting.target import Target
 from winner_ns.fitting.training import batch_psnr
+from winner_ns.safe_text import tell, terminal
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -32,7 +33,7 @@ class FitProgress:
 
     def say(self, line: str) -> None:
         """Tells something that a user should know."""
-        print(line, file=sys.stderr)
+        tell(line, file=sys.stderr)
 
 
 class _ShownProgress(FitProgress):
@@ -40,7 +41,7 @@ class _ShownProgress(FitProgress):
 
     def __init__(self, target: Target, field: FittedField, bar: Optional[Progress]) -> None:
         self.target, self.field, self.bar = target, field, bar
-        self.task = bar.add_task("fitting", total=None, figure="") if bar else None
+        self.task = bar.add_task(terminal(field.description.name or "signal"), total=None, figure="") if bar else None
         self.started = time.monotonic()
         self.first: Optional[int] = None
         self.due = 0.0
@@ -66,7 +67,7 @@ class _ShownProgress(FitProgress):
         if self.bar is None:
             super().say(line)
         else:
-            self.bar.console.print(line, style="bold yellow", markup=False, highlight=False, soft_wrap=True)
+            self.bar.console.print(terminal(line), style="bold yellow", markup=False, highlight=False, soft_wrap=True)
 
     def _figure(self, loss: Tensor) -> str:
         decibels = batch_psnr(float(loss), float(self.field.description.target.get("gain", 1.0)))
@@ -93,7 +94,7 @@ def shown_progress(target: Target, field: FittedField) -> Iterator[FitProgress]:
         yield _ShownProgress(target, field, None)
         return
     columns = (
-        TextColumn(field.description.name or "signal", markup=False),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[figure]}", markup=False),

@@ -17,6 +17,7 @@ from winner_ns.fitting.best_state import BestState
 from winner_ns.fitting.checked_numbers import real_number, text, whole_number
 from winner_ns.fitting.target import Target
 from winner_ns.kinds import KINDS, DenoisingDefaults, TrainingDefaults
+from winner_ns.safe_text import is_harmless
 from winner_ns.spectrum import LAWS, SineNetwork, TargetSpectrum
 from winner_ns.spectrum.expectation import bottleneck_warning, start_warning
 from winner_ns.spectrum.laws import between_of, denoising_decay
@@ -378,8 +379,8 @@ def checked_seed(seed: Any) -> int:
 
 def _check_travels(description: Description, settled: SettledNetwork) -> None:
     """Raises SignalError, before any training, for a field whose file could not be opened again."""
-    if not (description.name.isprintable() and description.data.isprintable()):
-        raise SignalError(repr(description.name), "its path has characters that cannot be shown", "rename it")
+    if not all(map(is_harmless, description.name + description.data)):
+        raise SignalError(description.name, "its path has characters that cannot be shown", "rename it")
     try:
         Description.from_dict(json.loads(json.dumps(description.as_dict())))
     except (TypeError, ValueError) as error:

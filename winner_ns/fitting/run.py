@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from pathlib import Path
@@ -17,10 +18,12 @@ from winner_ns.fields.files import LoadedField, read_field_file, rebuild_field
 from winner_ns.fitting.adam import betas_of, weight_decay_of
 from winner_ns.fitting.checkpoints import BEFORE, CHECKPOINTS, checkpoint_name, last_checkpoint, read_checkpoint
 from winner_ns.reading import check_sort
+from winner_ns.safe_text import is_word
 
 _ADVICE = "give the folder of a run (with config.yml in it), a checkpoint (.ckpt) or a field file (.safetensors)"
 _SCENE_ADVICE = (
-    "look at it with `ns-viewer` or `ns-render`, or use `winner-ns export mesh` for a run of `ns-train winner-neus`"
+    "use `ns-viewer`, `ns-eval` or `ns-render` for a run that you trust, as they execute what its config.yml says, or "
+    "`winner-ns export mesh` for a run of `ns-train winner-neus`"
 )
 # Distributed training wraps the model; a comparison holds one model for each field.
 _MODEL = re.compile(r"_model\.(?:module\.)?(?:models\.([^.]+)\.)?(field\.|_extra_state$)")
@@ -152,13 +155,27 @@ def run_figures(run: LoadedRun) -> Dict[str, Any]:
         own = run.description.as_dict()
         same = all(own[key] == table["description"][key] for key in ("network", "signal", "spectrum"))
         if same and run.step in (None, table["steps"] - 1):
-            known = {key: table[key] for key in ("figures", "steps", "training_seconds")}
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # No figures, or not of ours.
+            known = {"figures": _checked_figures(table["figures"])}
+            known |= {key: _checked_number(table[key]) for key in ("steps", "training_seconds")}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        known = {}  # No figures, or not of ours.
     known["parameters"] = sum(parameter.numel() for parameter in run.network.parameters())
     if run.field_file.is_file():
         known["file_bytes"] = run.field_file.stat().st_size
     return known
+
+
+def _checked_figures(figures: Dict[str, Any]) -> Dict[str, Optional[float]]:
+    """Figures by name, which a file says and is not trusted with. Raises ValueError for what is none."""
+    if not all(map(is_word, figures)):
+        raise ValueError("a figure's name is no word")
+    return {name: None if value is None else _checked_number(value) for name, value in figures.items()}
+
+
+def _checked_number(value: Any) -> Any:
+    if type(value) not in (int, float) or not math.isfinite(value):
+        raise ValueError(f"{value!r:.80} is no number")
+    return value
 
 
 def read_descriptions(path: Union[str, os.PathLike]) -> Tuple[Dict[str, Dict[str, Any]], Optional[int]]:
@@ -186,6 +203,22 @@ def read_adam(path: Path) -> Dict[str, Tuple[Tuple[float, float], float]]:
         return {str(name): (betas_of(state), weight_decay_of(state)) for name, state in optimizers.items()}
     except Exception:  # Any type, whatever its parts are; `_described` tells them apart.
         return {}
+
+
+def original_path(description: Description) -> Path:
+    """Where a run says that what it was fitted to was: a whole path on this machine. What a stranger's run says is
+    followed to no other machine (Windows logs on to those that it is asked for a file of), and only ever read as a
+    signal.
+
+    Raises:
+        SignalError: it was no file, or is no such path.
+    """
+    source = description.data
+    if not source:
+        raise SignalError(description.name, "was no file", "fit it again")
+    if not Path(source).is_absolute() or source.startswith(("//", "\\\\")):
+        raise SignalError(source, "is a place that a run is not followed to", "name the file by --data")
+    return Path(source)
 
 
 def find_checkpoint(path: Union[str, os.PathLike], step: Optional[int] = None) -> Path:
@@ -248,7 +281,7 @@ def _described(path: Path) -> Tuple[Described, Optional[int]]:
                     description.update(json.loads(states[key]["description"]))
         if not all(str(description["network"]["family"]) for description, _ in described.values()) or not described:
             raise KeyError
-    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise SignalError(
             path,
             "is no checkpoint of winner-siren or winner-compare",

@@ -15,10 +15,11 @@ from winner_ns.fitting.adam import betas_of, weight_decay_of
 from winner_ns.fitting.checkpoints import CHECKPOINTS, SaveClock, read_checkpoint, write_checkpoint
 from winner_ns.fitting.plan import FieldPlan, NetworkPlan, SettledPlan
 from winner_ns.fitting.results_folder import results_complete
-from winner_ns.fitting.run import find_checkpoint
+from winner_ns.fitting.run import find_checkpoint, original_path
 from winner_ns.fitting.target import Target, TargetOptions, target_of
 from winner_ns.fitting.training import Training
 from winner_ns.reading import check_sort
+from winner_ns.safe_text import file_name
 from winner_ns.signals import ReadOptions
 from winner_ns.writing import replacing, unwritable
 
@@ -55,7 +56,7 @@ class RunFolder:
             "beta2": self.settled.beta2,
             "weight_decay": self.settled.weight_decay,
             "run_folder": str(self.folder.resolve()),
-            "experiment_name": Path(self.settled.description.name).stem,
+            "experiment_name": file_name(Path(self.settled.description.name).stem),
             "description": self.settled.description.as_dict(),
         }
         # As text within JSON: YAML reads some of JSON's numbers and characters as others.
@@ -193,7 +194,7 @@ def _target_of(description: Description, shape_samples: Optional[int], data: Opt
     options = TargetOptions.of_run(description, shape_samples)
     if not description.data and data is None:
         raise SignalError(description.name, "was fitted to an array, which is gone", "fit it again")
-    source, advice = data or Path(description.data), "give its place: winner-ns fit FILE --resume RUN"
+    source, advice = data or original_path(description), "give its place: winner-ns fit FILE --resume RUN"
     if check_sort(source) is None:
         raise SignalError(source, "does not exist, and the run is trained on it", advice)
     target = target_of(source, description.kind, options, read)

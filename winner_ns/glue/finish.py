@@ -10,11 +10,13 @@ from nerfstudio.utils import comms
 from nerfstudio.utils.rich_utils import CONSOLE
 from rich.markup import escape
 
+from winner_ns.safe_text import terminal
+
 
 def print_written(paths: List[Path]) -> None:
     """Says where the results are."""
     for path in paths:
-        CONSOLE.print(f"[bold green]wrote[/bold green] {escape(str(path))}", soft_wrap=True)
+        CONSOLE.print(f"[bold green]wrote[/bold green] {escape(terminal(path))}", soft_wrap=True)
 
 
 def results_callbacks(

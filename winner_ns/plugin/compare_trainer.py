@@ -31,6 +31,7 @@ from winner_ns.glue.finish import print_written
 from winner_ns.plugin.model import SignalModel, SignalModelConfig
 from winner_ns.plugin.pipeline import SignalPipeline, SignalPipelineConfig
 from winner_ns.plugin.trainer import SignalTrainerConfig, field_optimizers, settle_optimizer
+from winner_ns.safe_text import terminal
 from winner_ns.viewing.viewed_model import ViewedModel
 from winner_ns.writing import write_json
 
@@ -213,7 +214,9 @@ class ComparePipeline(SignalPipeline):
 
         for name, fitted in self.fields.items():
             for line in self.datamanager.trained[fitted.description.between].advice(fitted):
-                CONSOLE.print(f"{name}: {line}", style="bold yellow", soft_wrap=True, markup=False, highlight=False)
+                CONSOLE.print(
+                    terminal(f"{name}: {line}"), style="bold yellow", soft_wrap=True, markup=False, highlight=False
+                )
 
         begin_results(results)
 
@@ -222,7 +225,7 @@ class ComparePipeline(SignalPipeline):
             begin_results(own)
             written = write_fitted(fitted, own, target.signal, own / "field.safetensors")
             if written.note:
-                CONSOLE.print(written.note, markup=False)
+                CONSOLE.print(terminal(written.note), markup=False)
             return written._replace(paths=[*written.paths, write_json(own / FIGURES, tables[name])])
 
         written = self._write(write, results)

@@ -25,6 +25,7 @@ from winner_ns.glue.finish import print_written, results_callbacks
 from winner_ns.kinds import KINDS
 from winner_ns.plugin.datamanager import SignalDataManager, SignalDataManagerConfig
 from winner_ns.plugin.model import SignalModel, SignalModelConfig
+from winner_ns.safe_text import terminal
 from winner_ns.viewing.panel import SignalPanel
 
 FIGURES_EVERY = 1.0
@@ -138,7 +139,7 @@ class SignalPipeline(VanillaPipeline):
             field = self.fields[name] if name else self.model.loaded_field
             family = field.description.network.family
             line = collapse_line(name, family, step + 1, "--optimizers.field.optimizer.lr")
-            CONSOLE.print(line, style="bold yellow", soft_wrap=True, markup=False, highlight=False)
+            CONSOLE.print(terminal(line), style="bold yellow", soft_wrap=True, markup=False, highlight=False)
         return outputs, losses, metrics
 
     def get_training_callbacks(self, attributes: TrainingCallbackAttributes) -> List[TrainingCallback]:
@@ -187,11 +188,11 @@ class SignalPipeline(VanillaPipeline):
                 soft_wrap=True,
             )
         for line in self.datamanager.trained[field.description.between].advice(field):
-            CONSOLE.print(line, style="bold yellow", soft_wrap=True, markup=False, highlight=False)
+            CONSOLE.print(terminal(line), style="bold yellow", soft_wrap=True, markup=False, highlight=False)
         begin_results(results)
         written = write_fitted(field, results, target.signal, run)
         if written.note:
-            CONSOLE.print(written.note, markup=False)
+            CONSOLE.print(terminal(written.note), markup=False)
         table = end_results(results, results_table(field, figures, step + 1, seconds), written.paths)
         print_written([*written.paths, table])
         if written.problem is not None:

@@ -56,6 +56,7 @@ from winner_ns.rays.neus_model import SURFACE_TRAINING, WinnerNeuSModelConfig
 from winner_ns.rays.radiance_field import COLOR_RATE
 from winner_ns.rays.scene_description import report_lines as scene_lines
 from winner_ns.rays.view_figures import need_lpips_weights
+from winner_ns.safe_text import file_name, terminal
 from winner_ns.signals import ReadOptions
 from winner_ns.signals.shape import NearSurface, near_surface_of_run
 from winner_ns.writing import disk_errors, replacing, unwritable
@@ -293,7 +294,7 @@ class SignalTrainerConfig(TrainerConfig):
             target = data.load()
         self._settle_counts(target.row.training)
         if self.experiment_name is None:
-            self.experiment_name = target.signal.path.stem
+            self.experiment_name = file_name(target.signal.path.stem)
         return self._settle_model(target)
 
     def _plans(self) -> List[FieldPlan]:
@@ -333,7 +334,7 @@ class SignalTrainerConfig(TrainerConfig):
         self._settle_counts(SURFACE_TRAINING if surface else VIEWS.training)
         data.train_num_rays_per_batch = data.batch_size
         if self.experiment_name is None:
-            self.experiment_name = data.data.name
+            self.experiment_name = file_name(data.data.name)
         with settings_called(model_flag):
             self._tell_plan(model, "field")
             description, settled = (describe_surface if surface else describe_radiance)(model, data)
@@ -485,7 +486,7 @@ class SignalTrainerConfig(TrainerConfig):
     def print_to_terminal(self) -> None:
         """What matters of the config; all of it is in the run's config.yml."""
         for line in self.__dict__.pop("_lines", []):
-            CONSOLE.print(line, highlight=False, soft_wrap=True, markup=False)
+            CONSOLE.print(terminal(line), highlight=False, soft_wrap=True, markup=False)
 
     def save_config(self) -> None:
         """Writes config.yml, whole or not at all (and not the whole config to the terminal), except where a run has its

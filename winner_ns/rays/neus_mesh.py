@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Literal, Mapping, Optional, Sequence, Tuple
 
@@ -14,6 +15,7 @@ from winner_ns.errors import SignalError, setting_error
 from winner_ns.export.mesh import LARGEST
 from winner_ns.export.mesh_files import SUFFIXES, WITH_COLORS, write_mesh
 from winner_ns.fields.description import Description
+from winner_ns.fields.files import check_sizes
 from winner_ns.fitting.run import read_model
 from winner_ns.meshing.cleaning import is_watertight, largest_components, simplified
 from winner_ns.meshing.extraction import extract_level_set
@@ -54,6 +56,7 @@ def rebuild_surface(description: Description, tensors: Mapping[str, Tensor]) -> 
     """
     try:
         settings = {name: description.further["surface"][name] for name in SURFACE_SETTINGS}
+        _check_sizes(description, settings, tensors)
         field = SirenSDFField(
             SirenSDFFieldConfig(**settings, description=description.as_dict()),
             aabb=torch.tensor(description.signal["box"]),
@@ -68,6 +71,22 @@ def rebuild_surface(description: Description, tensors: Mapping[str, Tensor]) -> 
     if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
         raise ValueError("the weights are not finite, the training diverged")
     return field.eval().requires_grad_(False)
+
+
+def _check_sizes(description: Description, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    """Raises ValueError, or KeyError, where settings do not fit the weights, before they take any time or memory."""
+    trunk = {name.removeprefix("trunk."): value for name, value in tensors.items() if name.startswith("trunk.")}
+    check_sizes(description.network, trunk)
+    colour = [name for name in tensors if re.fullmatch(r"clin\d+\.weight", name)]
+    embedding = (max(int(description.signal["train_views"]), 1), settings["appearance_embedding_dim"])
+    if (
+        not all(value.numel() for value in tensors.values())
+        or description.network.out_dim != settings["geo_feat_dim"] + 1
+        or len(colour) != settings["num_layers_color"] + 1
+        or len(tensors["clin0.weight"]) != settings["hidden_dim_color"]
+        or tuple(tensors["embedding_appearance.embedding.weight"].shape) != embedding
+    ):
+        raise ValueError("the surface's settings do not fit the weights")
 
 
 def scene_mesh(

@@ -29,6 +29,7 @@ from winner_ns.rays.neus_field import SirenSDFFieldConfig, fit_sphere
 from winner_ns.rays.neus_mesh import write_scene_mesh
 from winner_ns.rays.scene_model import SceneModel
 from winner_ns.rays.view_figures import figures_and_pictures
+from winner_ns.safe_text import file_name
 from winner_ns.viewing.scene_panel import ScenePanel
 
 SURFACE_TRAINING = TrainingDefaults(width=128, steps=3000, batch_size=512, learning_rate=5e-4)
@@ -181,7 +182,7 @@ class WinnerNeuSModel(SceneModel, NeuSModel):
 
     def write_results(self, folder: Path) -> List[Path]:
         """The coloured mesh, in the frame of the data's files, if there is a surface yet; in evaluation mode."""
-        path = folder / f"{Path(self.description.name).name}-fitted.ply"
+        path = folder / f"{file_name(self.description.name)}-fitted.ply"
         try:
             write_scene_mesh(self.field, self.description, path)
         except SignalError as error:

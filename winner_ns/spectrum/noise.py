@@ -10,6 +10,7 @@ from typing import Any, Collection, Dict, List, Mapping, Optional, Sequence, Tup
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
 
+from winner_ns.safe_text import is_word
 from winner_ns.spectrum.band import SineNetwork, initial_band
 from winner_ns.spectrum.centroid import spectral_centroid
 from winner_ns.spectrum.denoised import denoised_frequency
@@ -192,7 +193,7 @@ class NoiseReport:
         values: Dict[str, Any] = {each.name: plain.get(each.name) for each in fields(cls)}
         for name, value in values.items():
             allowed = {
-                "law": isinstance(value, str),
+                "law": is_word(value),
                 "bright": isinstance(value, bool),
                 "factors": _are_factors(value, LEAST_FACTOR),
                 "bias_factors": _are_factors(value, 0.0),

@@ -94,13 +94,14 @@ def _facts(table: Mapping[str, Any]) -> Dict[str, str]:
     return facts
 
 
-def serve_forever() -> None:
-    """Keeps the program alive for the viewer's threads, until Ctrl-C, which is how one leaves it."""
+def serve(viewer: Viewer) -> None:
+    """Keeps the program alive for the viewer's threads until Ctrl-C, which is how one leaves it."""
     try:
         while True:
             time.sleep(3600)
     except KeyboardInterrupt:
-        return
+        viewer.viser_server.stop()
     except Ended as end:
+        viewer.viser_server.stop()
         if end.number != signal.SIGINT:
             raise

@@ -21,6 +21,7 @@ from winner_ns.export.field import export_field
 from winner_ns.export.output import export_fitted, fitted_path
 from winner_ns.fields.description import Description
 from winner_ns.fields.files import LoadedField
+from winner_ns.safe_text import code, markdown
 from winner_ns.viewing.controls import Control, Dropdown
 from winner_ns.viewing.framing import frame_client, keep_framed
 from winner_ns.viewing.signal_view import SignalView, ViewSettings
@@ -173,7 +174,7 @@ class SignalPanel(ViewerElement[Any], ViewerControl):
         for name in self.view.fields:
             known, known_facts = self.figures.get(name, {}), self.facts.get(name, {})
             values = [FIGURES[key][1].format(known[key]) if key in known else "" for key in figures]
-            rows.append([_plain(name), *values, *(known_facts.get(fact, "") for fact in facts)])
+            rows.append([markdown(name), *values, *(known_facts.get(fact, "") for fact in facts)])
         table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
         return table + "\n\n" + "  \n".join(lines)
 
@@ -199,11 +200,14 @@ class SignalPanel(ViewerElement[Any], ViewerControl):
         try:
             path = self._write(button)
         except (SignalError, MemoryError) as error:
-            self.result.content = f"**error** {_plain(str(error))}"
+            self._tell(error)
             return
-        self.result.content = f"wrote `{path}`"
+        self.result.content = f"wrote {code(path)}"
         if client is not None and path.stat().st_size <= MOST_SENT:
             client.send_file_download(path.name, path.read_bytes())
+
+    def _tell(self, error: Exception) -> None:
+        self.result.content = f"**error** {markdown(error)}"
 
     def _write(self, button: str) -> Path:
         assert self.viewer is not None
@@ -218,7 +222,10 @@ class SignalPanel(ViewerElement[Any], ViewerControl):
 
     def _play(self) -> None:
         heard = self._value("heard", self.view.heard[0])
-        self.result.content = self.view.player(self._current(), heard, self.settings())
+        try:
+            self.result.content = self.view.player(self._current(), heard, self.settings())
+        except (SignalError, MemoryError) as error:
+            self._tell(error)
 
 
 def _element(control: Control) -> ViewerElement:
@@ -231,17 +238,13 @@ def _element(control: Control) -> ViewerElement:
 def described_field(name: str, description: Description) -> str:
     """A field and its noise, in a line of Markdown."""
     made_of, noise = description.network, description.spectrum
-    words = f"**{_plain(name)}** {made_of.settings.get('depth', '')} x {made_of.settings.get('width', '')}"
+    depth, width = (made_of.settings.get(size, "") for size in ("depth", "width"))
+    words = f"**{markdown(name)}** {markdown(f'{depth} x {width}')}"
     if noise is not None:
         words += f", psi {noise.psi:.4g}"
         if made_of.family_class.takes_noise or noise.s0 > 0:
-            words += f", s0 {noise.s0:.4g}, s1 {noise.s1:.4g} ({noise.law})"
+            words += f", s0 {noise.s0:.4g}, s1 {noise.s1:.4g} ({markdown(noise.law)})"
     return words
-
-
-def _plain(text: str) -> str:
-    """Text that markdown leaves alone."""
-    return "".join(f"\\{c}" if c in "\\`*_{}<>[]#|" else c for c in text)
 
 
 def hide_training(viewer: Viewer) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Dict
 
 from winner_ns.commands.arguments import count
 from winner_ns.errors import SignalError
+from winner_ns.safe_text import file_name
 
 HELP = "the surface of a shape, or learnt from photographs: PLY, OBJ, STL, GLB or OFF"
 
@@ -79,7 +80,7 @@ def _export_surface(source: Path, options: argparse.Namespace) -> Dict[str, Any]
             raise SignalError(f"--{name}", "is not for surfaces learnt from photographs", "leave it out")
     meshes = "winner_ns.rays.neus_mesh"
     field, description = resolve(f"{meshes}:load_surface")(source)
-    output = options.output or Path(f"{Path(description.name).name}-fitted.ply")
+    output = options.output or Path(f"{file_name(description.name)}-fitted.ply")
     asked = {name: getattr(options, name) for name in ("bounds", "components", "faces")}
     with progress_bar() as report:
         return resolve(f"{meshes}:write_scene_mesh")(
