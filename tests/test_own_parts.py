@@ -19,12 +19,12 @@ from safetensors.torch import save_file
 import winner_ns
 from winner_ns.commands.main import main
 from winner_ns.fields.families import FAMILIES
-from winner_ns.fitting.run import load_run
+from winner_ns.fitting.run import load_run, load_runs
 from winner_ns.kinds import KINDS
 from winner_ns.registry import Registry
 from winner_ns.spectrum import LAWS
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("plain_figures")]
 
 ROOT = Path(winner_ns.__file__).parents[1]
 HEIGHTS = 100 + 30 * np.sin(np.arange(18) / 3)[:, None] * np.cos(np.arange(24) / 4)
@@ -93,28 +93,27 @@ def test_all_three_go_through_the_commands(terrain, tmp_path, capsys):
     assert load_run(runs[0]).step == 39
 
 
+def test_a_law_and_a_kind_are_trained_by_nerfstudio(terrain, ns_train, runs):
+    flags = ["--pipeline.model.law", "constant", "--pipeline.model.field.width", 16, "--max-num-iterations", 20]
+    finished = ns_train("--data", terrain, *flags)
+    assert finished.status == 0, finished.errors
+    run = load_run(runs()[0])
+    assert (run.kind, run.description.spectrum.law) == ("terrain", "constant")
+
+
 def test_processes_that_no_script_reaches_import_what_the_environment_names(terrain, tmp_path):
     program = Path(sys.executable).parent / "ns-train"
-    flags = ["--pipeline.model.law", "constant", "--pipeline.model.field.width", "16", "--max-num-iterations", "20"]
+    flags = ["--pipeline.model.width", "16", "--max-num-iterations", "20", "--pipeline.model.fields"]
     where = ["--vis", "tensorboard", "--output-dir", str(tmp_path / "outputs"), "--timestamp", "now"]
     paths = [str(Path(__file__).parent), str(Path(winner_ns.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "WINNER_NS_PLUGINS": "own_parts", "PYTHONPATH": os.pathsep.join(filter(None, paths))}
-    done = subprocess.run(
-        [program, "winner-siren", "--data", terrain, *where, *flags], env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    run = load_run(tmp_path / "outputs" / "valley" / "winner-siren" / "now")
-    assert (run.kind, run.description.spectrum.law) == ("terrain", "constant")
-    with_family = [*flags[2:], "--pipeline.model.fields", "tent:steepness=4", "siren"]
-    with_family[0] = "--pipeline.model.width"
-    done = subprocess.run(
-        [program, "winner-compare", "--data", terrain, *where, *with_family],
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
+    command = [program, "winner-compare", "--data", terrain, *where, *flags, "tent:steepness=4", "winner:law=constant"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "tent" in done.stdout
+    tent, winner = load_runs(tmp_path / "outputs" / "valley" / "winner-compare" / "now").values()
+    assert (tent.kind, tent.description.network.settings["steepness"]) == ("terrain", 4.0)
+    assert (winner.kind, winner.description.spectrum.law) == ("terrain", "constant")
 
 
 def test_a_file_of_an_unknown_family_names_what_to_install_and_imports_nothing(photo, tmp_path, own_parts):

@@ -13,6 +13,7 @@ from conftest import write_torus
 from winner_ns.commands.main import main
 from winner_ns.fields.description import Description
 from winner_ns.fields.input_gradient import value_and_gradient
+from winner_ns.fitting import shape_target
 from winner_ns.fitting.fit import settle_fit
 from winner_ns.fitting.plan import FieldPlan
 from winner_ns.fitting.run import load_run
@@ -127,7 +128,7 @@ def test_ns_train_goes_on_with_the_spread_that_a_run_was_begun_with(torus, ns_tr
     assert "near_surface" not in load_run(runs()[-1]).description.target
 
 
-def test_points_are_drawn_anew_and_are_the_same_for_a_seed(torus):
+def test_points_are_drawn_anew_and_are_the_same_for_a_seed(torus, monkeypatch):
     def target(loss="distance", seed=0):
         return target_of(torus, options=TargetOptions(shape_samples=1000, shape_loss=loss, seed=seed))
 
@@ -135,6 +136,11 @@ def test_points_are_drawn_anew_and_are_the_same_for_a_seed(torus):
     first, again, other = target(), target(), target(seed=1)
     steps = [0, 10 * PASSES - 1, 10 * PASSES, 35 * PASSES, 3]
     batches = [first.batch(step, 100, 0, 1) for step in steps]
+    # Those of large blocks come from another process.
+    with monkeypatch.context() as patch:
+        patch.setattr(shape_target, "WORTH_A_PROCESS", 1000)
+        again.batch(10, 100)
+    assert again._sampler is not None and again._sampler.in_background
     for (points, values), step in zip(batches, steps, strict=True):
         same_points, same_values = again.batch(step, 100, 0, 1)
         assert points.equal(same_points) and values.equal(same_values)
@@ -155,6 +161,7 @@ def test_points_are_drawn_anew_and_are_the_same_for_a_seed(torus):
     assert {tuple(p) for p in points.tolist()} & seen(0, 1) and {tuple(p) for p in points.tolist()} & seen(PASSES, 1)
 
     surface, values = target("eikonal").batch(10 * PASSES, 1000, 0, 1)
+    again.close()
     on = values[:, 0] == 1
     assert np.abs(first.signal.signed_distance(surface[on].numpy())).max() < 1e-6
     np.testing.assert_allclose(values[on, 1:].norm(dim=1).numpy(), 1, atol=1e-5)

@@ -23,12 +23,42 @@ from .viewer_page import PATIENCE, ViewerPage, find_browser
 
 HOST = "127.0.0.1"
 FEW_FRAMES = """
-const draw = window.requestAnimationFrame.bind(window);
-window.requestAnimationFrame = then => setTimeout(() => draw(then), 100);
-window.cancelAnimationFrame = timer => clearTimeout(timer);
+const draw = window.requestAnimationFrame.bind(window), waiting = new Map();
+let called = 0, awake = 0;
+window.requestAnimationFrame = then => {
+    const frame = {draw: () => draw(now => waiting.delete(frame.number) && then(now)), number: ++called};
+    frame.late = performance.now() > awake;
+    frame.timer = setTimeout(frame.draw, frame.late ? 1000 : 100);
+    waiting.set(frame.number, frame);
+    return frame.number;
+};
+window.cancelAnimationFrame = number => {
+    clearTimeout(waiting.get(number)?.timer);
+    waiting.delete(number);
+};
+const wake = () => {
+    awake = performance.now() + 700;
+    for (const frame of waiting.values()) {
+        if (frame.late) {
+            clearTimeout(frame.timer);
+            frame.late = false;
+            frame.timer = setTimeout(frame.draw, 100);
+        }
+    }
+};
+for (const done of ["pointerdown", "pointermove", "pointerup", "wheel", "keydown", "input", "resize"]) {
+    window.addEventListener(done, wake, {capture: true, passive: true});
+}
+window.Worker = class extends window.Worker {
+    constructor(...given) {
+        super(...given);
+        this.addEventListener("message", wake);
+    }
+};
 """
-"""Ten frames a second at most: the page draws all the time, and without a GPU it leaves the viewers no processor. A
-frame that takes longer is waited for, or frames would queue up behind it."""
+"""Ten frames a second, and one where nothing has come from the viewer and nothing was done to the page for a while: it
+draws all the time, and without a GPU it leaves the viewers no processor. A frame that takes longer is waited for, or
+frames would queue up behind it."""
 SMALL = ["--pipeline.model.field.width", "64", "--pipeline.model.field.depth", "3", "--pipeline.write-results", "False"]
 SMOOTH = ["--pipeline.model.purpose", "0.25"]
 """So few samples leave a field with more noise free between them, where it is looked at as well."""
@@ -221,7 +251,8 @@ def browser():
 
     program = find_browser()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        # Without a GPU, pages are put together faster by Chromium itself than by what stands for the GPU.
+        browser = playwright.chromium.launch(executable_path=program, args=[*FLAGS, "--disable-gpu-compositing"])
         yield browser
         browser.close()
 

@@ -28,6 +28,8 @@ from winner_ns.spectrum.noise import DISTANCE_SCALE
 
 PASSES = 8
 """Training's passes through a shape's points before others are drawn: drawing takes longer than one."""
+WORTH_A_PROCESS = 150_000
+"""Samples in a block from which on a process draws them: fewer are drawn in the time that it takes to start."""
 LEAST_SAMPLES = 1000
 
 
@@ -91,7 +93,7 @@ class ShapeTarget(Target):
 
     @property
     def _distances_take_time(self) -> bool:
-        return self.loss != "eikonal"
+        return self.loss != "eikonal" and self.count >= WORTH_A_PROCESS
 
     def _block(self, number: int) -> Tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, "n c"]]:
         if self._drawn is None or self._drawn[0] != number:

@@ -13,7 +13,7 @@ from typing import Optional, Tuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from winner_ns.signals.mesh_repair import FACES_ASKED, WindingNumbers, both_sides, mesh_edges
+from winner_ns.signals.mesh_repair import FACES_ASKED, WindingNumbers, beside, mesh_edges
 
 SOLID_IN_FRONT = 0.4
 """A face whose winding number in front is above this is hidden. A face between outside and inside has 0 in front, one
@@ -70,8 +70,10 @@ def outer_surface(
 
 
 def _hidden(windings: WindingNumbers, corners: Float[np.ndarray, "n 3 3"]) -> Bool[np.ndarray, " n"]:
-    front, back = both_sides(windings, corners)
-    return (front > SOLID_IN_FRONT) & (back > 0.5)
+    hidden = beside(windings, corners, 1) > SOLID_IN_FRONT
+    if hidden.any():  # Of most meshes no face is, and what is behind need not be asked.
+        hidden[hidden] = beside(windings, corners[hidden], -1) > 0.5
+    return hidden
 
 
 def _scattered(vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]) -> Float[np.ndarray, "n 3 3"]:

@@ -267,7 +267,11 @@ class WindingNumbers:
 
 def both_sides(windings: WindingNumbers, corners: Float[np.ndarray, "n 3 3"]) -> Float[np.ndarray, "2 n"]:
     """The winding numbers in front of and behind the middles of triangles."""
-    middle = corners.mean(axis=1)
+    return np.stack([beside(windings, corners, side) for side in (1, -1)])
+
+
+def beside(windings: WindingNumbers, corners: Float[np.ndarray, "n 3 3"], side: int) -> Float[np.ndarray, " n"]:
+    """The winding numbers in front of (side 1) or behind (side -1) the middles of triangles."""
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    normal *= _ASIDE / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), np.finfo(float).tiny)
-    return windings.winding_number(np.concatenate([middle + normal, middle - normal])).reshape(2, -1)
+    normal *= side * _ASIDE / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), np.finfo(float).tiny)
+    return windings.winding_number(corners.mean(axis=1) + normal)
