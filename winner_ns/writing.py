@@ -113,7 +113,7 @@ def replacing(path: Path, original: str = "") -> Iterator[Path]:
     temporary = ""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem[:32]}.", suffix=path.suffix)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
         os.close(handle)
         yield Path(temporary)
         # Several libraries do not notice that the last of what they write is not taken.

@@ -111,7 +111,7 @@ def forget_run(folder: Path) -> None:
         SignalError: it cannot be.
     """
     try:
-        for path in (folder / CONFIG, *folder.glob(f"{CHECKPOINTS}/*.ckpt"), folder / "results" / "figures.json"):
+        for path in (folder / CONFIG, *folder.glob("*/step-*.ckpt"), folder / "results" / "figures.json"):
             path.unlink(missing_ok=True)
     except OSError as error:
         raise unwritable(path, error) from error
