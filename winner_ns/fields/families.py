@@ -30,8 +30,6 @@ MANY_WEIGHTS = 2**24
 """Of a field that is built to look at it: 64 MiB."""
 FEW_WEIGHTS = 2**20
 """Of one that is built whatever is known of it: 4 MiB."""
-MOST_WEIGHTS = 2**48
-"""Of any field."""
 
 
 def register_family(name: str, family: Union[Type[Field], str]) -> None:
@@ -113,10 +111,7 @@ def outline(
         ValueError: as `build_field`.
     """
     cls, settings = family_class(family), settings or {}
-    most = cls.most_weights(in_dim, out_dim, settings)
-    if most > MOST_WEIGHTS:
-        raise ValueError(f"{family}: such settings make more weights than any memory holds")
-    if most <= min(max(4 * weights, FEW_WEIGHTS), MANY_WEIGHTS):
+    if cls.most_weights(in_dim, out_dim, settings) <= min(max(4 * weights, FEW_WEIGHTS), MANY_WEIGHTS):
         return build_field(family, in_dim, out_dim, settings)
     # What torch needs for tensors without memory takes a second to import.
     with torch.device("meta"):

@@ -28,6 +28,8 @@ from winner_ns.fields.units import MOST_SAMPLES
 from winner_ns.synced import replacing_synced
 
 FORMAT_VERSION = 1
+MOST_WEIGHTS = 2**48
+"""Of any field: more than fits any memory."""
 
 
 class LoadedField:
@@ -266,6 +268,9 @@ def check_sizes(made_of: NetworkDescription, tensors: Mapping[str, Tensor]) -> N
     if not all(tensor.is_floating_point() for tensor in tensors.values()):
         raise ValueError("the weights are no floating-point numbers")
     if max(made_of.in_dim, made_of.out_dim) > elements:
+        raise ValueError(misfit)
+    # Torch cannot even count so many.
+    if made_of.family_class.most_weights(made_of.in_dim, made_of.out_dim, settings) > MOST_WEIGHTS:
         raise ValueError(misfit)
     shapes = outline(made_of.family, made_of.in_dim, made_of.out_dim, settings, elements).state_dict()
     expected = {name: tuple(tensor.shape) for name, tensor in shapes.items()}
