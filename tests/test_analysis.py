@@ -538,7 +538,8 @@ def test_what_cannot_be_analysed_is_one_line(flags: list, says: str, photo: Path
 
 # Collapse while training ----------------------------------------------------------------------------------------------
 
-_SMALL = ("--max-num-iterations", 120, "--pipeline.model.field.width", 32, "--pipeline.datamanager.batch-size", 512)
+_SMALL = ("--max-num-iterations", 120, "--pipeline.model.field.width", 32, "--pipeline.datamanager.batch-size", 512,
+          "--pipeline.write-results", False)  # fmt: skip
 
 
 @pytest.mark.slow

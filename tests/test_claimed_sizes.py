@@ -89,7 +89,8 @@ def test_a_claimed_sound_is_written_as_long_as_is_asked_for(file_of, tmp_path, c
     assert said(capfd, "export", "audio", file, "-o", output, "--duration", 0.01)[0] == 0
     at = (np.arange(80) * (2.0 / (2**35 - 1)) - 1.0).astype(np.float32)[:, None]
     np.testing.assert_array_equal(np.load(output), field(at))
-    assert said(capfd, "export", "audio", file, "-o", output, "--duration", 0.5, "--sample-rate", 4000)[0] == 0
+    again = ["--duration", 0.5, "--sample-rate", 4000, "--overwrite"]
+    assert said(capfd, "export", "audio", file, "-o", output, *again)[0] == 0
     assert np.load(output).shape == (2000, 1)
 
 

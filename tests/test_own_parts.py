@@ -24,7 +24,7 @@ from winner_ns.kinds import KINDS
 from winner_ns.registry import Registry
 from winner_ns.spectrum import LAWS
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("plain_figures")]
+pytestmark = pytest.mark.slow
 
 ROOT = Path(winner_ns.__file__).parents[1]
 HEIGHTS = 100 + 30 * np.sin(np.arange(18) / 3)[:, None] * np.cos(np.arange(24) / 4)

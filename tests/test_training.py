@@ -364,7 +364,8 @@ def test_the_bottleneck_is_said_before_and_after_and_winner_has_none(ns_train, r
     """The demo's sound, 150 steps: plain SIREN stays on its plateau, WINNER is at least 20 dB ahead."""
     from winner_ns.samples import CHIPTUNE
 
-    flags = ("--data", CHIPTUNE, "--max-num-iterations", 150, "--pipeline.model.field.width", 128)
+    flags = ("--data", CHIPTUNE, "--max-num-iterations", 150, "--pipeline.model.field.width", 128,
+             "--pipeline.datamanager.batch-size", 4096)  # fmt: skip
     plain = ns_train(*flags, "--pipeline.model.field.family", "siren")
     assert plain.status == 0
     assert "expect the bottleneck, a collapse" in plain.output and "hardly left its plateau" in plain.output

@@ -7,6 +7,7 @@ import multiprocessing.forkserver
 import os
 import subprocess
 import sys
+import threading
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Dict, List, Optional, Protocol, Tuple
@@ -62,12 +63,16 @@ class Programs:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.running: Dict[Path, Program] = {}
+        self._names: List[str] = []
+        self._one_at_a_time = threading.Lock()
 
     def start(self, name: str, *arguments: object) -> Tuple[Program, Path]:
         """Starts a program; returns its process and the file with what it says."""
-        log = self.folder / f"log-{len(self.running)}-{name}.txt"
+        with self._one_at_a_time:  # Several threads start programs.
+            is_first, log = name not in self._names, self.folder / f"log-{len(self._names)}-{name}.txt"
+            self._names.append(name)
         given = list(map(str, arguments))
-        if any(other.stem.endswith(f"-{name}") for other in self.running):
+        if not is_first:
             program: Program = ForkedProgram(name, given, log)
         else:
             with open(log, "wb") as output:

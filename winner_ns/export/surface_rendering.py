@@ -76,12 +76,13 @@ def render_surface(
 def _close_gaps(shown: Int[np.ndarray, "h w"], depth: Float[np.ndarray, " n"], step: float) -> Int[np.ndarray, "h w"]:
     """Where a neighbour is much nearer to the viewer, samples were missing: takes the neighbour's."""
     for _ in range(2):
-        padded = np.pad(shown, 1, constant_values=-1)
-        best, nearest = shown.copy(), np.where(shown >= 0, depth[shown] + step, -np.inf)
+        depths = np.where(shown >= 0, depth[shown], -np.inf)
+        padded, padded_depths = np.pad(shown, 1, constant_values=-1), np.pad(depths, 1, constant_values=-np.inf)
+        best, nearest = shown.copy(), depths + step
         for dy in range(3):
             for dx in range(3):
-                other = padded[dy : dy + shown.shape[0], dx : dx + shown.shape[1]]
-                other_depth = np.where(other >= 0, depth[other], -np.inf)
+                part = slice(dy, dy + shown.shape[0]), slice(dx, dx + shown.shape[1])
+                other, other_depth = padded[part], padded_depths[part]
                 closer = other_depth > nearest
                 best[closer], nearest[closer] = other[closer], other_depth[closer]
         shown = best

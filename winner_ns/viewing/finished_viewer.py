@@ -95,13 +95,20 @@ def _facts(table: Mapping[str, Any]) -> Dict[str, str]:
 
 
 def serve(viewer: Viewer) -> None:
-    """Keeps the program alive for the viewer's threads until Ctrl-C, which is how one leaves it."""
+    """Keeps a viewer until Ctrl-C, which is how one leaves it."""
+    try:
+        serve_forever()
+    finally:
+        viewer.viser_server.stop()
+
+
+def serve_forever() -> None:
+    """Keeps the program alive for the viewer's threads, until Ctrl-C."""
     try:
         while True:
             time.sleep(3600)
     except KeyboardInterrupt:
-        viewer.viser_server.stop()
+        return
     except Ended as end:
-        viewer.viser_server.stop()
         if end.number != signal.SIGINT:
             raise
