@@ -1,4 +1,4 @@
-"""A sample of what `python -m tests.hostile` tries, of every format."""
+"""A sample of what `python -m tests.hostile` and `python -m tests.hostile.kills` try."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 from tests.hostile.whole_files import MAKERS
 
 CASES = 300
+KILLS = 20
 
 
 @pytest.mark.slow
@@ -28,3 +29,14 @@ def test_mutated_files_are_read_or_refused_in_one_line(tmp_path, seed):
     assert told["faults"] == []
     tried = {verdict: sum(of.get(verdict, 0) for of in told["counts"].values()) for verdict in ("refused", "accepted")}
     assert sum(tried.values()) == CASES // 2 and min(tried.values()) > 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", ["a", "b"])
+def test_trainings_that_are_killed_at_any_moment_are_gone_on_with_to_the_same_end(seed):
+    run = subprocess.run(
+        [sys.executable, *f"-m tests.hostile.kills --cases {KILLS // 2} --seed {seed}".split()],
+        cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "gone on with" in run.stdout

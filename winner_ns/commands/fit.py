@@ -194,10 +194,10 @@ def _settle(options: argparse.Namespace) -> "tuple[Any, int, str]":
 
 def _new_folder(output: Optional[Path], signal: Path, overwrite: bool) -> Path:
     """The run's folder, which nothing else has; one that is not empty only to overwrite what is in it."""
-    from winner_ns.fitting.run_folder import forget_run
+    from winner_ns.fitting.run_folder import forget_run, unbegun
 
     if output is not None:
-        if output.exists() and (not output.is_dir() or (not overwrite and any(output.iterdir()))):
+        if output.exists() and (not output.is_dir() or (not overwrite and not unbegun(output))):
             advice = "name a folder that is empty or not there yet"
             raise SignalError(output, "is there already", advice + (", or give --overwrite" if output.is_dir() else ""))
         forget_run(make_folder(output))

@@ -12,7 +12,7 @@ from typing import Any, Dict, Optional
 from winner_ns.errors import SignalError
 from winner_ns.fields.description import Description
 from winner_ns.fitting.adam import betas_of, weight_decay_of
-from winner_ns.fitting.checkpoints import CHECKPOINTS, SaveClock, read_checkpoint, write_checkpoint
+from winner_ns.fitting.checkpoints import CHECKPOINTS, UNFINISHED, SaveClock, read_checkpoint, write_checkpoint
 from winner_ns.fitting.plan import FieldPlan, NetworkPlan, SettledPlan
 from winner_ns.fitting.results_folder import results_complete
 from winner_ns.fitting.run import find_checkpoint, original_path
@@ -101,6 +101,17 @@ class RunFolder:
             "training_seconds": training.seconds,
         }
         return write_checkpoint(self.folder / CHECKPOINTS, step, checkpoint)
+
+
+def unbegun(folder: Path) -> bool:
+    """Whether there is nothing in a folder, or no more than what a run leaves that was killed before its first
+    checkpoint."""
+    left = [path for path in folder.iterdir() if not (path.name == UNFINISHED or path.name.startswith(".config."))]
+    known = all(
+        not any(path.iterdir()) if path.is_dir() else path.name == CONFIG and _settings_of(path) is not None
+        for path in left
+    )
+    return known and all(path.name == CHECKPOINTS for path in left if path.is_dir())
 
 
 def forget_run(folder: Path) -> None:
