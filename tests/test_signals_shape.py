@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import zipfile
 
 import numpy as np
 import pytest
@@ -445,6 +446,14 @@ def test_a_face_without_its_vertices(tmp_path):
 def test_archives_without_a_shape(tmp_path, arrays, problem):
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(SignalError, match=problem):
+        load_signal(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("name", ["points", "sdf", "other"])
+def test_archives_with_members_that_are_no_arrays(tmp_path, name):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr(name, b"no array")
+    with pytest.raises(SignalError, match="is cut or no .npz file"):
         load_signal(tmp_path / "a.npz")
 
 

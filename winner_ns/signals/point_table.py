@@ -179,6 +179,10 @@ def points_of_archive(path: Path) -> PointTable:
             wanted = ("pos", "neg") if sides else (*_POINTS, *_DISTANCES, *_NORMALS)
             arrays = {name: archive[names[name]] for name in wanted if name in names}
             table = archive[archive.files[0]] if len(names) == 1 and not arrays else None
+            if not all(
+                isinstance(array, np.ndarray) for array in (*arrays.values(), *([] if table is None else [table]))
+            ):
+                raise ValueError("numpy gives members that are no arrays as bytes")
     except SignalError:
         raise
     except Exception as error:  # Any type: zip, zlib and header errors.
