@@ -420,6 +420,17 @@ def test_triangle_strips_of_a_ply(tmp_path: Path) -> None:
     assert shape.enclosed_volume() * shape.scale**3 == pytest.approx(1)
 
 
+@pytest.mark.parametrize("few", ["0", "1 3", "2 3 4"])
+def test_faces_of_too_few_corners_are_left_out(tmp_path: Path, few: str) -> None:
+    sides = ["3 0 2 1", "3 0 1 3", "3 1 2 3", "3 2 0 3"]
+    header = "ply\nformat ascii 1.0\nelement vertex 5\nproperty float x\nproperty float y\nproperty float z\n"
+    header += "element face 5\nproperty list uchar int vertex_indices\nend_header\n"
+    rows = ["0 0 0", "1 0 0", "0 1 0", "0 0 1", "9 9 9", *sides[:2], few, *sides[2:]]
+    shape = load(tmp_path / "a.ply", (header + "\n".join(rows) + "\n").encode())
+    assert shape.watertight and any("1 faces have fewer than three corners" in line for line in shape.warnings)
+    assert shape.enclosed_volume() * shape.scale**3 == pytest.approx(1 / 6)
+
+
 @pytest.mark.parametrize("writer", ["ply", "little.ply", "big.ply"])
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
 def test_ply_that_lies_or_is_cut_says_so(tmp_path: Path, writer: str, end: bytes) -> None:

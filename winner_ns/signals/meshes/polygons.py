@@ -41,7 +41,7 @@ def triangulated(
     triangles: List[np.ndarray] = [np.empty((0, 3), np.int64)]
     small = crossing = 0
     for group in polygons:
-        if len(group) and (group.min() < 0 or group.max() >= len(vertices)):
+        if group.size and (group.min() < 0 or group.max() >= len(vertices)):
             raise SignalError(path, "has faces with vertices that are not there", "export the mesh again")
         corners = group.shape[1]
         if corners < 3:
