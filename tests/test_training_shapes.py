@@ -39,7 +39,10 @@ def fitted_torus(trained_once, tmp_path_factory):
 def exported(run, tmp_path, *arguments):
     """The mesh that `winner-ns export mesh` writes."""
     output = tmp_path / "fitted.ply"
-    assert main(["export", "mesh", str(run), "-o", str(output), "--resolution", "80", *map(str, arguments)]) == 0
+    assert (
+        main(["export", "mesh", str(run), "-o", str(output), "--overwrite", "--resolution", "80", *map(str, arguments)])
+        == 0
+    )
     return trimesh.load(output, process=False)
 
 

@@ -117,8 +117,8 @@ def _peak_of_this_process() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def prepare() -> None:
-    """Imports what the commands need, once, before the forks."""
+def prepare(scenes: bool = True) -> None:
+    """Imports what the commands need, once, before the forks; for scenes that is nerfstudio, too."""
     warnings.simplefilter("ignore")
     import torch
 
@@ -127,7 +127,7 @@ def prepare() -> None:
         "winner_ns.signals.image",  # It allows OpenCV to read EXR, which has to be said first.
         "av", "cv2", "imageio.v3", "imagecodecs", "matplotlib.pyplot", "mpmath", "PIL.Image", "pi_heif", "rich.live",
         "safetensors.torch", "scipy.fft", "scipy.ndimage", "skimage.metrics", "soundfile", "soxr", "tifffile",
-        "trimesh", "igl", "winner_ns.plugin.photographs",
+        "trimesh", "igl", *(["winner_ns.plugin.photographs"] if scenes else []),
         "winner_ns.bench.benchmark", "winner_ns.bench.preset_yaml", "winner_ns.export.results",
         "winner_ns.export.field", "winner_ns.fitting.fit", "winner_ns.fitting.run", "winner_ns.scenes.folder",
         "winner_ns.signals.audio", "winner_ns.signals.shape_file",

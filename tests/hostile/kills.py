@@ -136,7 +136,7 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=20)
     parser.add_argument("--seed", default="0")
     options = parser.parse_args()
-    prepare()
+    prepare(scenes=False)
     counts: Counter = Counter()
     faults = []
     with tempfile.TemporaryDirectory() as folder:

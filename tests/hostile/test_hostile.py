@@ -16,10 +16,9 @@ KILLS = 20
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", ["a", "b"])
-def test_mutated_files_are_read_or_refused_in_one_line(tmp_path, seed):
+def test_mutated_files_are_read_or_refused_in_one_line(tmp_path):
     run = subprocess.run(
-        [sys.executable, *f"-m tests.hostile --cases {CASES // 2} --seed {seed} --json --keep".split(), str(tmp_path)],
+        [sys.executable, *f"-m tests.hostile --cases {CASES} --seed a --json --keep".split(), str(tmp_path)],
         cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert run.stdout, run.stderr
@@ -28,14 +27,13 @@ def test_mutated_files_are_read_or_refused_in_one_line(tmp_path, seed):
     assert told["untouched"] == [], "whole files have to be accepted"
     assert told["faults"] == []
     tried = {verdict: sum(of.get(verdict, 0) for of in told["counts"].values()) for verdict in ("refused", "accepted")}
-    assert sum(tried.values()) == CASES // 2 and min(tried.values()) > 10
+    assert sum(tried.values()) == CASES and min(tried.values()) > 10
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", ["a", "b"])
-def test_trainings_that_are_killed_at_any_moment_are_gone_on_with_to_the_same_end(seed):
+def test_trainings_that_are_killed_at_any_moment_are_gone_on_with_to_the_same_end():
     run = subprocess.run(
-        [sys.executable, *f"-m tests.hostile.kills --cases {KILLS // 2} --seed {seed}".split()],
+        [sys.executable, *f"-m tests.hostile.kills --cases {KILLS} --seed a".split()],
         cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert run.returncode == 0, run.stdout + run.stderr
