@@ -41,7 +41,7 @@ def commands(name: str, random: Random) -> List[str]:
         return random.choice((["export", kind, "{}", *size, "-o", "out"], ["export", "field", "{}", "-o", "out"]))
     if name == "transforms.json":
         return ["inspect", "{folder}"]
-    if random.random() < (0.98 if name.endswith(MESHED) else 0.75):
+    if random.random() < (0.98 if name.endswith(MESHED) else 0.9):
         return ["inspect", "{}", *LIMIT]
     return ["fit", "{}", "--steps", "2", "--width", "8", "--depth", "2", "--between", "none", "-o", "out", *LIMIT]
 
