@@ -42,7 +42,7 @@ def attempt(arguments: Sequence[str], source: Path, folder: Path) -> Attempt:
     before = _peak_of_this_process()
     child = os.fork()
     if child == 0:
-        _run(arguments, folder, output, errors)
+        run_in_child(arguments, folder, output, errors)
     status, peak, in_time = _wait(child)
     said = errors.read_text(errors="replace")
     end = said[-2000:]
@@ -68,8 +68,8 @@ def attempt(arguments: Sequence[str], source: Path, folder: Path) -> Attempt:
     return Attempt(REFUSED, end)
 
 
-def _run(arguments: Sequence[str], folder: Path, output: Path, errors: Path) -> None:
-    """The child's part; it never returns."""
+def run_in_child(arguments: Sequence[str], folder: Path, output: Path, errors: Path) -> None:
+    """Runs winner-ns as the rest of a forked child's life, with limits; it never returns."""
     status = 70
     try:
         os.chdir(folder)

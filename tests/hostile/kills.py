@@ -27,7 +27,7 @@ from typing import Dict, List, Tuple
 import numpy as np
 import soundfile
 
-from tests.hostile.attempts import attempt, prepare
+from tests.hostile.attempts import attempt, prepare, run_in_child
 from tests.hostile.whole_files import picture, tone
 
 STATUS = {signal.SIGKILL: None, signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
@@ -51,23 +51,7 @@ def ended_by(arguments: List[str], ending: signal.Signals, after: float, place: 
     errors = place / "stderr"
     child = os.fork()
     if child == 0:
-        status = 70
-        try:
-            os.chdir(place)
-            os.dup2(os.open(place / "stdout", os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o644), 1)
-            os.dup2(os.open(errors, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o644), 2)
-            from winner_ns.commands.main import main
-
-            status = main(arguments)
-            sys.stdout.flush()
-            sys.stderr.flush()
-        except BaseException:
-            import traceback
-
-            traceback.print_exc()
-            sys.stderr.flush()
-        finally:
-            os._exit(status)
+        run_in_child(arguments, place, place / "stdout", errors)
     time.sleep(after)
     os.kill(child, ending)  # Harmless where it has ended: nobody has waited for it yet.
     _, status = os.waitpid(child, 0)
