@@ -26,6 +26,7 @@ from winner_ns.figures.surface import Surface
 from winner_ns.fitting.evaluation import evaluate_field, quick_figures
 from winner_ns.fitting.interpolation import interpolation_error
 from winner_ns.fitting.permutation import permute
+from winner_ns.fitting.plan import FieldPlan
 from winner_ns.fitting.sample_split import SampleSplit, parse_holdout
 from winner_ns.fitting.target import TargetOptions, target_of
 from winner_ns.signals import GridSignal
@@ -249,3 +250,24 @@ def test_quick_figures_of_a_shape_known_at_its_own_points_are_those_of_what_they
     iou = (told & true).sum() / (told | true).sum()
     assert iou > 0.9 and iou - 0.01 < quick_figures(field, target)["iou"] < 1
     assert quick_figures(trained_field(target, 1, width=8, depth=2), target)["iou"] < 0.6
+
+
+def test_the_rate_follows_a_wide_band_as_far_as_the_second_layer_has_noise():
+    picture = np.random.default_rng(0).integers(0, 256, (96, 96), dtype=np.uint8)
+    target = target_of(picture)
+
+    def settled(**choices):
+        return FieldPlan.of(**choices).settle(target).settled
+
+    for width in (64, 128, 256):
+        wide, wider = settled(purpose=4, width=width), settled(purpose=16, width=width)
+        assert wide.noise.band * width > 10_000
+        # Four times the band is half the rate.
+        assert wide.learning_rate == pytest.approx(1e-3 * math.sqrt(10_000 / (width * wide.noise.band)), rel=1e-9)
+        assert wider.learning_rate == pytest.approx(wide.learning_rate / 2, rel=0.01)
+    narrow = settled(purpose=0.3, width=128)
+    assert 0 < narrow.noise.s0 and narrow.noise.band * 128 < 10_000 and narrow.learning_rate == 1e-3
+    assert settled(s0=500, width=256).learning_rate == 1e-3
+    assert settled(purpose=4, width=256, learning_rate=2e-3).learning_rate == 2e-3
+    sound = FieldPlan.of(purpose=8).settle(target_of((picture.ravel() / 255.0 - 0.5, 8000)))
+    assert sound.learning_rate == 5e-4

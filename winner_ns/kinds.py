@@ -30,10 +30,9 @@ class TrainingDefaults:
     """Adam's, for sine fields; other families bring their published one."""
     beta2: float = 0.999
     """Adam's decay of the squared gradients' average, of all families; 0.999 is Adam's own."""
-    widest_band_at_full_rate: Optional[float] = 100.0
-    """Initial band in radians per unit from which on half the rate is taken: in two or more dimensions, with as much
-    noise on the second layer as matching adds, 1e-3 failed at 150 and cost 2 to 10 dB at 143, where half of it did not.
-    None: the rate suits every band."""
+    full_rate_up_to: Optional[float] = 10_000.0
+    """The field's width times its initial band in radians per unit, up to which it learns at the full rate
+    (`winner_ns.fitting.plan.stable_share`). None: the rate suits every band."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +181,7 @@ AUDIO = Kind(
     "audio",
     "a sound",
     "sounds",
-    TrainingDefaults(learning_rate=5e-4, widest_band_at_full_rate=None),
+    TrainingDefaults(learning_rate=5e-4, full_rate_up_to=None),
     DenoisingDefaults(kappa=0.35, learning_rate=5e-4, weight_decay=0.0),
     reader="winner_ns.signals.audio:read_audio",
     array_reader="winner_ns.signals.audio:audio_of_array",

@@ -1,11 +1,12 @@
 """How wide a band, and how much noise on the second layer, fit the samples best.
 
-    python -m docs.measurements.fitting_band [SIGNAL ...] [--steps 400] [--width 256]
+    python -m docs.measurements.fitting_band [SIGNAL ...] [--steps 400] [--width 256] [--batch-size 2048]
+        [--size PIXELS] [--rates 1e-3 7e-4 5e-4]
 
 Fitted PSNR of the law matching at kappa 1 and at the purpose fit, for V = 3 and, of sounds, V = 16, and of images at
-the rate 1e-3 and half of it. Without a file, signals that come with installed packages are fitted: the demo's sound,
-8000 samples of a membrane's potential (matplotlib), a camera at 128 and 256 pixels and an astronaut in colour at 128
-(scikit-image). One seed, one thread, 2048 samples a step; prints a table in Markdown.
+several rates. Images that are given as files are reduced to the size, in colour. Without a file, signals that come with
+installed packages are fitted: the demo's sound, 8000 samples of a membrane's potential (matplotlib), a camera at 128
+and 256 pixels and an astronaut in colour at 128 (scikit-image). One seed, one thread; prints a table in Markdown.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any, Iterator, List, Tuple
 import matplotlib
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from PIL import Image
 
 import winner_ns
@@ -34,16 +35,20 @@ def main() -> None:
     parser.add_argument("signals", nargs="*", type=Path)
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--width", type=int, default=256)
+    parser.add_argument("--batch-size", type=int, default=2048)
+    parser.add_argument("--size", type=int, help="pixels of the longer edge that images are reduced to")
+    parser.add_argument("--rates", type=float, nargs="+", default=[1e-3, 5e-4], help="of images")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    signals = [(path.name, path) for path in options.signals] or list(_installed_signals())
-    print("| signal | P/N | Nyquist/Omega | kappa | V | rate | PSNR, dB |\n|---|---|---|---|---|---|---|")
-    for name, data in signals:
-        for row in _rows(data, options.steps, options.width):
+    given = [(path.name, path if options.size is None else _reduced(path, options.size)) for path in options.signals]
+    how = dict(width=options.width, steps=options.steps, batch_size=options.batch_size)
+    print("| signal | P/N | Omega | Nyquist/Omega | kappa | V | rate | PSNR, dB |\n|---|---|---|---|---|---|---|---|")
+    for name, data in given or _installed_signals():
+        for row in _rows(data, options.rates, **how):
             print(f"| {name} | {' | '.join(row)} |", flush=True)
 
 
-def _rows(data: Any, steps: int, width: int) -> Iterator[List[str]]:
+def _rows(data: Any, rates: List[float], width: int, **how: int) -> Iterator[List[str]]:
     target = target_of(data)
     spectrum = target.spectrum
     network = SineNetwork(spectrum.dimensions, width)
@@ -54,13 +59,20 @@ def _rows(data: Any, steps: int, width: int) -> Iterator[List[str]]:
     for kappa in (1.0, fitting_kappa(spectrum, weights)):
         for variance in (3.0, 16.0) if sound else (3.0,):
             scales = MatchingLaw(kappa, variance)(spectrum, network)
-            for rate in (5e-4,) if sound else (1e-3, 5e-4):
+            for rate in (5e-4,) if sound else rates:
                 field = winner_ns.fit(
-                    data, s0=scales.s0, s1=scales.s1, width=width, steps=steps, batch_size=2048, learning_rate=rate,
-                    seed=SEED, progress=False, device="cpu",
+                    data, s0=scales.s0, s1=scales.s1, width=width, learning_rate=rate, seed=SEED, progress=False,
+                    device="cpu", **how,
                 )  # fmt: skip
-                numbers = (each, spectrum.nyquist / spectrum.omega, kappa, variance, rate)
+                numbers = (each, spectrum.omega, spectrum.nyquist / spectrum.omega, kappa, variance, rate)
                 yield [*(f"{number:.3g}" for number in numbers), f"{field.figures['psnr']:.1f}"]
+
+
+def _reduced(path: Path, size: int) -> UInt8[np.ndarray, "h w 3"]:
+    with Image.open(path) as picture:
+        factor = size / max(picture.size)
+        edges = tuple(max(round(factor * edge), 1) for edge in picture.size)
+        return np.asarray(picture.convert("RGB").resize(edges, Image.Resampling.BOX))
 
 
 def _installed_signals() -> Iterator[Tuple[str, Any]]:
