@@ -14,6 +14,7 @@ from torch import Tensor
 from winner_ns.fitting.grid_target import GridTarget
 from winner_ns.fitting.shape_target import ShapeTarget
 from winner_ns.fitting.target import Target
+from winner_ns.signals.shape_losses import SHAPE_LOSSES
 from winner_ns.spectrum.measure import SHAPE_RESOLUTION, shape_target
 
 MOST_LINES = 64
@@ -122,7 +123,7 @@ def sampled_grid(target: GridTarget) -> SampledTarget:
 
 def sampled_shape(target: ShapeTarget) -> SampledTarget:
     """A shape's target on the grid of SHAPE_RESOLUTION^3 points that its spectrum is drawn on."""
-    function = shape_target(target.signal, squashed=target.loss != "eikonal")
+    function = shape_target(target.signal, squashed=SHAPE_LOSSES[target.loss].squashed)
     return SampledTarget(
         (SHAPE_RESOLUTION,) * 3,
         (1.0,) * 3,

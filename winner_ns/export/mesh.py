@@ -15,9 +15,10 @@ from winner_ns.export.mesh_files import SUFFIXES, WITH_NORMALS, write_mesh
 from winner_ns.export.output import fitted_path, require_export
 from winner_ns.fields.files import LoadedField
 from winner_ns.meshing.cleaning import is_watertight, largest_components, simplified
-from winner_ns.meshing.fitted_surface import fitted_level_set, fitted_loss, mesh_resolution
+from winner_ns.meshing.fitted_surface import fitted_level_set, mesh_resolution
 from winner_ns.meshing.level_set_points import outward_normals, project
 from winner_ns.progress import Report, silent
+from winner_ns.signals.shape_losses import shape_loss
 from winner_ns.writing import check_output, replacing
 
 if TYPE_CHECKING:
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 
 LARGEST = 4096
 """Of all resolutions: coarse cells, whose number grows with its third power, would take too much memory."""
-WELL_FITTED = {"distance": 1.2, "occupancy": 0.0, "eikonal": math.inf}
-"""By loss, times the scale of tanh(distance / scale): from levels further away, specks come off where the fit is
-noisy."""
 
 
 @dataclass(frozen=True)
@@ -192,7 +190,8 @@ def _no_surface(loaded: LoadedField, options: MeshOptions, resolution: int) -> S
 
 def _furthest_level(loaded: LoadedField) -> float:
     """Up to which levels are smooth, in the original's units."""
-    return WELL_FITTED[fitted_loss(loaded)] * loaded.description.target["distance_scale"] * loaded.signal["scale"]
+    target = loaded.description.target
+    return shape_loss(target).well_fitted * target["distance_scale"] * loaded.signal["scale"]
 
 
 def _warnings(loaded: LoadedField, options: MeshOptions, low: np.ndarray, high: np.ndarray) -> List[str]:

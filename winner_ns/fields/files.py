@@ -25,6 +25,7 @@ from winner_ns.fields.families import build_field, outline
 from winner_ns.fields.input_gradient import value_and_gradient
 from winner_ns.fields.mean_squared_error import evaluate
 from winner_ns.fields.units import MOST_SAMPLES
+from winner_ns.signals.shape_losses import shape_loss
 from winner_ns.synced import replacing_synced
 
 FORMAT_VERSION = 1
@@ -115,7 +116,7 @@ class LoadedField:
     def unit_distance(self, coordinates: Tensor) -> Tensor:
         """Signed distance in units of the unit cube [-1, 1]^3; [n, 3] to [n, 1]. Only for shapes."""
         target = self.description.target
-        if target.get("loss") == "eikonal":
+        if not shape_loss(target).squashed:
             return evaluate(self.network, coordinates)
         delta = target["distance_scale"]
         return delta * torch.atanh(evaluate(self.network, coordinates).clamp(-1 + 1e-6, 1 - 1e-6))

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from winner_ns.reading import MOST_MAGNITUDE
 from winner_ns.safe_text import is_harmless
+from winner_ns.signals.shape_losses import SHAPE_LOSSES
 
 if TYPE_CHECKING:
     from winner_ns.fields.files import LoadedField
@@ -25,8 +26,6 @@ MOST_LETTERS = 255
 """Of a format's name."""
 MOST_PARTS = 16
 """Of a spread of training points."""
-LOSSES = ("distance", "occupancy", "eikonal")
-"""What shapes are fitted by."""
 
 
 class Units(ABC):
@@ -96,7 +95,7 @@ class DistanceUnits(Units):
     def check(signal: Mapping[str, Any], target: Mapping[str, Any], rates: Sequence[str]) -> Tuple[int, Optional[int]]:
         _check_numbers(signal["center"], 3)
         _check_positive(signal["scale"], target["distance_scale"])
-        if target.get("loss", "distance") not in LOSSES:
+        if target.get("loss", "distance") not in SHAPE_LOSSES:
             raise ValueError(f"unknown loss {target['loss']!r}")
         _check_spread(target.get("near_surface", []))
         _check_optional(signal)

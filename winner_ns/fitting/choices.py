@@ -5,13 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from winner_ns.fields.families import FAMILIES
+from winner_ns.fitting.classical_denoisers import DENOISERS
+from winner_ns.fitting.pseudo_samples import BETWEEN
 from winner_ns.kinds import KINDS
+from winner_ns.signals.shape_losses import SHAPE_LOSSES
 from winner_ns.spectrum.laws import LAWS
 
 if TYPE_CHECKING:
     FamilyName = str
     LawName = str
     KindName = str
+    BetweenName = str
+    DenoiserName = str
+    ShapeLossName = str
 
 
 def __getattr__(name: str) -> Any:
@@ -22,4 +28,10 @@ def __getattr__(name: str) -> Any:
         return Literal[tuple(LAWS)]
     if name == "KindName":
         return Literal[("auto", *KINDS)]
+    if name == "BetweenName":
+        return Literal[BETWEEN]
+    if name == "DenoiserName":
+        return Literal[DENOISERS]
+    if name == "ShapeLossName":
+        return Literal[tuple(SHAPE_LOSSES)]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

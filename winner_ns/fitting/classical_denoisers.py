@@ -91,7 +91,7 @@ def denoisers_for(dimensions: int) -> Dict[str, Denoiser]:
     return {"nl-means": nl_means, **known} if dimensions == 2 else known
 
 
-DENOISERS: Tuple[str, ...] = ("nl-means", "tv", "wavelets", "wiener", "none")
+DENOISERS: Tuple[str, ...] = (*dict.fromkeys((*denoisers_for(2), *denoisers_for(1))), "none")
 """What fields may be fitted to the output of."""
 
 

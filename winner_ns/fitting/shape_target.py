@@ -14,13 +14,13 @@ from torch import Tensor
 from winner_ns.errors import setting_error
 from winner_ns.fields.field import FieldTask
 from winner_ns.fields.files import LoadedField
-from winner_ns.fields.units import LOSSES
 from winner_ns.fitting.evaluation import quick_shape_figures, shape_figures
 from winner_ns.fitting.judged_points import judged_points
 from winner_ns.fitting.sample_split import SampleSplit
 from winner_ns.fitting.target import Target, TargetOptions
 from winner_ns.signals import ShapeSignal
 from winner_ns.signals.shape import EARLIER_NEAR_SURFACE, usual_near_surface
+from winner_ns.signals.shape_losses import SHAPE_LOSSES, ShapeLoss
 from winner_ns.signals.shape_sampler import ShapeSampler, block_seed, draw_block
 from winner_ns.spectrum import TargetSpectrum
 from winner_ns.spectrum.measure import ShapeMeasure
@@ -54,8 +54,8 @@ class ShapeTarget(Target):
             raise setting_error(
                 "shape_samples", f"{options.shape_samples} is too small", f"give {LEAST_SAMPLES} or more"
             )
-        if options.shape_loss not in LOSSES:
-            raise setting_error("shape_loss", f"{options.shape_loss!r} is none", f"give {', '.join(LOSSES)}")
+        if options.shape_loss not in SHAPE_LOSSES:
+            raise setting_error("shape_loss", f"{options.shape_loss!r} is none", f"give {', '.join(SHAPE_LOSSES)}")
         spectrum = ShapeMeasure.spectrum(signal, options.shape_loss, options.near_surface)
         return cls(signal, spectrum, options, list(signal.warnings))
 
@@ -65,6 +65,11 @@ class ShapeTarget(Target):
         self.order = SampleSplit((self.count,), None, self.seed)
         self._sampler: Optional[ShapeSampler] = None
         self._drawn: Optional[Tuple[int, np.ndarray, np.ndarray]] = None
+
+    @property
+    def traits(self) -> ShapeLoss:
+        """What follows from the loss."""
+        return SHAPE_LOSSES[self.loss]
 
     @property
     def train_size(self) -> int:
@@ -93,7 +98,7 @@ class ShapeTarget(Target):
 
     @property
     def _distances_take_time(self) -> bool:
-        return self.loss != "eikonal" and self.count >= WORTH_A_PROCESS
+        return not self.traits.by_slopes and self.count >= WORTH_A_PROCESS
 
     def _block(self, number: int) -> Tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, "n c"]]:
         if self._drawn is None or self._drawn[0] != number:
@@ -101,18 +106,19 @@ class ShapeTarget(Target):
         return self._drawn[1:]
 
     def _draw(self, number: int) -> Tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, "n c"]]:
-        if self.loss == "eikonal":
+        if self.traits.by_slopes:
             return _surface_and_space(self.signal, self.count, block_seed(self.seed, number))
         if self._sampler is not None:
             points, distances = self._sampler.block(number)
         else:
             points, distances = draw_block(self.signal, self.count, self.seed, number, self.near_surface)
-        values = np.tanh(distances / DISTANCE_SCALE) if self.loss == "distance" else np.where(distances < 0, -1.0, 1.0)
+        known = self.traits.tells_distances
+        values = np.tanh(distances / DISTANCE_SCALE) if known else np.where(distances < 0, -1.0, 1.0)
         return points, values[:, None].astype(np.float32)
 
     def task(self) -> FieldTask:
         training = self.row.training
-        return FieldTask(training.width, training.depth, second_derivatives=self.loss == "eikonal")
+        return FieldTask(training.width, training.depth, second_derivatives=self.traits.by_slopes)
 
     @property
     def bounds(self) -> Tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"]]:

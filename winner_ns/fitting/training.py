@@ -13,6 +13,7 @@ from winner_ns.fields import mean_squared_error
 from winner_ns.fields.eikonal import eikonal_loss
 from winner_ns.fitting.adam import BETA2, Adam
 from winner_ns.fitting.best_state import BestState
+from winner_ns.signals.shape_losses import SHAPE_LOSSES
 
 Batch = Tuple[Tensor, Tensor]
 """Coordinates [n, d] and target values [n, c]."""
@@ -25,10 +26,10 @@ def training_loss(field: nn.Module, batch: Batch, loss: str) -> Tuple[str, Tenso
     Args:
         field: what is trained.
         batch: on the field's device.
-        loss: a description's: "eikonal", or anything else for the mean squared error.
+        loss: a description's; the mean squared error where that has none, and of shapes but by those of slopes.
     """
-    if loss == "eikonal":
-        return "eikonal", eikonal_loss(field, *batch)
+    if loss in SHAPE_LOSSES and SHAPE_LOSSES[loss].by_slopes:
+        return loss, eikonal_loss(field, *batch)
     return "mean_squared_error", mean_squared_error(field, *batch)
 
 

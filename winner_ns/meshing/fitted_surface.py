@@ -14,10 +14,8 @@ from torch import nn
 from winner_ns.fields.files import LoadedField
 from winner_ns.meshing.extraction import LevelSet, extract_level_set
 from winner_ns.progress import Report, silent
+from winner_ns.signals.shape_losses import shape_loss
 
-TRUSTED = {"distance": 2.5, "occupancy": 4.0, "eikonal": 2.5}
-"""By loss, times the scale of tanh(distance / scale): further away, the distance drowns in what the fit leaves. (Fitted
-signs are no distances; near the surface they change as fast as the field can.)"""
 RESOLUTION = 256
 """Grid points along each axis of the meshes of results, figures and pictures, where nothing else is asked for."""
 MOST_KEPT = 2**22
@@ -55,8 +53,10 @@ def fitted_level_set(
     not to be written to.
     """
     global _kept
-    trusted = TRUSTED[fitted_loss(loaded)] * loaded.description.target["distance_scale"]
-    asked = (_weights(loaded.network), trusted, fitted_loss(loaded), resolution, level, low.tobytes(), high.tobytes())
+    target = loaded.description.target
+    loss = shape_loss(target)
+    trusted = loss.trusted * target["distance_scale"]
+    asked = (_weights(loaded.network), trusted, loss, resolution, level, low.tobytes(), high.tobytes())
     if _kept is not None and _kept[0]() is loaded.network and _kept[1] == asked:
         return _kept[2]
     found = extract_level_set(lambda x: loaded.unit_distance(x) - level, low, high, resolution, trusted, report)
@@ -78,8 +78,3 @@ def _weights(network: nn.Module) -> bytes:
         seen.update(name.encode())
         seen.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return seen.digest()
-
-
-def fitted_loss(loaded: LoadedField) -> str:
-    """What a shape was fitted by: distance, occupancy or eikonal."""
-    return loaded.description.target.get("loss", "distance")

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 
 from winner_ns.fields.files import LoadedField
 from winner_ns.fields.input_gradient import value_and_gradient
+from winner_ns.signals.shape_losses import shape_loss
 
 STEPS = 6
 TOLERANCE = 1e-4
@@ -107,7 +108,7 @@ def _distance_and_gradient(loaded: LoadedField, level: float, points: np.ndarray
     # In double precision, so that a level is met as well as the network can say where it is.
     values, gradients = values.double(), gradients.double()
     target = loaded.description.target
-    if target.get("loss") != "eikonal":
+    if shape_loss(target).squashed:
         squashed, scale = values.clamp(-1 + 1e-6, 1 - 1e-6), target["distance_scale"]
         values, gradients = scale * torch.atanh(squashed), scale * gradients / (1 - squashed**2)
     return values[:, 0].numpy() - level, gradients.numpy()

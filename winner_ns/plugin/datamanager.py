@@ -57,18 +57,18 @@ class SignalDataManagerConfig(VanillaDataManagerConfig):
     holdout: str = "none"
     """Samples that are withheld from training to judge what lies between: none, every-second (trains on the even
     samples along each axis) or a fraction such as 0.1 (chosen at random). Not for shapes."""
-    between: Optional[Literal["kriging", "none"]] = None
+    between: Optional[choices.BetweenName] = None
     """What is trained on between the samples, beside them: estimates by kriging, at the samples that are withheld, or
     halfway between neighbours where none is. None: kriging by the law matching with the purpose interpolate or with
     none, else none. Not for shapes."""
-    denoiser: Literal["nl-means", "tv", "wavelets", "wiener", "none"] = "none"
+    denoiser: choices.DenoiserName = "none"
     """Whose output is trained on in place of the samples: a classical denoiser's. Not for shapes; nl-means for images
     alone."""
     read: ReadOptions = field(default_factory=ReadOptions)
     """Which part of a sound is read, and how."""
     shape_samples: int = 524288
     """Points drawn from a shape at a time: near and away from its surface; others follow after some passes."""
-    shape_loss: Literal["distance", "occupancy", "eikonal"] = "distance"
+    shape_loss: choices.ShapeLossName = "distance"
     """What shapes are fitted by: the squashed signed distance, tanh(distance / 0.02); the sign of it alone; or the
     surface and its normals alone, with SIREN's eikonal loss (arXiv 2006.09661), which needs no distances."""
     near_surface: tyro.conf.Suppress[Optional[NearSurface]] = None

@@ -15,6 +15,7 @@ from winner_ns.progress import Report, progress_bar, silent
 from winner_ns.signals.curve_order import along_a_curve
 from winner_ns.signals.distance_samples import Cuts, DistanceSamples
 from winner_ns.signals.mesh_repair import WindingNumbers
+from winner_ns.signals.shape_losses import SHAPE_LOSSES
 from winner_ns.signals.surfels import surfel_areas, surfel_windings
 
 ShapeSource = Literal["mesh", "distances", "oriented-points", "points"]
@@ -67,7 +68,7 @@ def near_surface_of_run(signal: Mapping[str, Any], target: Mapping[str, Any]) ->
 def usual_near_surface(source: ShapeSource, loss: str) -> NearSurface:
     """How training points are spread where nothing else is asked for: nearer to the surface where distances are
     trained; signs say nothing of it so close by, and leave more specks elsewhere."""
-    return (EARLIER_NEAR_SURFACE if loss == "occupancy" else NEAR_SURFACE)[source]
+    return (NEAR_SURFACE if SHAPE_LOSSES[loss].tells_distances else EARLIER_NEAR_SURFACE)[source]
 
 
 @dataclass

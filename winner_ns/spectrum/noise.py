@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Shaped
 
 from winner_ns.safe_text import is_word
+from winner_ns.signals.shape_losses import SHAPE_LOSSES
 from winner_ns.spectrum.band import SineNetwork, initial_band
 from winner_ns.spectrum.centroid import spectral_centroid
 from winner_ns.spectrum.denoised import denoised_frequency
@@ -111,7 +112,7 @@ def shape_spectrum(distances: Float[np.ndarray, " n"], loss: str = "distance") -
     omega = math.sqrt(squared_slope / (3.0 * variance)) if variance > 1e-24 else 0.0
     nyquist = math.pi * (SHAPE_RESOLUTION - 1) / 2
     spectrum = TargetSpectrum("shape", 3, 1, omega / nyquist, omega, nyquist=nyquist)
-    return replace(spectrum, kappa=0.0) if loss == "occupancy" else spectrum
+    return spectrum if SHAPE_LOSSES[loss].tells_distances else replace(spectrum, kappa=0.0)
 
 
 @dataclass(frozen=True)
