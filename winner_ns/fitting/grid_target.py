@@ -24,6 +24,7 @@ from winner_ns.fitting.target import Target, TargetOptions
 from winner_ns.signals import GridSignal
 from winner_ns.spectrum import TargetSpectrum
 from winner_ns.spectrum.low_frequencies import LowFrequencies, low_frequencies
+from winner_ns.spectrum.moments import channel_moments
 from winner_ns.spectrum.noise import denoised_omega, grid_spectrum
 from winner_ns.spectrum.white_noise import noise_deviation
 
@@ -31,6 +32,8 @@ QUIET_BELOW = 0.05
 """Standard deviation of the normalised training samples below which they are scaled up for training."""
 QUIET_TO = 0.2
 BLOCK = 2**20
+MOST_DRAWN = 2**24
+"""Training samples, drawn at random, whose mean and deviation stand for those of all."""
 SHARE_HALFWAY = {1: 1 / 2}
 """Of a batch, by the number of coordinates (1/4 from two on): pseudo-samples halfway between the samples, where none is
 withheld. On a line that is their part of all positions; in a plane it would be 3/4, and leave few samples (docs/
@@ -68,7 +71,7 @@ class GridTarget(Target):
         target = cls(
             signal=signal,
             split=split,
-            spectrum=_training_spectrum(signal, split) if cleaned is None else _spectrum_of_cleaned(signal, cleaned),
+            spectrum=_training_spectrum(signal, split, mean) if cleaned is None else _spectrum_of_cleaned(signal, cleaned),
             gain=gain,
             offset=[float(m) for m in mean] if quiet else [0.0] * signal.channels,
             variance=deviation**2,
@@ -178,32 +181,48 @@ class GridTarget(Target):
 
 
 def _mean_and_deviation(signal: GridSignal, split: SampleSplit) -> Tuple[np.ndarray, float]:
-    """Each channel's mean and the overall standard deviation of the (normalised) training samples."""
-    total, squares = np.zeros(signal.channels), np.zeros(signal.channels)
-    for start in range(0, split.train_size, BLOCK):
-        numbers = np.arange(start, min(start + BLOCK, split.train_size))
-        values = signal.values(torch.from_numpy(split.train_samples(numbers))).numpy().astype(np.float64)
-        total += values.sum(axis=0)
-        squares += (values**2).sum(axis=0)
-    mean = total / split.train_size
-    variance = float(np.maximum(squares / split.train_size - mean**2, 0.0).mean())
+    """Each channel's mean and the overall standard deviation of the (normalised) training samples; of more than
+    MOST_DRAWN that are drawn at random, so many of them."""
+    if split.train_part is None:
+        for count in (min(split.train_size, MOST_DRAWN), split.train_size):
+            mean, squares = _moments_of_drawn(signal, split, count)
+            if (squares > mean**2).any():
+                break
+    else:
+        mean, squares = channel_moments(signal.samples[split.train_part], signal.value_offset, signal.value_scale)
+    variance = float(np.maximum(squares - mean**2, 0.0).mean())
     if variance == 0.0:
         raise SignalError(signal.path, "all samples that are trained on have the same value", "there is nothing to fit")
     return mean, math.sqrt(variance)
 
 
-def _training_spectrum(signal: GridSignal, split: SampleSplit) -> TargetSpectrum:
-    """The spectrum of the training samples alone: what is withheld must not leak into the initialisation."""
-    samples, nyquist = signal.samples, signal.nyquist
-    if split.holdout == "every-second":
-        samples = samples[(slice(None, None, 2),) * signal.dimensions]
-        nyquist = tuple(n / 2 for n in nyquist)
-    gaps = split.holdout is not None and split.holdout != "every-second"
-    if gaps:
-        samples = gaps_filled(samples, split.is_heldout())
+def _moments_of_drawn(signal: GridSignal, split: SampleSplit, count: int) -> Tuple[np.ndarray, np.ndarray]:
+    """Each channel's mean and mean of squares of the first so many training samples."""
+    total, squares = np.zeros(signal.channels), np.zeros(signal.channels)
+    for start in range(0, count, BLOCK):
+        numbers = np.arange(start, min(start + BLOCK, count))
+        values = signal.values(torch.from_numpy(split.train_samples(numbers))).numpy().astype(np.float64)
+        total += values.sum(axis=0)
+        squares += (values**2).sum(axis=0)
+    return total / count, squares / count
+
+
+def _training_spectrum(signal: GridSignal, split: SampleSplit, mean: np.ndarray) -> TargetSpectrum:
+    """The spectrum of the training samples alone: what is withheld must not leak into the initialisation.
+
+    Args:
+        signal, split: what is trained on.
+        mean: of its channels, normalised.
+    """
+    samples, nyquist, means = signal.samples, signal.nyquist, mean * signal.value_scale + signal.value_offset
+    if split.train_part is not None:
+        samples = samples[split.train_part]
+        nyquist = tuple(n / step.step for n, step in zip(nyquist, split.train_part))
+        return grid_spectrum(
+            signal.kind, samples, nyquist, signal.value_offset, split.train_size, signal.hertz, means
+        )
+    samples = gaps_filled(samples, split.is_heldout())
     spectrum = grid_spectrum(signal.kind, samples, nyquist, signal.value_offset, split.train_size, signal.hertz)
-    if not gaps:
-        return spectrum
     # The filled copy is made again where it is asked for: it would stay for the whole training.
     lazy = None if spectrum.low_frequencies is None else partial(_low_frequencies, signal, split)
     return replace(spectrum, low_frequencies=lazy, denoised=partial(_denoised_omega, signal, split))

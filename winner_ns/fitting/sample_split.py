@@ -66,6 +66,13 @@ class SampleSplit:
             )
 
     @property
+    def train_part(self) -> Optional[Tuple[slice, ...]]:
+        """The training samples as a part of the grid; None where they lie anywhere."""
+        if self.train_shape is None:
+            return None
+        return (slice(None, None, 2 if self.holdout == "every-second" else 1),) * len(self.shape)
+
+    @property
     def heldout_size(self) -> int:
         return self.size - self.train_size
 
