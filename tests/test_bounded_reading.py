@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import tifffile
 from PIL import Image
 from png_files import chunk
@@ -255,3 +256,80 @@ def test_letting_go_of_pages_changes_no_value(tmp_path):
         np.testing.assert_array_equal(in_bands(mapped.transpose(1, 2, 0)), expected.transpose(1, 2, 0))
         del mapped
         np.save(tmp_path / "a.npy", values)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"rowsperstrip": 7},
+        {"tile": (32, 48)},
+        {"tile": (32, 48), "planarconfig": "separate"},
+        {"rowsperstrip": 7, "predictor": True},
+    ],
+)
+def test_a_packed_tiff_that_is_unpacked_in_pieces_is_the_same(tmp_path, monkeypatch, options):
+    from winner_ns import mapped
+    from winner_ns.signals import array
+
+    samples = np.random.default_rng(0).integers(0, 2**16, (101, 67, 3), dtype=np.uint16)
+    planes = np.ascontiguousarray(np.moveaxis(samples, -1, 0)) if "planarconfig" in options else samples
+    tifffile.imwrite(tmp_path / "a.tif", planes, photometric="rgb", compression="zlib", **options)
+    monkeypatch.setattr(array, "MEMORY_LIMIT", 1000)
+    monkeypatch.setattr(mapped, "MAPPED_BUDGET", 2**12)
+    signal = load_signal(tmp_path / "a.tif")
+    assert isinstance(signal.samples, np.memmap)
+    np.testing.assert_array_equal(signal.samples, samples)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", ["<u2", ">u2", "?", "<f2"])
+def test_arrays_that_are_brought_into_rows_in_pieces_are_the_same(tmp_path, monkeypatch, order, dtype):
+    from winner_ns import mapped
+    from winner_ns.signals import array
+
+    values = np.asarray(np.random.default_rng(0).integers(0, 2, (40, 50, 3)).astype(dtype), order=order)
+    np.save(tmp_path / "a.npy", values)
+    expected = values * np.uint8(255) if dtype == "?" else values
+    monkeypatch.setattr(array, "MEMORY_LIMIT", 1000)
+    monkeypatch.setattr(array, "MAPPED_BUDGET", 2**10)
+    monkeypatch.setattr(mapped, "MAPPED_BUDGET", 2**10)
+    samples = load_signal(tmp_path / "a.npy", "image").samples
+    assert isinstance(samples, np.memmap) and samples.flags.c_contiguous and samples.dtype.isnative
+    np.testing.assert_array_equal(samples, expected)
+
+
+def test_samples_of_a_mapped_file_are_picked_in_the_order_that_is_asked_for(tmp_path, monkeypatch):
+    from winner_ns import mapped
+
+    values = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    np.save(tmp_path / "a.npy", values)
+    monkeypatch.setattr(mapped, "MAPPED_BUDGET", 2**18)
+    chosen = np.random.default_rng(1).integers(0, 120_000, 1000)
+    found = mapped.picked(np.load(tmp_path / "a.npy", mmap_mode="r").reshape(-1, 3), chosen)
+    np.testing.assert_array_equal(found, values.reshape(-1, 3)[chosen])
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"), [("a.npy", (8192, 8192)), ("a.npy", (64, 1024, 1024)), ("a.wav", (2**25,))]
+)
+def test_training_makes_no_copy_of_a_large_signal(tmp_path, monkeypatch, name, shape):
+    """64 MiB on disk, four times as many as floats: what there is beside the file depends on budgets alone."""
+    import tracemalloc
+
+    from winner_ns.spectrum import centroid
+
+    wave = (99 * np.sin(np.arange(shape[-1]) / 9)).astype(np.uint8 if name == "a.npy" else np.int16)
+    if name == "a.npy":
+        np.lib.format.open_memmap(tmp_path / name, mode="w+", dtype=np.uint8, shape=shape)[:] = wave
+    else:
+        soundfile.write(tmp_path / name, wave, 44100)
+    monkeypatch.setattr(centroid, "MOST_SAMPLES", 2**20)
+    monkeypatch.setattr(centroid, "LONGEST_TRANSFORM", 2**18)
+    few = {"purpose": "fit", "steps": 1, "batch_size": 256, "width": 8, "progress": False}
+    winner_ns.fit(np.arange(64.0).reshape(8, 8), **few)  # What is imported for the first time counts, too.
+    tracemalloc.start()
+    try:
+        winner_ns.fit(tmp_path / name, **few)
+        assert tracemalloc.get_traced_memory()[1] < 2**25
+    finally:
+        tracemalloc.stop()

@@ -1,10 +1,12 @@
-"""Arrays that are mapped files: how much of them is in memory, and that the disk has room for them."""
+"""What is in memory: how much of mapped files, that the disk has room for them, and that what is freed is given back."""
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import mmap
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Iterator, Sequence
 
@@ -123,3 +125,9 @@ def picked(rows: np.ndarray, numbers: np.ndarray) -> np.ndarray:
         found[chosen] = rows[numbers[chosen]]
         forget_pages(rows)
     return found
+
+
+def give_back_memory() -> None:
+    """Gives what has been freed in small pieces, as trees are, back to the system, where the C library keeps it."""
+    with suppress(AttributeError, OSError, TypeError):  # That of Linux alone keeps it, and can be told.
+        ctypes.CDLL(None).malloc_trim(0)

@@ -117,22 +117,23 @@ def volume(path: Path) -> str:
 
 
 def mesh(path: Path) -> str:
-    """A bumpy sphere of 5 million triangles, as a binary PLY: 1250 parallels of 2000 vertices, and two poles."""
-    parallels, meridians = 1250, 2000
-    latitude = np.pi * np.arange(1, parallels + 1)[:, None] / (parallels + 1)
-    longitude = 2 * np.pi * np.arange(meridians) / meridians
-    radius = 1 + 0.1 * np.sin(12 * latitude) * np.cos(9 * longitude) + 0.002 * np.sin(200 * latitude + 170 * longitude)
-    around = np.stack([np.sin(latitude) * np.cos(longitude), np.sin(latitude) * np.sin(longitude)], axis=-1)
-    up = np.broadcast_to(np.cos(latitude)[..., None], (parallels, meridians, 1))
-    rings = (radius[..., None] * np.concatenate([around, up], axis=-1)).reshape(-1, 3)
-    vertices = np.concatenate([rings, [[0, 0, 1], [0, 0, -1]]]).astype("<f4")
-    number = np.arange(parallels * meridians).reshape(parallels, meridians)
-    after = np.roll(number, -1, axis=1)
-    a, b, c, d = number[:-1], number[1:], after[:-1], after[1:]
-    between = np.stack([np.stack([a, b, c], -1), np.stack([c, b, d], -1)]).reshape(-1, 3)
-    top = np.stack([number[0], after[0], np.full(meridians, len(rings))], axis=-1)
-    bottom = np.stack([after[-1], number[-1], np.full(meridians, len(rings) + 1)], axis=-1)
-    corners = np.concatenate([between, top, bottom])
+    """A bumpy sphere of 5 million triangles of about one size, as a binary PLY: a cube's sides of 645 x 645 squares,
+    blown up."""
+    steps = 645
+    corner = np.stack(np.meshgrid(*[np.arange(steps + 1)] * 2, indexing="ij"), axis=-1).reshape(-1, 2)
+    low, high = np.zeros(len(corner), np.int64), np.full(len(corner), steps)
+    sides = [np.insert(corner, axis, end, axis=1) for axis in range(3) for end in (low, high)]
+    key = (np.concatenate(sides) * [(steps + 1) ** 2, steps + 1, 1]).sum(axis=1)
+    first, number = np.unique(key, return_index=True, return_inverse=True)[1:]
+    cube = np.tan((np.concatenate(sides)[first] / steps - 0.5) * np.pi / 2)
+    ball = cube / np.linalg.norm(cube, axis=1, keepdims=True)
+    bumps = 1 + 0.05 * np.sin(9 * ball).prod(axis=1) + 0.002 * np.sin(90 * ball).prod(axis=1)
+    vertices = (ball * bumps[:, None]).astype("<f4")
+    square = np.arange((steps + 1) ** 2).reshape(steps + 1, steps + 1)
+    a, b, c, d = (part.reshape(-1) for part in (square[:-1, :-1], square[1:, :-1], square[1:, 1:], square[:-1, 1:]))
+    side = np.concatenate([np.stack([a, b, c], axis=1), np.stack([a, c, d], axis=1)])
+    outward = [side if (axis + end) % 2 else side[:, ::-1] for axis in range(3) for end in range(2)]
+    corners = number[np.concatenate([each + i * len(corner) for i, each in enumerate(outward)])]
     faces = np.empty(len(corners), np.dtype([("count", "u1"), ("corners", "<i4", 3)]))
     faces["count"], faces["corners"] = 3, corners
     with open(path, "wb") as file:

@@ -211,6 +211,7 @@ class _Kept:
         self._bytes += part.nbytes
         if self._array is not None and self._taken + len(part) <= len(self._array):
             self._array[self._taken : self._taken + len(part)] = part
+            forget_pages(self._array)
         else:
             self._check(self._bytes)
             self._blocks.append(part.copy())
