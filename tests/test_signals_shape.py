@@ -245,6 +245,22 @@ def test_a_distance_does_not_depend_on_the_other_queries(tmp_path, source):
     assert shape.signed_distance(points[:0]).shape == (0,)
 
 
+def test_of_a_large_mesh_one_search_tree_is_in_memory_at_a_time(tmp_path, monkeypatch):
+    from winner_ns.signals import shape as shapes
+
+    mesh = sphere(3)
+    both = export(tmp_path / "a.ply", mesh).sample(2000, seed=0)
+    monkeypatch.setattr(shapes, "_LARGE_TREES", len(mesh.faces) - 1)
+    shape = load_signal(tmp_path / "a.ply")
+    for left in ("_mesh_tree", "_windings"):
+        # The one that is there, at first for signs, is asked first, and goes before the other is built.
+        for found, expected in zip(shape.sample(2000, seed=0), both, strict=True):
+            np.testing.assert_array_equal(found, expected)
+        assert {"_mesh_tree", "_windings"} & set(vars(shape)) == {left}
+    shape.signed_distance(both[0][:10])
+    assert {"_mesh_tree", "_windings"} <= set(vars(shape))
+
+
 def test_shapes_travel_between_processes(tmp_path):
     shape = export(tmp_path / "a.ply", sphere(3))
     points, distances = shape.sample(100, seed=0)

@@ -1,4 +1,4 @@
-"""What is in memory: how much of mapped files, that the disk has room for them, and that what is freed is given back."""
+"""Memory: how much of mapped files is in it, that the disk has room for them, and that what is freed is given back."""
 
 from __future__ import annotations
 

@@ -172,7 +172,10 @@ def main() -> None:
                 print(f"| {name} | {size:.2f} | {done.stderr.strip().splitlines()[-1]} | | |", flush=True)
                 continue
             found = json.loads(done.stdout)
-            print(f"| {name} | {size:.2f} | {found['gib']:.2f} | {found['seconds']:.1f} | {found['of_cpu']:.1f} |", flush=True)
+            print(
+                f"| {name} | {size:.2f} | {found['gib']:.2f} | {found['seconds']:.1f} | {found['of_cpu']:.1f} |",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -71,7 +71,9 @@ class GridTarget(Target):
         target = cls(
             signal=signal,
             split=split,
-            spectrum=_training_spectrum(signal, split, mean) if cleaned is None else _spectrum_of_cleaned(signal, cleaned),
+            spectrum=(
+                _training_spectrum(signal, split, mean) if cleaned is None else _spectrum_of_cleaned(signal, cleaned)
+            ),
             gain=gain,
             offset=[float(m) for m in mean] if quiet else [0.0] * signal.channels,
             variance=deviation**2,
@@ -218,9 +220,7 @@ def _training_spectrum(signal: GridSignal, split: SampleSplit, mean: np.ndarray)
     if split.train_part is not None:
         samples = samples[split.train_part]
         nyquist = tuple(n / step.step for n, step in zip(nyquist, split.train_part))
-        return grid_spectrum(
-            signal.kind, samples, nyquist, signal.value_offset, split.train_size, signal.hertz, means
-        )
+        return grid_spectrum(signal.kind, samples, nyquist, signal.value_offset, split.train_size, signal.hertz, means)
     samples = gaps_filled(samples, split.is_heldout())
     spectrum = grid_spectrum(signal.kind, samples, nyquist, signal.value_offset, split.train_size, signal.hertz)
     # The filled copy is made again where it is asked for: it would stay for the whole training.

@@ -88,7 +88,7 @@ def _decoded(page: Any) -> np.ndarray:
         return place.nbytes
 
     written = 0
-    for count in page.segments(func=put, sort=True):
+    for count in page.segments(func=put, sort=True, buffersize=MAPPED_BUDGET // 4):
         written += count
         if written >= MAPPED_BUDGET // 2:
             written = 0
