@@ -342,25 +342,38 @@ def test_samples_of_a_mapped_file_are_picked_in_the_order_that_is_asked_for(tmp_
     np.testing.assert_array_equal(found, values.reshape(-1, 3)[chosen])
 
 
-@pytest.mark.parametrize(("name", "shape"), [("a.npy", (4096, 8192)), ("a.npy", (32, 1024, 1024)), ("a.wav", (2**24,))])
-def test_training_makes_no_copy_of_a_large_signal(tmp_path, monkeypatch, name, shape):
+@pytest.mark.parametrize(
+    ("name", "shape", "holdout"),
+    [
+        ("a.npy", (4096, 8192), "none"),
+        ("a.npy", (4096, 8192), 0.1),
+        ("a.npy", (4096, 8192), "every-second"),
+        ("a.npy", (32, 1024, 1024), "none"),
+        ("a.wav", (2**24,), "none"),
+    ],
+)
+def test_training_makes_no_copy_of_a_large_signal(tmp_path, monkeypatch, name, shape, holdout):
     """32 MiB on disk, two to four times as many as floats: what there is beside the file depends on budgets alone."""
     import tracemalloc
 
-    from winner_ns.spectrum import centroid
+    from winner_ns.fitting import grid_target
+    from winner_ns.spectrum import centroid, noise
 
     wave = (99 * np.sin(np.arange(shape[-1]) / 9)).astype(np.uint8 if name == "a.npy" else np.int16)
     if name == "a.npy":
         np.lib.format.open_memmap(tmp_path / name, mode="w+", dtype=np.uint8, shape=shape)[:] = wave
     else:
         soundfile.write(tmp_path / name, wave, 44100)
-    monkeypatch.setattr(centroid, "MOST_SAMPLES", 2**20)
+    for budgets in (centroid, noise):
+        monkeypatch.setattr(budgets, "MOST_SAMPLES", 2**20)
     monkeypatch.setattr(centroid, "LONGEST_TRANSFORM", 2**18)
+    monkeypatch.setattr(grid_target, "MOST_FILLED", 2**20)
+    monkeypatch.setattr(grid_target, "MOST_DRAWN", 2**18)
     few = {"purpose": "fit", "steps": 1, "batch_size": 256, "width": 8, "progress": False}
     winner_ns.fit(np.arange(64.0).reshape(8, 8), **few)  # What is imported for the first time counts, too.
     tracemalloc.start()
     try:
-        winner_ns.fit(tmp_path / name, **few)
+        winner_ns.fit(tmp_path / name, holdout=holdout, **few)
         assert tracemalloc.get_traced_memory()[1] < 2**25
     finally:
         tracemalloc.stop()

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Shaped
 
 from winner_ns.safe_text import is_word
 from winner_ns.spectrum.band import SineNetwork, initial_band
-from winner_ns.spectrum.centroid import line_centroids, spectral_centroid
+from winner_ns.spectrum.centroid import MOST_SAMPLES, line_centroids, spectral_centroid
 from winner_ns.spectrum.denoised import denoised_frequency
 from winner_ns.spectrum.laws import LAWS, NoiseScales, TargetSpectrum
 from winner_ns.spectrum.low_frequencies import low_frequencies
@@ -63,9 +63,12 @@ def grid_spectrum(
     centroids = np.array([line_centroids(samples, axis, zeros) for axis in axes])
     omega = float(np.mean(centroids[:, 0] * [nyquist[axis] for axis in axes]))
     psi = float(centroids[:, 1].mean())
-    # Row after row only where the array lies in memory that way; a copy of a large one would be no small matter.
-    flat = samples.ndim == 3
-    raster = spectral_centroid(samples.reshape(-1, channels), offset=value_offset) if flat else psi
+    raster = psi
+    if samples.ndim == 3:
+        # Where the rows do not lie in memory one after the other they are copied, and no more than are looked at.
+        most = len(samples) if samples.flags.c_contiguous else max(1, MOST_SAMPLES // samples[0].size)
+        first = max(0, (len(samples) - most) // 2)
+        raster = spectral_centroid(samples[first : first + most].reshape(-1, channels), offset=value_offset)
     count = math.prod(samples.shape[:-1]) if count is None else count
     return TargetSpectrum(
         kind,
