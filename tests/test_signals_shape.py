@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import trimesh
 
+import winner_ns
 from winner_ns.errors import SignalError
 from winner_ns.signals import ShapeSignal, detect_kind, load_signal
 
@@ -383,6 +384,10 @@ def test_distances_far_from_the_surface_cannot_locate_it(tmp_path):
     shape = load_signal(tmp_path / "a.npy")
     with pytest.raises(SignalError, match="only 0 samples are within 0.01.* of the surface"):
         shape.sample_surface(10, seed=0)
+    steps: list = []
+    with pytest.raises(SignalError, match="only 0 samples are within 0.01.* of the surface"):
+        winner_ns.fit(tmp_path / "a.npy", kind="shape", steps=1, callback=steps.append, progress=False)
+    assert steps == []
 
 
 def test_description_is_plain_json(tmp_path):

@@ -9,7 +9,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from winner_ns.errors import SignalError
 from winner_ns.fields.files import LoadedField
 from winner_ns.figures.grids import (
     log_spectral_distance,
@@ -182,15 +181,12 @@ def shape_figures(field: LoadedField, target: ShapeTarget, mesh_resolution: Opti
     figures = {"iou": intersection_over_union(distances, fitted(points))}
     if len(faces) == 0:
         return figures  # No surface yet.
-    try:
-        original = _original_surface(target, seed)
-    except SignalError:
-        return figures  # Samples too far from the surface to say where it is.
+    original = _original_surface(target, seed)
     return figures | surface_distances(original, Surface.of_mesh(vertices, faces, SURFACE_POINTS, seed + 1))
 
 
 def _original_surface(target: ShapeTarget, seed: int) -> Surface:
-    """The shape that is fitted, in the unit cube. Raises SignalError where its samples do not say where it is."""
+    """The shape that is fitted, in the unit cube."""
     signal = target.signal
     if signal.vertices is not None and signal.faces is not None:
         return Surface.of_mesh(signal.vertices, signal.faces, SURFACE_POINTS, seed)

@@ -56,6 +56,8 @@ class ShapeTarget(Target):
             )
         if options.shape_loss not in LOSSES:
             raise setting_error("shape_loss", f"{options.shape_loss!r} is none", f"give {', '.join(LOSSES)}")
+        # What is fitted is compared with it in the end, and that should not be when it turns out.
+        signal.check_surface()
         spectrum = ShapeMeasure.spectrum(signal, options.shape_loss, options.near_surface)
         return cls(signal, spectrum, options, list(signal.warnings))
 

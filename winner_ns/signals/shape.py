@@ -280,6 +280,12 @@ class ShapeSignal:
         points, normals = self._surface_points(count, np.random.default_rng(seed))
         return points.astype(np.float32), normals.astype(np.float32)
 
+    def check_surface(self) -> None:
+        """Raises SignalError where nobody can say where the surface is: source "distances" has too few samples near
+        it."""
+        if self.source == "distances":
+            _ = self._zero_crossings
+
     def enclosed_volume(self) -> float:
         """Signed volume in unit-cube units (divergence theorem), negative where the surface is inside out.
 
