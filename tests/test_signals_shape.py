@@ -382,10 +382,10 @@ def test_distances_far_from_the_surface_cannot_locate_it(tmp_path):
         np.append(table[np.abs(table[:, 3]) > 0.1], [[1, 1, 1, 3**0.5 - 0.5], [-1, -1, -1, 3**0.5 - 0.5]], 0),
     )
     shape = load_signal(tmp_path / "a.npy")
-    with pytest.raises(SignalError, match="only 0 samples are within 0.01.* of the surface"):
+    with pytest.raises(SignalError, match="only 0 samples within 0.01.* of the surface"):
         shape.sample_surface(10, seed=0)
     steps: list = []
-    with pytest.raises(SignalError, match="only 0 samples are within 0.01.* of the surface"):
+    with pytest.raises(SignalError, match="only 0 samples within 0.01.* of the surface"):
         winner_ns.fit(tmp_path / "a.npy", kind="shape", steps=1, callback=steps.append, progress=False)
     assert steps == []
 
@@ -448,8 +448,8 @@ def test_a_face_without_its_vertices(tmp_path):
         ({"normals": np.zeros((20, 3))}, "it needs points, with distances"),
         ({"pixels": np.zeros((20, 3))}, "holds pixels"),
         ({"points": np.ones((20, 2)), "sdf": np.ones(20)}, "shape .20, 2"),
-        ({"points": np.random.rand(20, 3), "sdf": np.arange(19)}, "20 points have 19 distances"),
-        ({"points": np.random.rand(20, 3), "normals": np.ones((19, 3))}, "20 points have normals"),
+        ({"points": np.random.rand(20, 3), "sdf": np.arange(19)}, "has 20 points and 19 distances"),
+        ({"points": np.random.rand(20, 3), "normals": np.ones((19, 3))}, "has 20 points and normals"),
         ({"points": np.random.rand(20, 3), "normals": np.zeros((20, 3))}, "shut nothing off"),
         ({"points": np.random.rand(20, 3), "sdf": np.full(20, 0.5)}, "all distances are 0.5"),
         (

@@ -14,13 +14,13 @@ from winner_ns.bench.expected_time import expected_seconds
 from winner_ns.bench.inputs import prepare_inputs
 from winner_ns.bench.machine import describe_machine, machines_of
 from winner_ns.bench.preset import Preset
-from winner_ns.bench.records import Record, ResultsFile, counted, main_metric
+from winner_ns.bench.records import Record, ResultsFile, main_metric
 from winner_ns.bench.report import write_report
 from winner_ns.bench.summary_tables import write_csv, write_markdown
 from winner_ns.bench.unfinished import FILE
 from winner_ns.bench.worker import ERRORS
 from winner_ns.bench.worker_pool import devices, run_cells
-from winner_ns.errors import SignalError
+from winner_ns.errors import SignalError, counted
 from winner_ns.interruption import Ended
 from winner_ns.writing import replacing_files, unwritable, write_json
 

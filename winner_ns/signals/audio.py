@@ -12,7 +12,7 @@ from typing import Any, Dict, Iterator, List, Optional
 
 import numpy as np
 
-from winner_ns.errors import SignalError
+from winner_ns.errors import SignalError, counted
 from winner_ns.mapped import forget_pages
 from winner_ns.reading import check_decoded
 from winner_ns.signals.array import check_magnitudes, native_rows, not_finite, open_array, scratch_array
@@ -121,7 +121,9 @@ def _load(path: Path, options: ReadOptions, source: "_ArraySource | _FileSource 
         # Between the file's samples the wave may be higher than at any of them.
         peak = max(peak, float(np.abs(samples).max(initial=0.0)))
     if len(samples) < MIN_SAMPLES:
-        raise SignalError(path, f"is too short ({len(samples)} samples)", f"give at least {MIN_SAMPLES} of them")
+        raise SignalError(
+            path, f"is too short ({counted(len(samples), 'sample')})", f"give at least {MIN_SAMPLES} of them"
+        )
     if _is_constant(samples):
         raise SignalError(path, "is silent, all samples have the same value", "there is nothing to fit")
     return GridSignal(

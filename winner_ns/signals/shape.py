@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Literal, Mapping, Optional, Tuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from winner_ns.errors import SignalError
+from winner_ns.errors import SignalError, counted
 from winner_ns.mapped import give_back_memory
 from winner_ns.progress import Report, progress_bar, silent
 from winner_ns.signals.curve_order import along_a_curve
@@ -130,8 +130,8 @@ class ShapeSignal:
 
     def in_words(self) -> str:
         """How much is known of it."""
-        what = "points" if self.faces is None else "faces"
-        return f"{self.source}, {self.metadata.get(what, 0)} {what}"
+        what = "point" if self.faces is None else "face"
+        return f"{self.source}, {counted(self.metadata.get(f'{what}s', 0), what)}"
 
     def signed_distance(self, points: Float[np.ndarray, "n 3"], keep_trees: bool = True) -> Float[np.ndarray, " n"]:
         """Signed distance (float64) to the surface at any points of the unit cube.
@@ -381,7 +381,7 @@ class ShapeSignal:
         if len(points) < 16:
             raise SignalError(
                 self.path,
-                f"only {len(points)} samples are within {SURFACE_DISTANCE * self.scale:g} of the surface",
+                f"has only {counted(len(points), 'sample')} within {SURFACE_DISTANCE * self.scale:g} of the surface",
                 "add samples near the surface, or give a mesh",
             )
         return points, normals

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import numpy as np
 from jaxtyping import Float, Int
 
-from winner_ns.errors import SignalError
+from winner_ns.errors import SignalError, counted
 from winner_ns.signals.meshes.mesh import MeshFile
 from winner_ns.signals.meshes.ply import strip_triangles
 from winner_ns.signals.meshes.polygons import triangulated
@@ -174,7 +174,9 @@ class _Document:
         if min(offset, count) < 0 or step < kind.itemsize * width:
             raise SignalError(self.path, "has an accessor that makes no sense", _ADVICE)
         if count and offset + (count - 1) * step + kind.itemsize * width > len(data):
-            raise SignalError(self.path, f"has {count} values where its buffer view ends before", "get a whole copy")
+            raise SignalError(
+                self.path, f"has {counted(count, 'value')} where its buffer view ends before", "get a whole copy"
+            )
         if not count:
             return np.empty((0, width), kind)
         return np.ndarray((count, width), kind, data, offset, (step, kind.itemsize))
@@ -189,7 +191,7 @@ class _Document:
         elif count <= _MOST_ZEROS:
             values = np.zeros((count, width), kind)
         else:
-            raise SignalError(self.path, f"has {count} values without bytes", _ADVICE)
+            raise SignalError(self.path, f"has {counted(count, 'value')} without bytes", _ADVICE)
         sparse = entry.get("sparse")
         if sparse:
             at, new = sparse["indices"], sparse["values"]
