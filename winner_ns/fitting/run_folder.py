@@ -15,10 +15,9 @@ from winner_ns.fitting.adam import betas_of, weight_decay_of
 from winner_ns.fitting.checkpoints import CHECKPOINTS, UNFINISHED, SaveClock, read_checkpoint, write_checkpoint
 from winner_ns.fitting.plan import FieldPlan, NetworkPlan, SettledPlan
 from winner_ns.fitting.results_folder import results_complete
-from winner_ns.fitting.run import find_checkpoint, original_path
+from winner_ns.fitting.run import check_original, check_there, find_checkpoint, original_path
 from winner_ns.fitting.target import Target, TargetOptions, target_of
 from winner_ns.fitting.training import LossCurve, Training
-from winner_ns.reading import check_sort
 from winner_ns.safe_text import file_name
 from winner_ns.signals import ReadOptions
 from winner_ns.writing import replacing, unwritable
@@ -214,11 +213,9 @@ def _target_of(description: Description, shape_samples: Optional[int], data: Opt
     if not description.data and data is None:
         raise SignalError(description.name, "was fitted to an array, which is gone", "fit it again")
     source, advice = data or original_path(description), "give its place: winner-ns fit FILE --resume RUN"
-    if check_sort(source) is None:
-        raise SignalError(source, "does not exist, and the run is trained on it", advice)
+    check_there(source, advice)
     target = target_of(source, description.kind, options, read)
-    if json.loads(json.dumps(target.signal.describe())) != description.signal:
-        raise SignalError(source, "is not what the run was trained on any more", advice)
+    check_original(target.signal, description.signal, advice)
     return target
 
 
