@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import tifffile
 from PIL import Image
 from png_files import chunk
@@ -221,7 +222,8 @@ def resident() -> int:
 def test_a_mapped_file_does_not_pile_up_in_memory(tmp_path):
     import torch
 
-    from winner_ns.spectrum.centroid import channel_means, spectral_centroid
+    from winner_ns.spectrum.centroid import spectral_centroid
+    from winner_ns.spectrum.moments import channel_moments
 
     # Mostly a hole in the file, which takes no disk.
     array = np.lib.format.open_memmap(tmp_path / "a.npy", mode="w+", dtype=np.uint8, shape=(20_000, 20_000))
@@ -233,7 +235,7 @@ def test_a_mapped_file_does_not_pile_up_in_memory(tmp_path):
     for step in range(20):
         signal.values(torch.randint(0, len(signal), (4096,), generator=torch.Generator().manual_seed(step)))
         assert resident() - before < 2**28
-    channel_means(signal.samples[:4000])
+    channel_moments(signal.samples[:4000])
     assert resident() - before < 2**28
     assert 0 < spectral_centroid(signal.samples[:, :64], axis=0) < 1
     assert resident() - before < 2**28
@@ -254,3 +256,124 @@ def test_letting_go_of_pages_changes_no_value(tmp_path):
         np.testing.assert_array_equal(in_bands(mapped.transpose(1, 2, 0)), expected.transpose(1, 2, 0))
         del mapped
         np.save(tmp_path / "a.npy", values)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"rowsperstrip": 7},
+        {"tile": (32, 48)},
+        {"tile": (32, 48), "planarconfig": "separate"},
+        {"rowsperstrip": 7, "predictor": True},
+    ],
+)
+def test_a_packed_tiff_that_is_unpacked_in_pieces_is_the_same(tmp_path, monkeypatch, options):
+    from winner_ns import mapped
+    from winner_ns.signals import array
+
+    samples = np.random.default_rng(0).integers(0, 2**16, (101, 67, 3), dtype=np.uint16)
+    planes = np.ascontiguousarray(np.moveaxis(samples, -1, 0)) if "planarconfig" in options else samples
+    tifffile.imwrite(tmp_path / "a.tif", planes, photometric="rgb", compression="zlib", **options)
+    monkeypatch.setattr(array, "MEMORY_LIMIT", 1000)
+    monkeypatch.setattr(mapped, "MAPPED_BUDGET", 2**12)
+    signal = load_signal(tmp_path / "a.tif")
+    assert isinstance(signal.samples, np.memmap)
+    np.testing.assert_array_equal(signal.samples, samples)
+
+
+@pytest.mark.parametrize(("depth", "colour_type"), [(8, 0), (16, 2), (8, 4), (16, 6)])
+def test_a_png_that_is_unpacked_in_bands_is_the_same(tmp_path, monkeypatch, depth, colour_type):
+    """Rows are stored as they are or as differences, by each of PNG's five filters."""
+    from winner_ns.signals import array, png_bands
+
+    channels = {0: 1, 2: 3, 4: 2, 6: 4}[colour_type]
+    samples = np.random.default_rng(0).integers(0, 2**depth, (41, 29, channels))
+    samples = samples.astype(np.uint8 if depth == 8 else ">u2")
+    raw = samples.view(np.uint8).reshape(41, -1).astype(np.int64)
+    above, step = np.vstack([np.zeros_like(raw[:1]), raw[:-1]]), channels * depth // 8
+    left, corner = (np.hstack([np.zeros((41, step), np.int64), rows[:, :-step]]) for rows in (raw, above))
+    nearest = np.abs(np.stack([above - corner, left - corner, left + above - 2 * corner])).argmin(axis=0)
+    guesses = [0 * raw, left, above, (left + above) // 2, np.choose(nearest, [left, above, corner])]
+    kinds = np.arange(41) * 7 % 5
+    stored = ((raw - np.choose(kinds[:, None], guesses)) % 256).astype(np.uint8)
+    rows = zlib.compress(np.hstack([kinds[:, None].astype(np.uint8), stored]).tobytes())
+    header = struct.pack(">IIBBBBB", 29, 41, depth, colour_type, 0, 0, 0)
+    pixels = [(b"IDAT", rows[:100]), (b"IDAT", rows[100:])]
+    chunks = [(b"IHDR", header), *pixels, (b"IEND", b"")]
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in chunks))
+    np.testing.assert_array_equal(load_signal(tmp_path / "a.png").samples, samples)
+    monkeypatch.setattr(array, "MEMORY_LIMIT", 1000)
+    monkeypatch.setattr(png_bands, "_BAND", 2000 * step)
+    monkeypatch.setattr(png_bands, "_PIECE", 97)
+    found = load_signal(tmp_path / "a.png").samples
+    assert isinstance(found, np.memmap) and found.dtype.isnative
+    np.testing.assert_array_equal(found, samples)
+    chunks[1:3] = [(b"IDAT", zlib.compress(zlib.decompress(rows)[:1000]))]
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in chunks))
+    with pytest.raises(SignalError, match="is a cut or damaged image"):
+        load_signal(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", ["<u2", ">u2", "?", "<f2"])
+def test_arrays_that_are_brought_into_rows_in_pieces_are_the_same(tmp_path, monkeypatch, order, dtype):
+    from winner_ns import mapped
+    from winner_ns.signals import array
+
+    values = np.asarray(np.random.default_rng(0).integers(0, 2, (40, 50, 3)).astype(dtype), order=order)
+    np.save(tmp_path / "a.npy", values)
+    expected = values * np.uint8(255) if dtype == "?" else values
+    monkeypatch.setattr(array, "MEMORY_LIMIT", 1000)
+    monkeypatch.setattr(array, "MAPPED_BUDGET", 2**10)
+    monkeypatch.setattr(mapped, "MAPPED_BUDGET", 2**10)
+    samples = load_signal(tmp_path / "a.npy", "image").samples
+    assert isinstance(samples, np.memmap) and samples.flags.c_contiguous and samples.dtype.isnative
+    np.testing.assert_array_equal(samples, expected)
+
+
+def test_samples_of_a_mapped_file_are_picked_in_the_order_that_is_asked_for(tmp_path, monkeypatch):
+    from winner_ns import mapped
+
+    values = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    np.save(tmp_path / "a.npy", values)
+    monkeypatch.setattr(mapped, "MAPPED_BUDGET", 2**18)
+    chosen = np.random.default_rng(1).integers(0, 120_000, 1000)
+    found = mapped.picked(np.load(tmp_path / "a.npy", mmap_mode="r").reshape(-1, 3), chosen)
+    np.testing.assert_array_equal(found, values.reshape(-1, 3)[chosen])
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "holdout"),
+    [
+        ("a.npy", (4096, 8192), "none"),
+        ("a.npy", (4096, 8192), 0.1),
+        ("a.npy", (4096, 8192), "every-second"),
+        ("a.npy", (32, 1024, 1024), "none"),
+        ("a.wav", (2**24,), "none"),
+    ],
+)
+def test_training_makes_no_copy_of_a_large_signal(tmp_path, monkeypatch, name, shape, holdout):
+    """32 MiB on disk, two to four times as many as floats: what there is beside the file depends on budgets alone."""
+    import tracemalloc
+
+    from winner_ns.fitting import grid_target
+    from winner_ns.spectrum import centroid, noise
+
+    wave = (99 * np.sin(np.arange(shape[-1]) / 9)).astype(np.uint8 if name == "a.npy" else np.int16)
+    if name == "a.npy":
+        np.lib.format.open_memmap(tmp_path / name, mode="w+", dtype=np.uint8, shape=shape)[:] = wave
+    else:
+        soundfile.write(tmp_path / name, wave, 44100)
+    for budgets in (centroid, noise):
+        monkeypatch.setattr(budgets, "MOST_SAMPLES", 2**20)
+    monkeypatch.setattr(centroid, "LONGEST_TRANSFORM", 2**18)
+    monkeypatch.setattr(grid_target, "MOST_FILLED", 2**20)
+    monkeypatch.setattr(grid_target, "MOST_DRAWN", 2**18)
+    few = {"purpose": "fit", "steps": 1, "batch_size": 256, "width": 8, "progress": False}
+    winner_ns.fit(np.arange(64.0).reshape(8, 8), **few)  # What is imported for the first time counts, too.
+    tracemalloc.start()
+    try:
+        winner_ns.fit(tmp_path / name, holdout=holdout, **few)
+        assert tracemalloc.get_traced_memory()[1] < 2**25
+    finally:
+        tracemalloc.stop()

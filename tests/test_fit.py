@@ -417,8 +417,13 @@ def test_a_run_goes_on_with_its_beta2(photo, tmp_path):
     assert main(["fit", str(photo), "-o", str(run), "--steps", "3", "--beta2", "0.5", *sizes]) == 0
     assert main(["fit", "--resume", str(run), "--steps", "6", "--quiet"]) == 0
     small = {"width": 8, "depth": 2, "progress": False, "schedule": "constant"}
+    losses: list = []
+    small["callback"] = lambda step: losses.append(float(step.loss))
     whole, other = (winner_ns.fit(photo, steps=6, beta2=beta2, **small).network for beta2 in (0.5, None))
     assert same_weights(load_run(run).network, whole) and not same_weights(whole, other)
+    # The curve is that of all steps, whichever program has made them.
+    curve = json.loads((run / "results" / "figures.json").read_text())["curve"]
+    assert curve["step"] == [1, 2, 3, 4, 5, 6] and curve["loss"] == losses[:6]
 
 
 @pytest.mark.slow
@@ -426,9 +431,11 @@ def test_a_complete_run_whose_results_are_missing_is_finished(photo, tmp_path, c
     run, sizes = tmp_path / "run", ["--steps", "5", "--width", "8", "--quiet"]
     assert main(["fit", str(photo), "-o", str(run), *sizes]) == 0
     written = sorted(path.name for path in (run / "results").iterdir())
+    told = json.loads((run / "results" / "figures.json").read_text())
     for path in (run / "results").iterdir():
         path.unlink()
     assert main(["fit", "--resume", str(run), "--quiet"]) == 0
+    assert json.loads((run / "results" / "figures.json").read_text())["curve"] == told["curve"]
     assert sorted(path.name for path in (run / "results").iterdir()) == written
     assert main(["fit", "--resume", str(run)]) == 1
     assert "has been trained for 5 steps" in capsys.readouterr().err

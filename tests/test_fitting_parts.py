@@ -25,9 +25,9 @@ from winner_ns.figures.meshes import intersection_over_union, surface_distances
 from winner_ns.figures.surface import Surface
 from winner_ns.fitting.evaluation import evaluate_field, quick_figures
 from winner_ns.fitting.interpolation import interpolation_error
-from winner_ns.fitting.permutation import permute
+from winner_ns.fitting.permutation import permute, places
 from winner_ns.fitting.plan import FieldPlan
-from winner_ns.fitting.sample_split import SampleSplit, parse_holdout
+from winner_ns.fitting.sample_split import SampleSplit, TrainingSamples, parse_holdout
 from winner_ns.fitting.target import TargetOptions, target_of
 from winner_ns.signals import GridSignal
 from winner_ns.signals.grid import square_half_extent
@@ -36,7 +36,9 @@ from winner_ns.signals.grid import square_half_extent
 @settings(deadline=None)
 @given(size=st.integers(1, 3000), key=st.integers(0, 2**40))
 def test_permutation_is_a_bijection(size, key):
-    assert sorted(permute(np.arange(size), size, key)) == list(range(size))
+    order = permute(np.arange(size), size, key)
+    assert sorted(order) == list(range(size))
+    assert np.array_equal(places(order, size, key), np.arange(size))
 
 
 def test_permutation_looks_random_and_needs_no_neighbours():
@@ -60,7 +62,11 @@ def test_each_epoch_sees_every_training_sample_once_and_no_withheld_one(shape, h
         split = SampleSplit(shape, holdout, seed)
     except SignalError:
         return  # Too few samples are left to train on.
-    heldout = set(np.flatnonzero(split.is_heldout()))
+    mask = split.is_heldout()
+    heldout = set(np.flatnonzero(mask))
+    part = tuple(slice(n // 3, n, 1 + n % 2) for n in shape)
+    assert np.array_equal(split.is_heldout(part), mask[part])
+    assert np.array_equal(TrainingSamples(split)[np.nonzero(mask | True)], ~mask.reshape(-1))
     assert len(heldout) == split.heldout_size
     assert set(split.heldout_samples(split.size)) == heldout
     steps = -(-3 * split.train_size // batch_size)

@@ -245,6 +245,22 @@ def test_a_distance_does_not_depend_on_the_other_queries(tmp_path, source):
     assert shape.signed_distance(points[:0]).shape == (0,)
 
 
+def test_of_a_large_mesh_one_search_tree_is_in_memory_at_a_time(tmp_path, monkeypatch):
+    from winner_ns.signals import shape as shapes
+
+    mesh = sphere(3)
+    both = export(tmp_path / "a.ply", mesh).sample(2000, seed=0)
+    monkeypatch.setattr(shapes, "_LARGE_TREES", len(mesh.faces) - 1)
+    shape = load_signal(tmp_path / "a.ply")
+    for left in ("_mesh_tree", "_windings"):
+        # The one that is there, at first for signs, is asked first, and goes before the other is built.
+        for found, expected in zip(shape.sample(2000, seed=0), both, strict=True):
+            np.testing.assert_array_equal(found, expected)
+        assert {"_mesh_tree", "_windings"} & set(vars(shape)) == {left}
+    shape.signed_distance(both[0][:10])
+    assert {"_mesh_tree", "_windings"} <= set(vars(shape))
+
+
 def test_shapes_travel_between_processes(tmp_path):
     shape = export(tmp_path / "a.ply", sphere(3))
     points, distances = shape.sample(100, seed=0)
@@ -365,7 +381,7 @@ def test_distances_far_from_the_surface_cannot_locate_it(tmp_path):
         np.append(table[np.abs(table[:, 3]) > 0.1], [[1, 1, 1, 3**0.5 - 0.5], [-1, -1, -1, 3**0.5 - 0.5]], 0),
     )
     shape = load_signal(tmp_path / "a.npy")
-    with pytest.raises(SignalError, match="only 0 samples are within 0.01.* of the surface"):
+    with pytest.raises(SignalError, match="only 0 samples within 0.01.* of the surface"):
         shape.sample_surface(10, seed=0)
 
 
@@ -427,8 +443,8 @@ def test_a_face_without_its_vertices(tmp_path):
         ({"normals": np.zeros((20, 3))}, "it needs points, with distances"),
         ({"pixels": np.zeros((20, 3))}, "holds pixels"),
         ({"points": np.ones((20, 2)), "sdf": np.ones(20)}, "shape .20, 2"),
-        ({"points": np.random.rand(20, 3), "sdf": np.arange(19)}, "20 points have 19 distances"),
-        ({"points": np.random.rand(20, 3), "normals": np.ones((19, 3))}, "20 points have normals"),
+        ({"points": np.random.rand(20, 3), "sdf": np.arange(19)}, "has 20 points and 19 distances"),
+        ({"points": np.random.rand(20, 3), "normals": np.ones((19, 3))}, "has 20 points and normals"),
         ({"points": np.random.rand(20, 3), "normals": np.zeros((20, 3))}, "shut nothing off"),
         ({"points": np.random.rand(20, 3), "sdf": np.full(20, 0.5)}, "all distances are 0.5"),
         (

@@ -214,8 +214,11 @@ def test_pictures_are_told_by_content(tmp_path, file_format, suffix):
     assert load_signal(path).metadata["format"] == file_format
 
 
-def test_a_flac_stream_that_does_not_know_its_length(tmp_path):
-    soundfile.write(tmp_path / "a.flac", samples("<i2"), RATE)
+@pytest.mark.parametrize(("subtype", "count"), [("PCM_16", 3000), ("PCM_24", 20_000), ("PCM_S8", 100)])
+def test_a_flac_stream_that_does_not_know_its_length(tmp_path, subtype, count):
+    """Of one frame and of several, the last of which is a short one."""
+    noise = np.random.default_rng(0).normal(size=(count, 2)) * 0.1
+    soundfile.write(tmp_path / "a.flac", noise, RATE, subtype=subtype)
     wanted = load_signal(tmp_path / "a.flac").samples
     data = bytearray((tmp_path / "a.flac").read_bytes())
     data[21] &= 0xF0
@@ -223,4 +226,4 @@ def test_a_flac_stream_that_does_not_know_its_length(tmp_path):
     (tmp_path / "b.flac").write_bytes(data)
     signal = load_signal(tmp_path / "b.flac")
     np.testing.assert_array_equal(signal.samples, wanted)
-    assert "does not say how long it is" in signal.warnings[0]
+    assert f"does not say how long it is; the {count} samples up to its end" in signal.warnings[0]

@@ -13,6 +13,11 @@ MOST_LETTERS = 2000
 """Of what is said: what is wrong may be quoted from a file."""
 
 
+def counted(number: int, noun: str) -> str:
+    """A number and what is counted: 1 cell, 2 cells."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 class SignalError(ValueError):
     """Input that cannot be used, said in one line.
 

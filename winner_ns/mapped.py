@@ -1,18 +1,23 @@
-"""Arrays that are mapped files: how much of them is in memory, and that the disk has room for them."""
+"""Memory: how much of mapped files is in it, that the disk has room for them, and that what is freed is given back."""
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import mmap
 import os
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any, Iterator, Sequence
 
 import numpy as np
 
 MAPPED_BUDGET = 2**27
 """Bytes of a mapped file that may be in memory at a time."""
 
+
+_NEIGHBOURHOOD = 2**16
+"""Bytes that come into memory with a row of a mapped file."""
 
 _AT_ONCE = 2**20
 """Bytes that are written in one go where there is no call that reserves them."""
@@ -67,7 +72,7 @@ def forget_pages(array: np.ndarray) -> None:
 def in_bands(array: np.ndarray) -> np.ndarray:
     """An array, or where it is a part of a mapped file that lies widely apart a copy of it, read a band at a time: the
     system reads whole neighbourhoods, which would be all of the file."""
-    if getattr(array, "_mmap", None) is None or array.size == 0:
+    if not is_mapped(array) or array.size == 0:
         return array
     axis = int(np.argmax(np.abs(array.strides)))
     reach = abs(array.strides[axis])
@@ -79,3 +84,50 @@ def in_bands(array: np.ndarray) -> np.ndarray:
         copy[band] = array[band]
         forget_pages(array)
     return copy
+
+
+def is_mapped(array: np.ndarray) -> bool:
+    """Whether it is a mapped file, or a part of one."""
+    return getattr(array, "_mmap", None) is not None
+
+
+def blocks(array: np.ndarray, most: int) -> Iterator[np.ndarray]:
+    """Parts of an array, one after the other, along as many axes as it takes for each to have at most so many numbers;
+    the last axis stays whole. What has been read of a mapped file is let go of."""
+    if array.size <= most or array.ndim < 2:
+        yield array
+        forget_pages(array)
+        return
+    inside = array[0].size
+    if inside > most and array.ndim > 2:
+        for part in array:
+            yield from blocks(part, most)
+        return
+    step = max(1, most // max(inside, 1))
+    for start in range(0, len(array), step):
+        yield array[start : start + step]
+        forget_pages(array)
+
+
+def picked(rows: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """Rows [n, c] of an array; of a mapped file in the order in which they lie there, few of them at a time.
+
+    Args:
+        rows: all, [m, c].
+        numbers: from 0 to m - 1, in any order.
+    """
+    if not is_mapped(rows) or rows.nbytes <= MAPPED_BUDGET:
+        return rows[numbers]
+    found, order = np.empty((len(numbers), rows.shape[1]), rows.dtype), np.argsort(numbers)
+    step = MAPPED_BUDGET // _NEIGHBOURHOOD
+    for start in range(0, len(order), step):
+        chosen = order[start : start + step]
+        found[chosen] = rows[numbers[chosen]]
+        forget_pages(rows)
+    return found
+
+
+def give_back_memory() -> None:
+    """Gives what has been freed in small pieces, as trees are, back to the system, where the C library keeps it."""
+    with suppress(AttributeError, OSError, TypeError):  # That of Linux alone keeps it, and can be told.
+        ctypes.CDLL(None).malloc_trim(0)

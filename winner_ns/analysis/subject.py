@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Optional
@@ -15,10 +14,9 @@ from winner_ns.fields.description import Description
 from winner_ns.fields.initial import initial_field
 from winner_ns.fitting.finished_fields import target_as_trained
 from winner_ns.fitting.plan import FieldPlan, checked_seed
-from winner_ns.fitting.run import load_run, original_path
+from winner_ns.fitting.run import check_original, check_there, load_run, original_path
 from winner_ns.fitting.target import Target, TargetOptions, target_of
 from winner_ns.kinds import KINDS, Kind
-from winner_ns.reading import check_sort
 from winner_ns.signals import ReadOptions, signal_of
 
 SHAPE_SAMPLES = 16384
@@ -68,11 +66,10 @@ def subject_of_run(path: Path, data: Any = None) -> Subject:
     if data is None and not description.data:
         raise SignalError(path, "was trained on data that was no file", "name what it was trained on with --data")
     source = original_path(description) if data is None else data
-    if data is None and check_sort(source) is None:
-        raise SignalError(source, "does not exist, and the run was trained on it", "give its place with --data")
+    if data is None:
+        check_there(source, "give its place with --data")
     signal = signal_of(source, run.kind, ReadOptions(**run.signal.get("read_options", {})))
-    if json.loads(json.dumps(signal.describe())) != run.signal:
-        raise SignalError(signal.path, "is not what the run was trained on", "name the file that it was with --data")
+    check_original(signal, run.signal, "name the file that it was with --data")
     target = target_as_trained(description, signal, SHAPE_SAMPLES)
     initial = initial_field(description, order.seed).eval().requires_grad_(False)
     device = next(run.network.parameters()).device

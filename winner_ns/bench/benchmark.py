@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Optional, Sequence
@@ -14,19 +15,19 @@ from winner_ns.bench.expected_time import expected_seconds
 from winner_ns.bench.inputs import prepare_inputs
 from winner_ns.bench.machine import describe_machine, machines_of
 from winner_ns.bench.preset import Preset
-from winner_ns.bench.records import Record, ResultsFile, counted, main_metric
+from winner_ns.bench.records import Record, ResultsFile, main_metric
 from winner_ns.bench.report import write_report
 from winner_ns.bench.summary_tables import write_csv, write_markdown
 from winner_ns.bench.unfinished import FILE
 from winner_ns.bench.worker import ERRORS
 from winner_ns.bench.worker_pool import devices, run_cells
-from winner_ns.errors import SignalError
+from winner_ns.errors import SignalError, counted
 from winner_ns.interruption import Ended
 from winner_ns.writing import replacing_files, unwritable, write_json
 
 MARK = "bench.json"
 """Which benchmark a folder belongs to: another one's tables are never written over it."""
-OURS = {".lock", "inputs", "cells"}
+LOCK = ".lock"
 """What a benchmark may have left in its folder before it is marked."""
 
 
@@ -82,9 +83,17 @@ def run_bench(
     _check_folder(folder, mark)
     cells_of(preset, ())  # Fields that cannot be are refused before anything is written.
     with _alone_in(folder), replacing_files(True):
-        cells = cells_of(preset, prepare_inputs(preset, folder / "inputs", data, allowed))
-        results = ResultsFile(folder / "results.jsonl")
+        begun = (folder / MARK).exists()
         write_json(folder / MARK, mark)
+        try:
+            cells = cells_of(preset, prepare_inputs(preset, folder / "inputs", data, allowed))
+        except SignalError:
+            if not begun:
+                # With other data it is another benchmark, for which the folder is as free as before.
+                (folder / MARK).unlink()
+                shutil.rmtree(folder / "inputs", ignore_errors=True)
+            raise
+        results = ResultsFile(folder / "results.jsonl")
         keys = [cell.key for cell in cells]
         known = {record["key"] for record in results.records}
         missing = [cell for cell in cells if cell.key not in known]
@@ -129,7 +138,7 @@ def _check_folder(folder: Path, mark: Dict[str, Optional[str]]) -> None:
         raise SignalError(folder / MARK, f"cannot be read ({error})", "give another --out") from error
     if marked not in (None, mark):
         raise SignalError(folder, f"is the benchmark {_told(marked)}, not {_told(mark)}", "give another --out")
-    if marked is None and folder.is_dir() and {each.name for each in folder.iterdir()} - OURS:
+    if marked is None and folder.is_dir() and {each.name for each in folder.iterdir()} - {LOCK}:
         raise SignalError(folder, "is not empty, and no benchmark's", "give another --out")
 
 
@@ -216,7 +225,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".lock", timeout=0)
+        lock = FileLock(folder / LOCK, timeout=0)
         lock.acquire()
     except Timeout as error:
         raise SignalError(folder, "another benchmark is writing there", "wait for it, or give another --out") from error

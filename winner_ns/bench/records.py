@@ -184,11 +184,6 @@ def what_it_is(records: Sequence[Record], field: str) -> Tuple[str, str]:
     return "; ".join(filter(None, [text, *departures])), "" if None in size else f"{size[0]} x {size[1]}"
 
 
-def counted(number: int, noun: str) -> str:
-    """A number and what is counted: 1 cell, 2 cells."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def missing_cells(records: Sequence[Record], cells: int) -> str:
     """What is to be said where there are fewer records than cells; "" where there are not."""
     if len(records) >= cells:

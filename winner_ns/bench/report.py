@@ -13,7 +13,6 @@ from winner_ns.bench.records import (
     Record,
     best_fields,
     complete_means,
-    counted,
     main_metric,
     missing_cells,
     names,
@@ -22,6 +21,7 @@ from winner_ns.bench.records import (
 )
 from winner_ns.bench.summary_tables import best_classical, rows_of
 from winner_ns.bench.tiles import tiles_of
+from winner_ns.errors import counted
 from winner_ns.fields import family_class
 from winner_ns.safe_text import terminal
 from winner_ns.writing import replacing

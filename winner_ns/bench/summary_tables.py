@@ -18,7 +18,6 @@ from winner_ns.bench.records import (
     Summary,
     best_fields,
     complete_means,
-    counted,
     main_metric,
     missing_cells,
     names,
@@ -26,6 +25,7 @@ from winner_ns.bench.records import (
     summarise,
     what_it_is,
 )
+from winner_ns.errors import counted
 from winner_ns.safe_text import cell, markdown, terminal
 from winner_ns.samples import SAMPLES
 from winner_ns.writing import replacing

@@ -109,15 +109,17 @@ def _run(options: argparse.Namespace) -> None:
             raise SignalError(f"--{others[0].replace('_', '-')}", "is the run's own", "leave it out with --resume")
         unfinished = open_run(options.resume, options.steps, None if options.thing is None else Path(options.thing))
         settled, steps, schedule, state = unfinished.settled, unfinished.steps, unfinished.schedule, unfinished.state
-        folder = unfinished.folder
+        folder, losses = unfinished.folder, unfinished.losses
     else:
         settled, steps, schedule = _settle(options)
+        losses: Dict[int, float] = {}
         state, folder = None, _new_folder(options.output, settled.target.signal.path, options.overwrite)
     if not options.quiet:
         tell(*settled.lines(), *(f"note      {line}" for line in settled.target.warnings))
         where = f"{settled.description.order.batch_size or 'all'} samples, Adam at {settled.learning_rate:g}"
         print(f"training  {steps} steps of {where}", flush=True)
-    kept, curve = RunFolder(folder, settled, steps, schedule), LossCurve(steps)
+    curve = LossCurve(steps, known=losses)
+    kept = RunFolder(folder, settled, steps, schedule, curve)
 
     def after_step(training: Training, loss: Tensor, field: FittedField) -> bool:
         curve.see(training.step, loss)

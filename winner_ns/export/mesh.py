@@ -52,6 +52,7 @@ def extract_mesh(
     resolution: Optional[int] = None,
     options: MeshOptions = MeshOptions(),  # noqa: B008 (frozen)
     report: Report = silent,
+    called: Optional[Path] = None,
 ) -> Tuple[trimesh.Trimesh, Dict[str, Any]]:
     """The fitted surface in the original's frame and units.
 
@@ -60,6 +61,7 @@ def extract_mesh(
         resolution: grid points along the longest axis, at least 3; None: 256.
         options: as they say.
         report: is told about the progress.
+        called: what messages call the run; None: by what was fitted.
 
     Returns:
         The mesh, with vertex normals if asked for; and points_evaluated, fraction_evaluated (of the grid's points),
@@ -79,7 +81,7 @@ def extract_mesh(
     _check(options, resolution)
     found = fitted_level_set(loaded, resolution, level, low, high, report)
     if not len(found.faces):
-        raise _no_surface(loaded, options, resolution)
+        raise _no_surface(loaded, options, resolution, called)
     warnings = _warnings(loaded, options, low, high)
     facts: Dict[str, Any] = {
         "points_evaluated": found.points_evaluated,
@@ -111,6 +113,7 @@ def export_mesh(
     resolution: Optional[int] = None,
     options: MeshOptions = MeshOptions(),  # noqa: B008 (frozen)
     report: Report = silent,
+    called: Optional[Path] = None,
 ) -> Dict[str, Any]:
     """Extracts the fitted surface and writes it as PLY, OBJ, STL, GLB or OFF, told by the suffix (`write_mesh`).
 
@@ -128,7 +131,7 @@ def export_mesh(
             output, f"{suffix} has no vertex normals", f"name a file that ends in {', '.join(WITH_NORMALS)}"
         )
     resolution = mesh_resolution(resolution)
-    mesh, facts = extract_mesh(loaded, resolution, options, report)
+    mesh, facts = extract_mesh(loaded, resolution, options, report, called)
     spacing, warnings = facts.pop("spacing"), facts.pop("warnings")
     with replacing(output, loaded.description.data) as temporary:
         written = write_mesh(temporary, mesh, np.array(loaded.signal["center"]), spacing, options.normals)
@@ -176,8 +179,8 @@ def _box(loaded: LoadedField, bounds: Optional[Sequence[float]]) -> Tuple[np.nda
     return low, high
 
 
-def _no_surface(loaded: LoadedField, options: MeshOptions, resolution: int) -> SignalError:
-    name, where = loaded.description.name, "" if options.bounds is None else " in these bounds"
+def _no_surface(loaded: LoadedField, options: MeshOptions, resolution: int, called: Optional[Path]) -> SignalError:
+    name, where = called or loaded.description.name, "" if options.bounds is None else " in these bounds"
     if options.level:
         problem, far = f"the field has no surface at level {options.level:g}{where}", _furthest_level(loaded)
         near = f", within {far:.4g} distances are well fitted" if 0 < far < math.inf else ""

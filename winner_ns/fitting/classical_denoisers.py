@@ -137,7 +137,7 @@ def denoised_at_withheld(
         The part, which of its samples are withheld, and their values by the denoisers' names.
     """
     part = central_crop(signal.shape, MOST_COMPARED)
-    withheld = split.is_heldout()[part]
+    withheld = split.is_heldout(part)
     values = normalised(signal, part)
     known = denoisers_for(signal.dimensions)
     return part, withheld, {name: denoised(values, known[name], withheld)[withheld] for name in known}

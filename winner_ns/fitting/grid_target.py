@@ -19,18 +19,24 @@ from winner_ns.fitting.classical_denoisers import Denoiser, checked_denoiser, de
 from winner_ns.fitting.evaluation import advice_on_noise, grid_figures, quick_grid_figures
 from winner_ns.fitting.interpolation import gaps_filled, interpolation_error, normalised
 from winner_ns.fitting.pseudo_samples import PseudoSamples, checked_between, pseudo_samples
-from winner_ns.fitting.sample_split import SampleSplit, parse_holdout
+from winner_ns.fitting.sample_split import SampleSplit, parse_holdout, tiles
 from winner_ns.fitting.target import Target, TargetOptions
+from winner_ns.mapped import forget_pages
 from winner_ns.signals import GridSignal
 from winner_ns.spectrum import TargetSpectrum
 from winner_ns.spectrum.low_frequencies import LowFrequencies, low_frequencies
+from winner_ns.spectrum.moments import channel_moments
 from winner_ns.spectrum.noise import denoised_omega, grid_spectrum
-from winner_ns.spectrum.white_noise import noise_deviation
+from winner_ns.spectrum.white_noise import middle, noise_deviation
 
 QUIET_BELOW = 0.05
 """Standard deviation of the normalised training samples below which they are scaled up for training."""
 QUIET_TO = 0.2
 BLOCK = 2**20
+MOST_FILLED = 2**26
+"""Values whose spectrum is measured with what is withheld filled in; of more, tiles that have as many together."""
+MOST_DRAWN = 2**24
+"""Training samples, drawn at random, whose mean and deviation stand for those of all."""
 SHARE_HALFWAY = {1: 1 / 2}
 """Of a batch, by the number of coordinates (1/4 from two on): pseudo-samples halfway between the samples, where none is
 withheld. On a line that is their part of all positions; in a plane it would be 3/4, and leave few samples (docs/
@@ -68,7 +74,9 @@ class GridTarget(Target):
         target = cls(
             signal=signal,
             split=split,
-            spectrum=_training_spectrum(signal, split) if cleaned is None else _spectrum_of_cleaned(signal, cleaned),
+            spectrum=(
+                _training_spectrum(signal, split, mean) if cleaned is None else _spectrum_of_cleaned(signal, cleaned)
+            ),
             gain=gain,
             offset=[float(m) for m in mean] if quiet else [0.0] * signal.channels,
             variance=deviation**2,
@@ -178,35 +186,63 @@ class GridTarget(Target):
 
 
 def _mean_and_deviation(signal: GridSignal, split: SampleSplit) -> Tuple[np.ndarray, float]:
-    """Each channel's mean and the overall standard deviation of the (normalised) training samples."""
-    total, squares = np.zeros(signal.channels), np.zeros(signal.channels)
-    for start in range(0, split.train_size, BLOCK):
-        numbers = np.arange(start, min(start + BLOCK, split.train_size))
-        values = signal.values(torch.from_numpy(split.train_samples(numbers))).numpy().astype(np.float64)
-        total += values.sum(axis=0)
-        squares += (values**2).sum(axis=0)
-    mean = total / split.train_size
-    variance = float(np.maximum(squares / split.train_size - mean**2, 0.0).mean())
+    """Each channel's mean and the overall standard deviation of the (normalised) training samples; of more than
+    MOST_DRAWN that are drawn at random, so many of them."""
+    if split.train_part is None:
+        for count in (min(split.train_size, MOST_DRAWN), split.train_size):
+            mean, squares = _moments_of_drawn(signal, split, count)
+            if (squares > mean**2).any():
+                break
+    else:
+        mean, squares = channel_moments(signal.samples[split.train_part], signal.value_offset, signal.value_scale)
+    variance = float(np.maximum(squares - mean**2, 0.0).mean())
     if variance == 0.0:
         raise SignalError(signal.path, "all samples that are trained on have the same value", "there is nothing to fit")
     return mean, math.sqrt(variance)
 
 
-def _training_spectrum(signal: GridSignal, split: SampleSplit) -> TargetSpectrum:
-    """The spectrum of the training samples alone: what is withheld must not leak into the initialisation."""
-    samples, nyquist = signal.samples, signal.nyquist
-    if split.holdout == "every-second":
-        samples = samples[(slice(None, None, 2),) * signal.dimensions]
-        nyquist = tuple(n / 2 for n in nyquist)
-    gaps = split.holdout is not None and split.holdout != "every-second"
-    if gaps:
-        samples = gaps_filled(samples, split.is_heldout())
-    spectrum = grid_spectrum(signal.kind, samples, nyquist, signal.value_offset, split.train_size, signal.hertz)
-    if not gaps:
-        return spectrum
+def _moments_of_drawn(signal: GridSignal, split: SampleSplit, count: int) -> Tuple[np.ndarray, np.ndarray]:
+    """Each channel's mean and mean of squares of the first so many training samples."""
+    total, squares = np.zeros(signal.channels), np.zeros(signal.channels)
+    for start in range(0, count, BLOCK):
+        numbers = np.arange(start, min(start + BLOCK, count))
+        values = signal.values(torch.from_numpy(split.train_samples(numbers))).numpy().astype(np.float64)
+        total += values.sum(axis=0)
+        squares += (values**2).sum(axis=0)
+    return total / count, squares / count
+
+
+def _training_spectrum(signal: GridSignal, split: SampleSplit, mean: np.ndarray) -> TargetSpectrum:
+    """The spectrum of the training samples alone: what is withheld must not leak into the initialisation.
+
+    Args:
+        signal, split: what is trained on.
+        mean: of its channels, normalised.
+    """
+    samples, nyquist, means = signal.samples, signal.nyquist, mean * signal.value_scale + signal.value_offset
+    if split.train_part is not None:
+        samples = samples[split.train_part]
+        nyquist = tuple(n / step.step for n, step in zip(nyquist, split.train_part))
+        return grid_spectrum(signal.kind, samples, nyquist, signal.value_offset, split.train_size, signal.hertz, means)
+    spectrum = _spectrum_with_gaps(signal, split)
     # The filled copy is made again where it is asked for: it would stay for the whole training.
-    lazy = None if spectrum.low_frequencies is None else partial(_low_frequencies, signal, split)
+    lazy = partial(_low_frequencies, signal, split) if signal.dimensions > 1 else None
     return replace(spectrum, low_frequencies=lazy, denoised=partial(_denoised_omega, signal, split))
+
+
+def _spectrum_with_gaps(signal: GridSignal, split: SampleSplit) -> TargetSpectrum:
+    """That of samples at random places, with what is between them filled in; of a large signal, the mean over tiles
+    that have any energy."""
+    found = []
+    for tile in tiles(signal.shape, MOST_FILLED // signal.channels):
+        filled = gaps_filled(signal.samples[tile], split.is_heldout(tile))
+        forget_pages(signal.samples)
+        found.append(
+            grid_spectrum(signal.kind, filled, signal.nyquist, signal.value_offset, split.train_size, signal.hertz)
+        )
+    heard = [each for each in found if each.omega > 0] or found
+    means = {name: float(np.mean([getattr(each, name) for each in heard])) for name in ("psi", "omega", "psi_raster")}
+    return replace(heard[0], **means)
 
 
 def _cleaned(signal: GridSignal, split: SampleSplit, denoiser: Denoiser) -> Float[np.ndarray, "*shape c"]:
@@ -223,10 +259,16 @@ def _spectrum_of_cleaned(signal: GridSignal, cleaned: Float[np.ndarray, "*shape 
 
 def _low_frequencies(signal: GridSignal, split: SampleSplit) -> LowFrequencies:
     """Of the training samples, as `_training_spectrum`, whose gaps are filled."""
-    return low_frequencies(gaps_filled(signal.samples, split.is_heldout()), signal.nyquist)
+
+    def read(part: Tuple[slice, ...]) -> np.ndarray:
+        part = (*part, slice(None))
+        return gaps_filled(signal.samples[part], split.is_heldout(part))
+
+    return low_frequencies(signal.samples, signal.nyquist, read)
 
 
 def _denoised_omega(signal: GridSignal, split: SampleSplit) -> float:
-    """The same without their noise."""
-    gaps = split.is_heldout()
-    return denoised_omega(gaps_filled(signal.samples, gaps), signal.nyquist, gaps)
+    """The same without their noise, as their middle tells."""
+    part = middle(signal.samples.shape)
+    gaps = split.is_heldout(part)
+    return denoised_omega(gaps_filled(signal.samples[part], gaps), signal.nyquist, gaps)

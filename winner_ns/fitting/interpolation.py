@@ -18,7 +18,7 @@ from winner_ns.fitting.kriging import (
     settings_halfway,
     settings_in_gaps,
 )
-from winner_ns.fitting.sample_split import SampleSplit, central_crop
+from winner_ns.fitting.sample_split import SampleSplit, TrainingSamples, central_crop
 from winner_ns.signals import GridSignal
 
 MOST_SAMPLES = 2**20
@@ -41,7 +41,7 @@ def interpolation_error(signal: GridSignal, split: SampleSplit) -> Optional[Tupl
     if split.heldout_size == 0:
         return None
     crop = central_crop(signal.shape, MOST_SAMPLES)
-    values, known = normalised(signal, crop), ~split.is_heldout()[crop]
+    values, known = normalised(signal, crop), ~split.is_heldout(crop)
     wanted = np.argwhere(~known)
     truth = values[~known]
     if split.holdout == "every-second":
@@ -63,7 +63,7 @@ def judged_samples(signal: GridSignal, split: SampleSplit) -> Int[np.ndarray, " 
     """Flat indices of the withheld samples that fields and interpolation are judged by: all; of signals of more than
     MOST_SAMPLES those in a central crop."""
     crop = central_crop(signal.shape, MOST_SAMPLES)
-    inside = np.argwhere(split.is_heldout()[crop]) + [part.start for part in crop]
+    inside = np.argwhere(split.is_heldout(crop)) + [part.start for part in crop]
     return np.asarray(np.ravel_multi_index(tuple(inside.T), signal.shape))
 
 
@@ -72,11 +72,14 @@ def normalised(signal: GridSignal, part: Tuple[slice, ...]) -> Float[np.ndarray,
     return (signal.samples[part].astype(np.float64) - signal.value_offset) / signal.value_scale
 
 
-def kriged_in_gaps(samples: Shaped[np.ndarray, "*shape c"], known: Bool[np.ndarray, "*shape"]) -> GapKriging:
+def kriged_in_gaps(
+    samples: Shaped[np.ndarray, "*shape c"], known: "Bool[np.ndarray, '*shape'] | TrainingSamples"
+) -> GapKriging:
     """Kriging in the gaps of an array, with the covariance of its own samples. What is in the gaps is not looked at."""
     part, settings = central_crop(known.shape, MOST_MEASURED), settings_in_gaps(known.ndim)
-    start = gaps_filled(samples[part], ~known[part], np.float64)
-    return GapKriging(known, measured_with_gaps(start, known[part], settings), settings)
+    known_here = known[np.ix_(*[np.arange(n)[each] for n, each in zip(known.shape, part, strict=True)])]
+    start = gaps_filled(samples[part], ~known_here, np.float64)
+    return GapKriging(known, measured_with_gaps(start, known_here, settings), settings)
 
 
 def kriged_halfway(lattice: Shaped[np.ndarray, "*shape c"], shape: Tuple[int, ...]) -> LatticeStencils:

@@ -31,7 +31,7 @@ def judged_points(
     points = np.random.default_rng(seed).uniform(low, high, (count, 3)).astype(np.float32)
     proved = signal.proved_signs(points)
     if proved.any():
-        return points[proved], signal.signed_distance(points[proved])
+        return points[proved], signal.signed_distance(points[proved], keep_trees=False)
     assert signal.points is not None and signal.distances is not None
     inside = ((signal.points >= low) & (signal.points <= high)).all(axis=1)
     chosen = np.random.default_rng(seed).permutation(np.flatnonzero(inside))[:count]

@@ -18,6 +18,8 @@ import numpy as np
 import scipy.fft
 from jaxtyping import Bool, Float, Int
 
+from winner_ns.fitting.sample_split import TrainingSamples
+
 AT_ONCE = 512
 """Systems that are solved at a time; so many of some dozen samples stay in the processor's cache."""
 ESTIMATES_AT_ONCE = 2**12
@@ -131,7 +133,7 @@ def kriging_weights(
 
 
 def nearest_known(
-    known: Bool[np.ndarray, "*shape"], positions: Int[np.ndarray, "m d"], count: int
+    known: "Bool[np.ndarray, '*shape'] | TrainingSamples", positions: Int[np.ndarray, "m d"], count: int
 ) -> Int[np.ndarray, "m k d"]:
     """Offsets to the nearest known samples, nearest first; of equally near ones the first in raster order.
 
@@ -183,7 +185,10 @@ class GapKriging:
     """
 
     def __init__(
-        self, known: Bool[np.ndarray, "*shape"], covariance: Autocovariance, settings: KrigingSettings
+        self,
+        known: "Bool[np.ndarray, '*shape'] | TrainingSamples",
+        covariance: Autocovariance,
+        settings: KrigingSettings,
     ) -> None:
         self.known, self.covariance, self.settings = known, covariance, settings
 

@@ -22,19 +22,30 @@ def permute(positions: Int[np.ndarray, " n"], size: int, key: int) -> Int[np.nda
     Returns:
         int64 values in 0 … size-1.
     """
+    return _walked(positions, size, key, backwards=False)
+
+
+def places(values: Int[np.ndarray, " n"], size: int, key: int) -> Int[np.ndarray, " n"]:
+    """Where these values stand in the order that `permute` gives: its inverse."""
+    return _walked(values, size, key, backwards=True)
+
+
+def _walked(numbers: Int[np.ndarray, " n"], size: int, key: int, backwards: bool) -> Int[np.ndarray, " n"]:
     if size <= 1:
-        return np.zeros_like(positions, dtype=np.int64)
+        return np.zeros_like(numbers, dtype=np.int64)
     bits = max(int(size - 1).bit_length(), 2)
     low_bits = bits // 2
     low_mask, high_mask = np.uint64((1 << low_bits) - 1), np.uint64((1 << (bits - low_bits)) - 1)
     keys = np.random.SeedSequence(key).generate_state(ROUNDS, dtype=np.uint64)
-    result = positions.astype(np.uint64)
+    result = numbers.astype(np.uint64)
     outside = np.arange(len(result))
     while len(outside):
         high, low = result[outside] >> np.uint64(low_bits), result[outside] & low_mask
-        for i in range(0, ROUNDS, 2):
-            high ^= _mix(low ^ keys[i]) & high_mask
-            low ^= _mix(high ^ keys[i + 1]) & low_mask
+        for i in range(ROUNDS)[:: -1 if backwards else 1]:
+            if i % 2:
+                low ^= _mix(high ^ keys[i]) & low_mask
+            else:
+                high ^= _mix(low ^ keys[i]) & high_mask
         result[outside] = (high << np.uint64(low_bits)) | low
         outside = outside[result[outside] >= size]
     return result.astype(np.int64)

@@ -25,7 +25,7 @@ from winner_ns.fitting.interpolation import (
     spline_stencils,
 )
 from winner_ns.fitting.kriging import GapKriging, LatticeStencils, estimates, estimates_of_read
-from winner_ns.fitting.sample_split import SampleSplit, central_crop
+from winner_ns.fitting.sample_split import SampleSplit, TrainingSamples, central_crop
 from winner_ns.signals import GridSignal
 from winner_ns.signals.grid import grid_coordinates
 
@@ -34,6 +34,8 @@ BETWEEN = ("kriging", "none")
 MOST_IN_GAPS = 2**17
 """Estimates at samples that are withheld at random; of more of them, a random choice: each one has a system of its own
 to solve, in 25 to 70 microseconds."""
+MOST_MASKED = 2**24
+"""Samples of a grid that have a mask of what is withheld, and splines through the others, in memory."""
 MOST_VALIDATED = 2**13
 """Training samples that are estimated from the others to choose a method."""
 LEAST_VALIDATED = 16
@@ -88,10 +90,14 @@ class GapSamples(PseudoSamples):
     def __init__(self, signal: GridSignal, split: SampleSplit) -> None:
         self.signal, self.split = signal, split
         self.size = min(split.heldout_size, MOST_IN_GAPS)
-        known = ~split.is_heldout()
+        large = split.size > MOST_MASKED
+        known = TrainingSamples(split) if large else ~split.is_heldout()
         kriging = kriged_in_gaps(signal.samples, known)
         part = central_crop(signal.shape, MOST_MEASURED)
-        self.method = _method_in_gaps(signal.samples[part].astype(np.float64), known[part], kriging)
+        known_here = ~split.is_heldout(part)
+        self.method = _method_in_gaps(signal.samples[part].astype(np.float64), known_here, kriging)
+        # Splines want to have all samples in memory.
+        self.method = "kriging" if large and self.method else self.method
         places = np.unravel_index(split.withheld_samples(np.arange(self.size)), signal.shape)
         wanted = np.stack(places, axis=-1)
         if not self.method:
@@ -99,6 +105,7 @@ class GapSamples(PseudoSamples):
         elif self.method == "kriging":
             found = _estimates_of(signal, kriging, wanted)
         else:
+            assert isinstance(known, np.ndarray)
             found = spline_at(normalised(signal, (slice(None),) * signal.dimensions), known, wanted)
         self.values = torch.from_numpy(found.astype(np.float32))
 

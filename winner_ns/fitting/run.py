@@ -7,7 +7,7 @@ import math
 import os
 import re
 from pathlib import Path
-from typing import Any, Dict, Optional, Tuple, Union
+from typing import Any, Dict, Mapping, Optional, Tuple, Union
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from winner_ns.fitting.adam import betas_of, weight_decay_of
 from winner_ns.fitting.checkpoints import BEFORE, CHECKPOINTS, checkpoint_name, last_checkpoint, read_checkpoint
 from winner_ns.reading import check_sort
 from winner_ns.safe_text import is_word
+from winner_ns.signals import Signal
 
 _ADVICE = "give the folder of a run (with config.yml in it), a checkpoint (.ckpt) or a field file (.safetensors)"
 _SCENE_ADVICE = (
@@ -219,6 +220,24 @@ def original_path(description: Description) -> Path:
     if not Path(source).is_absolute() or source.startswith(("//", "\\\\")):
         raise SignalError(source, "is a place that a run is not followed to", "name the file by --data")
     return Path(source)
+
+
+def check_there(source: Path, advice: str) -> None:
+    """Raises SignalError, with this advice, where the file that a run was trained on is gone."""
+    if check_sort(source) is None:
+        raise SignalError(source, "does not exist, and the run was trained on it", advice)
+
+
+def check_original(signal: Signal, described: Mapping[str, Any], advice: str) -> None:
+    """Raises SignalError, with this advice, where a signal is not what a run was trained on.
+
+    Args:
+        signal: what was read.
+        described: the signal of the run's description.
+        advice: what to do.
+    """
+    if json.loads(json.dumps(signal.describe())) != described:
+        raise SignalError(signal.path, "is not what the run was trained on", advice)
 
 
 def find_checkpoint(path: Union[str, os.PathLike], step: Optional[int] = None) -> Path:

@@ -15,10 +15,9 @@ from winner_ns.fitting.adam import betas_of, weight_decay_of
 from winner_ns.fitting.checkpoints import CHECKPOINTS, UNFINISHED, SaveClock, read_checkpoint, write_checkpoint
 from winner_ns.fitting.plan import FieldPlan, NetworkPlan, SettledPlan
 from winner_ns.fitting.results_folder import results_complete
-from winner_ns.fitting.run import find_checkpoint, original_path
+from winner_ns.fitting.run import check_original, check_there, find_checkpoint, original_path
 from winner_ns.fitting.target import Target, TargetOptions, target_of
-from winner_ns.fitting.training import Training
-from winner_ns.reading import check_sort
+from winner_ns.fitting.training import LossCurve, Training
 from winner_ns.safe_text import file_name
 from winner_ns.signals import ReadOptions
 from winner_ns.writing import replacing, unwritable
@@ -35,10 +34,14 @@ class RunFolder:
         settled: what is trained in it.
         steps: of the whole run.
         schedule: of the learning rate.
+        curve: of the losses; None: nobody asks for it.
     """
 
-    def __init__(self, folder: Path, settled: SettledPlan, steps: int, schedule: str) -> None:
+    def __init__(
+        self, folder: Path, settled: SettledPlan, steps: int, schedule: str, curve: Optional[LossCurve] = None
+    ) -> None:
         self.folder, self.settled, self.steps, self.schedule = folder, settled, steps, schedule
+        self._curve = curve
         self._clock = SaveClock()
         self._training: Optional[Training] = None
         self._saved = 0
@@ -99,6 +102,7 @@ class RunFolder:
             "schedulers": {"field": scheduler},
             "scalers": {},
             "training_seconds": training.seconds,
+            "losses": {} if self._curve is None else self._curve.losses(),
         }
         return write_checkpoint(self.folder / CHECKPOINTS, step, checkpoint)
 
@@ -138,6 +142,8 @@ class UnfinishedRun:
     """For `Training.load_state_dict`."""
     steps: int
     schedule: str
+    losses: Dict[int, float]
+    """Of some of the steps that have been made, by step."""
 
 
 def open_run(path: Path, steps: Optional[int] = None, data: Optional[Path] = None) -> UnfinishedRun:
@@ -163,6 +169,7 @@ def open_run(path: Path, steps: Optional[int] = None, data: Optional[Path] = Non
             if name.startswith("_model.field.")
         }
         seconds = float(saved.get("training_seconds", 0.0))
+        losses = {int(step): float(loss) for step, loss in saved.get("losses", {}).items()}
         state = {"step": saved["step"] + 1, "field": weights, "optimizer": optimizer, "seconds": seconds}
         state |= {"best": best} if (best := saved["pipeline"]["_model._extra_state"].get("best")) else {}
         first_rate = float(optimizer["param_groups"][0]["initial_lr"])
@@ -197,7 +204,7 @@ def open_run(path: Path, steps: Optional[int] = None, data: Optional[Path] = Non
         description = replace(description, data=str(data.resolve()))
     # The noise is told as it was chosen, not as the scales that came of it.
     network = replace(settled.settled, noise=description.spectrum)
-    return UnfinishedRun(folder, SettledPlan(description, network, target), state, whole, schedule)
+    return UnfinishedRun(folder, SettledPlan(description, network, target), state, whole, schedule, losses)
 
 
 def _target_of(description: Description, shape_samples: Optional[int], data: Optional[Path]) -> Target:
@@ -206,11 +213,9 @@ def _target_of(description: Description, shape_samples: Optional[int], data: Opt
     if not description.data and data is None:
         raise SignalError(description.name, "was fitted to an array, which is gone", "fit it again")
     source, advice = data or original_path(description), "give its place: winner-ns fit FILE --resume RUN"
-    if check_sort(source) is None:
-        raise SignalError(source, "does not exist, and the run is trained on it", advice)
+    check_there(source, advice)
     target = target_of(source, description.kind, options, read)
-    if json.loads(json.dumps(target.signal.describe())) != description.signal:
-        raise SignalError(source, "is not what the run was trained on any more", advice)
+    check_original(target.signal, description.signal, advice)
     return target
 
 

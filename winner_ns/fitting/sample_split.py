@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Optional, Tuple, Union
+from typing import List, Optional, Sequence, Tuple, Union
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from winner_ns.errors import setting_error
-from winner_ns.fitting.permutation import permute
+from winner_ns.fitting.permutation import permute, places
 
 Holdout = Union[str, float, None]
 BLOCK = 2**20
@@ -66,6 +66,13 @@ class SampleSplit:
             )
 
     @property
+    def train_part(self) -> Optional[Tuple[slice, ...]]:
+        """The training samples as a part of the grid; None where they lie anywhere."""
+        if self.train_shape is None:
+            return None
+        return (slice(None, None, 2 if self.holdout == "every-second" else 1),) * len(self.shape)
+
+    @property
     def heldout_size(self) -> int:
         return self.size - self.train_size
 
@@ -107,8 +114,13 @@ class SampleSplit:
         numbers = np.arange(self.train_size, self.size)[:most]
         return np.sort(permute(numbers, self.size, self._key(0)))
 
-    def is_heldout(self) -> np.ndarray:
-        """Mask over the whole grid, [*shape] bool."""
+    def is_heldout(self, part: Optional[Tuple[slice, ...]] = None) -> Bool[np.ndarray, "*part"]:
+        """Mask over the whole grid, or over a part of it."""
+        axes = [
+            np.arange(n)[each] for n, each in zip(self.shape, part or (slice(None),) * len(self.shape), strict=True)
+        ]
+        if math.prod(map(len, axes)) < self.size:
+            return self.are_withheld(np.meshgrid(*axes, indexing="ij", sparse=True))
         mask = np.zeros(self.shape, dtype=bool)
         if self.holdout == "every-second":
             mask[...] = True
@@ -119,6 +131,23 @@ class SampleSplit:
                 numbers = np.arange(start, min(start + BLOCK, self.size))
                 flat[permute(numbers, self.size, self._key(0))] = True
         return mask
+
+    def are_withheld(self, positions: Sequence[Int[np.ndarray, "*n"]]) -> Bool[np.ndarray, "*n"]:
+        """Which samples are withheld, wherever they lie; takes longer than `is_heldout` where it is about all.
+
+        Args:
+            positions: along each axis, in arrays that go together.
+        """
+        flat = sum(at * math.prod(self.shape[axis + 1 :]) for axis, at in enumerate(positions))
+        if self.holdout == "every-second":
+            return np.logical_or.reduce(np.broadcast_arrays(*[at % 2 == 1 for at in positions]))
+        if self.holdout is None:
+            return np.zeros(np.shape(flat), bool)
+        found = np.empty(np.size(flat), bool)
+        for start in range(0, len(found), BLOCK):
+            numbers = np.ravel(flat)[start : start + BLOCK]
+            found[start : start + BLOCK] = places(numbers, self.size, self._key(0)) >= self.train_size
+        return found.reshape(np.shape(flat))
 
     def batch(self, step: int, batch_size: int, rank: int = 0, world_size: int = 1) -> Int[np.ndarray, " n"]:
         """Flat indices of the samples of one step, without replacement within an epoch.
@@ -166,6 +195,21 @@ def central_crop(shape: Tuple[int, ...], most: int) -> Tuple[slice, ...]:
     return tuple(slice((n - m) // 4 * 2, (n - m) // 4 * 2 + m) for n, m in zip(shape, lengths))
 
 
+def tiles(shape: Tuple[int, ...], most: int) -> List[Tuple[slice, ...]]:
+    """The whole grid where it has at most so many samples, else parts all over it, alike and evenly spaced, of as many
+    together."""
+    size = math.prod(shape)
+    if size <= most:
+        return [(slice(None),) * len(shape)]
+    share, across = (most / size) ** (1 / len(shape)), {1: 16, 2: 4}.get(len(shape), 2)
+    axes = []
+    for n in shape:
+        length = min(n, max(2, round(n * share / across)))
+        starts = np.unique(np.linspace(0, n - length, across).round().astype(int)).tolist()
+        axes.append([slice(start, start + length) for start in starts])
+    return list(itertools.product(*axes))
+
+
 def _whole(size: int, batch_size: int, world_size: int) -> bool:
     return batch_size <= 0 or batch_size * world_size >= size
 
@@ -179,3 +223,21 @@ def _order(
         return np.full(len(within), step), within
     positions = np.arange(batch_size) + (step * world_size + rank) * batch_size
     return positions // size, positions % size
+
+
+class TrainingSamples:
+    """Which samples of a split are trained on, as a mask is asked for it, without the mask of a grid that is large.
+
+    Args:
+        split: of the grid.
+    """
+
+    def __init__(self, split: SampleSplit) -> None:
+        self.split, self.shape, self.ndim, self.size = split, split.shape, len(split.shape), split.size
+
+    def sum(self) -> int:
+        """How many."""
+        return self.split.train_size
+
+    def __getitem__(self, positions: Tuple[Int[np.ndarray, "*n"], ...]) -> Bool[np.ndarray, "*n"]:
+        return ~self.split.are_withheld(positions)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Union
 
 import numpy as np
 import torch
@@ -132,20 +132,25 @@ class LossCurve:
     Args:
         steps: of the whole run.
         points: at most so many.
+        known: losses by step that a program has seen which began the training.
     """
 
-    def __init__(self, steps: int, points: int = 200) -> None:
+    def __init__(self, steps: int, points: int = 200, known: Optional[Mapping[int, float]] = None) -> None:
         self._every = max(1, -(-steps // points))
-        self._losses: Dict[int, Tensor] = {}
+        self._losses: Dict[int, Union[Tensor, float]] = dict(known or {})
 
     def see(self, step: int, loss: Tensor) -> None:
         """Takes in the loss of the step-th step, from 1 on."""
         if step % self._every == 0 or step == 1:
             self._losses[step] = loss
 
+    def losses(self) -> Dict[int, float]:
+        """All that there are, by step."""
+        return {step: float(loss) for step, loss in sorted(self._losses.items())}
+
     def as_dict(self, gain: Optional[float] = None) -> Dict[str, List[Any]]:
         """Lists step and loss, and, of values that were scaled by `gain`, psnr in dB; None for what is no number."""
-        losses = {step: float(loss) for step, loss in self._losses.items()}
+        losses = self.losses()
         curve: Dict[str, List[Any]] = {
             "step": list(losses),
             "loss": [loss if math.isfinite(loss) else None for loss in losses.values()],

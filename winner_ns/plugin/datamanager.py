@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import astuple, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -21,11 +20,11 @@ from torch.nn import Parameter
 from winner_ns.errors import SignalError, settings_called
 from winner_ns.fields.description import Description
 from winner_ns.fitting import choices
+from winner_ns.fitting.run import check_original, check_there
 from winner_ns.fitting.target import Target, TargetOptions, target_of
 from winner_ns.kinds import KINDS
 from winner_ns.rays.dataparser import SceneDataParserConfig
 from winner_ns.rays.pixel_sampler import ViewsPixelSampler
-from winner_ns.reading import check_sort
 from winner_ns.scenes.folder import is_scene
 from winner_ns.signals import ReadOptions
 from winner_ns.signals.shape import NearSurface, near_surface_of_run
@@ -177,12 +176,10 @@ class SignalDataManager(DataManager):
 
     def _load(self) -> Target:
         data, described = self.config.data, self.config.description["signal"]
-        if data is not None and check_sort(data) is None:
-            problem = "does not exist, and the run was trained on it"
-            raise SignalError(data, problem, "put it back there, or a link to where it is")
+        if data is not None:
+            check_there(data, "put it back there, or a link to where it is")
         target = self.config.load()
-        if json.loads(json.dumps(target.signal.describe())) != described:
-            raise SignalError(str(self.config.data), "is not what the run was trained on any more", "put that back")
+        check_original(target.signal, described, "put that back")
         return target
 
     def need_target(self) -> Target:

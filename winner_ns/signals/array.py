@@ -9,7 +9,7 @@ from typing import Iterator, Tuple
 import numpy as np
 
 from winner_ns.errors import SignalError
-from winner_ns.mapped import forget_pages, reserve
+from winner_ns.mapped import MAPPED_BUDGET, blocks, forget_pages, in_bands, is_mapped, reserve
 from winner_ns.reading import MOST_MAGNITUDE
 
 MEMORY_LIMIT = 512 * 2**20
@@ -56,9 +56,9 @@ def in_rows(array: np.ndarray) -> np.ndarray:
     What already is like that is not copied; large copies go into a temporary file.
     """
     if array.dtype.kind == "b":
-        return np.multiply(array, np.uint8(255), out=scratch_array(array.shape, np.dtype(np.uint8)))
+        return _copied(array, np.dtype(np.uint8), 255)
     if array.dtype == np.float16:
-        return np.multiply(array, np.float32(1), out=scratch_array(array.shape, np.dtype(np.float32)))
+        return _copied(array, np.dtype(np.float32))
     return native_rows(array)
 
 
@@ -67,8 +67,17 @@ def native_rows(array: np.ndarray) -> np.ndarray:
     if array.dtype.isnative and array.flags.c_contiguous:
         return array
     # Batches index rows of a flat view, which other layouts only give as a copy of the whole.
-    copy = scratch_array(array.shape, array.dtype.newbyteorder("="))
-    np.copyto(copy, array)
+    return _copied(array, array.dtype.newbyteorder("="))
+
+
+def _copied(array: np.ndarray, dtype: np.dtype, factor: int = 1) -> np.ndarray:
+    """A copy in rows of another type and multiplied, large ones in a temporary file; made a part at a time."""
+    copy = scratch_array(array.shape, dtype)
+    if not is_mapped(array) and not is_mapped(copy):
+        return np.multiply(array, dtype.type(factor), out=copy)
+    most = MAPPED_BUDGET // max(array.itemsize, dtype.itemsize)
+    for target, source in zip(blocks(copy, most), blocks(array, most), strict=True):
+        np.multiply(in_bands(source), dtype.type(factor), out=target)
     return copy
 
 

@@ -12,7 +12,7 @@ from typing import Any, Dict, Iterator, List, Optional
 
 import numpy as np
 
-from winner_ns.errors import SignalError
+from winner_ns.errors import SignalError, counted
 from winner_ns.mapped import forget_pages
 from winner_ns.reading import check_decoded
 from winner_ns.signals.array import check_magnitudes, native_rows, not_finite, open_array, scratch_array
@@ -121,7 +121,9 @@ def _load(path: Path, options: ReadOptions, source: "_ArraySource | _FileSource 
         # Between the file's samples the wave may be higher than at any of them.
         peak = max(peak, float(np.abs(samples).max(initial=0.0)))
     if len(samples) < MIN_SAMPLES:
-        raise SignalError(path, f"is too short ({len(samples)} samples)", f"give at least {MIN_SAMPLES} of them")
+        raise SignalError(
+            path, f"is too short ({counted(len(samples), 'sample')})", f"give at least {MIN_SAMPLES} of them"
+        )
     if _is_constant(samples):
         raise SignalError(path, "is silent, all samples have the same value", "there is nothing to fit")
     return GridSignal(
@@ -211,6 +213,7 @@ class _Kept:
         self._bytes += part.nbytes
         if self._array is not None and self._taken + len(part) <= len(self._array):
             self._array[self._taken : self._taken + len(part)] = part
+            forget_pages(self._array)
         else:
             self._check(self._bytes)
             self._blocks.append(part.copy())
@@ -279,37 +282,42 @@ class _WavSource:
         return [_is_cut(self.path, self.layout.promised, frames)] if frames < self.layout.promised else []
 
 
-def _opened(path: Path) -> Any:
-    """A soundfile.SoundFile of a file."""
+def _opened(path: Path, length: Optional[int]) -> Any:
+    """A soundfile.SoundFile of a file, or of one whose header does not know its length."""
     import soundfile
 
+    if length is None:
+        return soundfile.SoundFile(path)
     with open(path, "rb") as file:
-        head = file.read(26)
-    # A FLAC stream's length is in its first block (RFC 9639, 8.2), 36 bits; libsndfile takes 0 for its word.
-    if head[:4] == b"fLaC" and len(head) == 26 and head[21] & 15 == 0 and head[22:] == bytes(4):
-        count = min(_decoded_length(path), 2**36 - 1)
-        return soundfile.SoundFile(
-            _LongFlac(path, bytes([head[21] | count >> 32]) + (count % 2**32).to_bytes(4, "big"))
-        )
-    return soundfile.SoundFile(path)
+        kept = file.read(_LongFlac.AT + 1)[_LongFlac.AT] & 0xF0
+    # A stream's length is in its first block (RFC 9639, 8.2), 36 bits; libsndfile takes 0 for its word.
+    length = min(length, 2**36 - 1)
+    return soundfile.SoundFile(_LongFlac(path, bytes([kept | length >> 32]) + (length % 2**32).to_bytes(4, "big")))
 
 
-def _decoded_length(path: Path) -> int:
-    """How many samples a sound turns out to have."""
+def _missing_length(path: Path) -> Optional[int]:
+    """How many samples a FLAC has whose header does not say it, as its frames' headers tell; None of other files."""
     import av
 
+    with open(path, "rb") as file:
+        head = file.read(_LongFlac.AT + 5)
+    known = head[_LongFlac.AT :]
+    if head[:4] != b"fLaC" or len(known) < 5 or known[0] & 15 or known[1:] != bytes(4):
+        return None
     count = 0
     with quiet_stderr(), suppress(Exception):  # Any type: what is damaged ends there.
         with av.open(str(path), metadata_errors="replace") as container:
-            for frame in container.decode(audio=0):
-                count += frame.samples
+            stream = container.streams.audio[0]
+            for packet in container.demux(stream):
+                count += round((packet.duration or 0) * packet.time_base * stream.rate) if packet.size else 0
     return count
 
 
 class _LongFlac(io.FileIO):
     """A FLAC file with another length in it."""
 
-    _AT = 21
+    AT = 21
+    """Of the length, the half of whose first byte is another number's."""
 
     def __init__(self, path: Path, length: bytes) -> None:
         super().__init__(path, "rb")
@@ -319,7 +327,7 @@ class _LongFlac(io.FileIO):
         start = self.tell()
         count = super().readinto(buffer) or 0
         view = memoryview(buffer).cast("B")
-        for i, byte in enumerate(self._length, self._AT - start):
+        for i, byte in enumerate(self._length, self.AT - start):
             if 0 <= i < count:
                 view[i] = byte
         return count
@@ -340,11 +348,10 @@ class _FileSource:
     def __init__(self, path: Path, options: ReadOptions, layout: Optional[WavLayout] = None) -> None:
         import soundfile
 
-        self.path = path
+        self.path, self._length = path, _missing_length(path)
         try:
-            with quiet_stderr(), _opened(path) as file:
+            with quiet_stderr(), _opened(path, self._length) as file:
                 self.rate, self.channels, self.promised = file.samplerate, file.channels, file.frames
-                self.endless = isinstance(file.name, io.FileIO)
                 self.metadata: Dict[str, Any] = {"subtype": file.subtype, "format": file.format}
         except soundfile.LibsndfileError as error:
             raise SignalError(
@@ -370,7 +377,7 @@ class _FileSource:
     def blocks(self) -> Iterator[np.ndarray]:
         import soundfile
 
-        with _opened(self.path) as file:
+        with _opened(self.path, self._length) as file:
             buffer, done, whole = np.empty((BLOCK, self.channels), self.dtype), 0, True
             while whole:
                 try:
@@ -384,7 +391,7 @@ class _FileSource:
                 yield block
 
     def warnings(self, frames: int) -> List[str]:
-        if self.endless:
+        if self._length is not None:
             return [_is_endless(self.path, frames)]
         if frames < self.promised:
             return [_is_cut(self.path, self.promised, frames)]

@@ -11,10 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from winner_ns.mapped import MAPPED_BUDGET, forget_pages
-
-_NEIGHBOURHOOD = 2**16
-"""Bytes that come into memory with a sample of a mapped file."""
+from winner_ns.mapped import picked
 
 
 @dataclass
@@ -45,8 +42,6 @@ class GridSignal:
     """One line each: what the user should know about how the file was read."""
     in_memory: bool = False
     """Whether it was no file, so that `path` is a name and nothing else."""
-    _touched: int = field(default=0, repr=False, compare=False)
-    """Bytes of a mapped file that may have come into memory."""
 
     @property
     def shape(self) -> Tuple[int, ...]:
@@ -90,11 +85,7 @@ class GridSignal:
     def values(self, indices: Int[Tensor, " n"]) -> Float[Tensor, "n c"]:
         """Values in [-1, 1] of the samples with these flat (row-major) indices."""
         flat = self.samples.reshape(-1, self.channels)
-        raw = flat[indices.cpu().numpy()].astype(np.float64)
-        self._touched += len(indices) * _NEIGHBOURHOOD
-        if self._touched > MAPPED_BUDGET < self.samples.nbytes:
-            self._touched = 0
-            forget_pages(self.samples)
+        raw = picked(flat, indices.cpu().numpy()).astype(np.float64)
         return torch.from_numpy(((raw - self.value_offset) / self.value_scale).astype(np.float32))
 
     def describe(self) -> Dict[str, Any]:

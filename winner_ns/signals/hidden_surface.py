@@ -13,7 +13,7 @@ from typing import Optional, Tuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from winner_ns.signals.mesh_repair import FACES_ASKED, WindingNumbers, beside, mesh_edges
+from winner_ns.signals.mesh_repair import FACES_ASKED, WindingNumbers, beside, doubled_areas, mesh_edges
 
 SOLID_IN_FRONT = 0.4
 """A face whose winding number in front is above this is hidden. A face between outside and inside has 0 in front, one
@@ -79,7 +79,7 @@ def _hidden(windings: WindingNumbers, corners: Float[np.ndarray, "n 3 3"]) -> Bo
 def _scattered(vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]) -> Float[np.ndarray, "n 3 3"]:
     """Small triangles all over a surface, in the planes of its faces."""
     generator = np.random.default_rng(0)
-    total = np.cumsum(_doubled_areas(vertices[faces]))
+    total = np.cumsum(doubled_areas(vertices, faces))
     face = np.searchsorted(total, generator.random(_POINTS_ASKED) * total[-1], "right").clip(max=len(faces) - 1)
     corners = vertices[faces[face]]
     at = np.einsum("nk,nkd->nd", generator.dirichlet(np.ones(3), _POINTS_ASKED), corners)
@@ -128,7 +128,7 @@ def _hidden_patches(
     if not len(faces):
         return np.zeros(0, bool)
     patch = _manifold_patches(faces)
-    area = _doubled_areas(vertices[faces])
+    area = doubled_areas(vertices, faces)
     order = np.lexsort((-area, patch))
     _, first, of = np.unique(patch[order], return_index=True, return_inverse=True)
     asked = order[np.arange(len(order)) - first[of] < FACES_ASKED]

@@ -12,6 +12,7 @@ import numpy as np
 
 from winner_ns.errors import SignalError
 from winner_ns.reading import check_decoded
+from winner_ns.signals import array
 from winner_ns.signals.array import native_rows, open_array, value_range
 from winner_ns.signals.brands import IMAGE_BRANDS, brands
 from winner_ns.signals.colour import Colour
@@ -19,7 +20,8 @@ from winner_ns.signals.exr import exr_facts
 from winner_ns.signals.grid import GridSignal, square_half_extent
 from winner_ns.signals.options import ReadOptions
 from winner_ns.signals.photometric import ORIENTATION, full_range, light_of_inks, oriented, straight_alpha
-from winner_ns.signals.png import GRAY, GRAY_ALPHA, PALETTE, SIGNATURE, png_facts, transparency
+from winner_ns.signals.png import GRAY, GRAY_ALPHA, PALETTE, SIGNATURE, PngFacts, png_facts, transparency
+from winner_ns.signals.png_bands import pixels_in_bands
 from winner_ns.signals.quiet import quiet_stderr
 from winner_ns.signals.tiff import SIGNATURES as TIFF_SIGNATURES
 from winner_ns.signals.tiff import Unread, read_tiff
@@ -220,13 +222,10 @@ def _png(path: Path, warnings: List[str]) -> Tuple[np.ndarray, Colour]:
         # Its own idea of transparent gray is left to what holds at all depths.
         pixels = pixels[..., None] if pixels.ndim == 2 else pixels
         pixels = pixels[..., :1] if facts.colour_type == GRAY else pixels
+    elif facts.height * facts.width * facts.channels * deep > array.MEMORY_LIMIT and not facts.interlaced:
+        pixels = pixels_in_bands(path, facts, lambda data: _png_channels(_through_opencv(path, data), facts))
     else:
-        pixels = _through_opencv(path)
-        pixels = pixels[..., None] if pixels.ndim == 2 else pixels
-        if facts.colour_type == GRAY_ALPHA:
-            pixels = pixels[..., [0, -1]]
-        elif pixels.shape[-1] > facts.channels:
-            pixels = pixels[..., : facts.channels]
+        pixels = _png_channels(_through_opencv(path), facts)
     exif = Image.Exif()
     try:
         exif.load(facts.exif)
@@ -235,6 +234,14 @@ def _png(path: Path, warnings: List[str]) -> Tuple[np.ndarray, Colour]:
         warnings.append(f"{path}: its Exif is damaged; the picture is not turned by it")
         orientation = 1
     return oriented(transparency(pixels, facts), orientation), facts.colour
+
+
+def _png_channels(pixels: np.ndarray, facts: PngFacts) -> np.ndarray:
+    """A PNG's pixels [h, w, c] with the channels that the file has."""
+    pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+    if facts.colour_type == GRAY_ALPHA:
+        return pixels[..., [0, -1]]
+    return pixels[..., : facts.channels]
 
 
 def _exr(path: Path, warnings: List[str]) -> np.ndarray:
@@ -303,7 +310,8 @@ def _deeper_avif(path: Path, pixels: np.ndarray) -> np.ndarray:
     return full_range(deep[..., : pixels.shape[-1]] if pixels.ndim == 3 else deep, bits)
 
 
-def _through_opencv(path: Path) -> np.ndarray:
+def _through_opencv(path: Path, data: Optional[bytes] = None) -> np.ndarray:
+    """A file's pixels, or those of a part of it, made a file of its own."""
     # OpenCV's own limit is 2**30 pixels; read when it is imported.
     for limit in ("PIXELS", "WIDTH", "HEIGHT"):
         os.environ.setdefault(f"OPENCV_IO_MAX_IMAGE_{limit}", str(MAX_PIXELS))
@@ -311,7 +319,10 @@ def _through_opencv(path: Path) -> np.ndarray:
 
     with quiet_stderr():
         try:
-            pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+            if data is None:
+                pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+            else:
+                pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
         except cv2.error as error:
             raise _broken(path, error) from error
     if pixels is None:

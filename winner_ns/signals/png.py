@@ -37,6 +37,7 @@ class PngFacts:
     exif: bytes
     colour: Colour
     pictures: int
+    interlaced: bool
 
     @property
     def channels(self) -> int:
@@ -56,11 +57,11 @@ def png_facts(path: Path) -> PngFacts:
         file.seek(len(SIGNATURE))
         header = _chunk(file, path, keep=True)
         if header is None or header[0] != b"IHDR" or len(header[1]) != 13:
-            raise _broken(path, "it has no header")
+            raise broken(path, "it has no header")
         while True:
             name_and_content = _chunk(file, path)
             if name_and_content is None:
-                raise _broken(path, "its end is missing")
+                raise broken(path, "its end is missing")
             name, content = name_and_content
             if name == b"IEND":
                 break
@@ -81,6 +82,7 @@ def png_facts(path: Path) -> PngFacts:
         kept.get(b"eXIf") or _raw_profile(profiles),
         colour_of_png(kept),
         struct.unpack(">I", kept[b"acTL"][:4])[0] if len(kept.get(b"acTL", b"")) >= 4 else 1,
+        header[1][12] != 0,
     )
 
 
@@ -105,7 +107,7 @@ def _chunk(file: BinaryIO, path: Path, keep: bool = False) -> "tuple[bytes, byte
     # Of chunks that need not be understood a damaged one is none.
     damaged = struct.unpack(">I", check)[0] != total
     if damaged and name[:1].isupper():
-        raise _broken(path, f"its chunk {name.decode('latin-1')!r} is damaged")
+        raise broken(path, f"its chunk {name.decode('latin-1')!r} is damaged")
     return name, b"" if damaged else content
 
 
@@ -153,5 +155,6 @@ def _raw_profile(profiles: Dict[str, bytes]) -> bytes:
     return b""
 
 
-def _broken(path: Path, reason: str) -> SignalError:
+def broken(path: Path, reason: str) -> SignalError:
+    """What is said of a PNG whose pixels or chunks are not all there."""
     return SignalError(path, f"is a cut or damaged image ({reason})", "get a whole copy of the file")

@@ -11,7 +11,7 @@ from typing import Dict, List, Optional, TextIO, Tuple
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from winner_ns.errors import SignalError
+from winner_ns.errors import SignalError, counted
 from winner_ns.reading import check_decoded
 from winner_ns.signals.distance_samples import STEEP, steepest_slope
 
@@ -205,9 +205,11 @@ def points_of_archive(path: Path) -> PointTable:
     if points.ndim != 2 or points.shape[1] != 3:
         raise SignalError(path, f"points have the shape {points.shape}", "save them as [points, 3]")
     if distances is not None and distances.size != len(points):
-        raise SignalError(path, f"{len(points)} points have {distances.size} distances", "save one for each")
+        raise SignalError(
+            path, f"has {counted(len(points), 'point')} and {counted(distances.size, 'distance')}", "save one for each"
+        )
     if normals is not None and normals.shape != points.shape:
-        raise SignalError(path, f"{len(points)} points have normals {normals.shape}", "save one for each")
+        raise SignalError(path, f"has {counted(len(points), 'point')} and normals {normals.shape}", "save one for each")
     return PointTable(
         "NPZ",
         points,

@@ -10,11 +10,12 @@ from typing import Any, Dict, List, Literal, Mapping, Optional, Tuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from winner_ns.errors import SignalError
+from winner_ns.errors import SignalError, counted
+from winner_ns.mapped import give_back_memory
 from winner_ns.progress import Report, progress_bar, silent
 from winner_ns.signals.curve_order import along_a_curve
 from winner_ns.signals.distance_samples import Cuts, DistanceSamples
-from winner_ns.signals.mesh_repair import WindingNumbers
+from winner_ns.signals.mesh_repair import WindingNumbers, doubled_areas
 from winner_ns.signals.shape_losses import SHAPE_LOSSES
 from winner_ns.signals.surfels import surfel_areas, surfel_windings
 
@@ -49,6 +50,8 @@ GIVEN_SHARE = 0.4
 _BATCH = 2**16
 # Faces from which on building search trees takes seconds.
 _MANY_FACES = 2**19
+# Faces from which on two search trees, of 200 bytes a face each, are more than stays in memory.
+_LARGE_TREES = 2**21
 
 
 def near_surface_of_run(signal: Mapping[str, Any], target: Mapping[str, Any]) -> Optional[NearSurface]:
@@ -128,10 +131,10 @@ class ShapeSignal:
 
     def in_words(self) -> str:
         """How much is known of it."""
-        what = "points" if self.faces is None else "faces"
-        return f"{self.source}, {self.metadata.get(what, 0)} {what}"
+        what = "point" if self.faces is None else "face"
+        return f"{self.source}, {counted(self.metadata.get(f'{what}s', 0), what)}"
 
-    def signed_distance(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
+    def signed_distance(self, points: Float[np.ndarray, "n 3"], keep_trees: bool = True) -> Float[np.ndarray, " n"]:
         """Signed distance (float64) to the surface at any points of the unit cube.
 
         The sign is that of the generalised winding number (Jacobson et al. 2013, evaluated as in Barill et al. 2018),
@@ -142,25 +145,51 @@ class ShapeSignal:
         1992), or to that point itself where the perpendicular's foot is beyond its neighbours.
 
         Of source "distances" it is an estimate, in the middle of what the samples allow (`DistanceSamples.estimate`).
-        """
-        return self._signed_distance(points, silent)
 
-    def _signed_distance(self, points: Float[np.ndarray, "n 3"], report: Report) -> Float[np.ndarray, " n"]:
+        Args:
+            points: in the unit cube.
+            keep_trees: whether the search trees for distances and for signs both stay in memory for the next call.
+                Without, of meshes of more than _LARGE_TREES faces one is, which suits calls with very many points.
+        """
+        return self._signed_distance(points, silent, keep_trees)
+
+    def _signed_distance(
+        self, points: Float[np.ndarray, "n 3"], report: Report, keep_trees: bool
+    ) -> Float[np.ndarray, " n"]:
         if self.source == "distances":
             return self._distance_samples.estimate(points)
         queries = np.ascontiguousarray(points, dtype=np.float64)
-        distance = np.empty(len(queries))
         order = along_a_curve(queries)
-        for start in range(0, len(queries), _BATCH):
-            chosen = order[start : start + _BATCH]
-            batch = queries[chosen]
-            if self.source == "mesh":
-                away = np.sqrt(self._mesh_tree.squared_distance(*self._mesh, batch)[0])
-            else:
-                away = self._tangent_plane_distance(batch)
-            distance[chosen] = np.where(self._windings.winding_number(batch) > 0.5, -away, away)
-            report(f"measuring distances to {self.path.name}", start + len(chosen), len(queries))
-        return distance
+        away, inside = np.empty(len(queries)), np.empty(len(queries), bool)
+        passes = [("_mesh_tree", self._unsigned_distance, away), ("_windings", self._is_inside, inside)]
+        if not keep_trees and self.faces is not None and len(self.faces) > _LARGE_TREES:
+            # What is there already is asked first, and the other tree never together with it.
+            passes.sort(key=lambda each: each[0] not in vars(self))
+            names = [tree for tree, _, _ in passes]
+        else:
+            names = []
+        done = 0
+        for tree, measured, result in passes:
+            self._let_go([name for name in names if name != tree])
+            for start in range(0, len(queries), _BATCH):
+                chosen = order[start : start + _BATCH]
+                result[chosen] = measured(queries[chosen])
+                done += len(chosen)
+                report(f"measuring distances to {self.path.name}", done, 2 * len(queries))
+        return np.where(inside, -away, away)
+
+    def _unsigned_distance(self, queries: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
+        if self.source == "mesh":
+            return np.sqrt(self._mesh_tree.squared_distance(*self._mesh, queries)[0])
+        return self._tangent_plane_distance(queries)
+
+    def _is_inside(self, queries: Float[np.ndarray, "n 3"]) -> Bool[np.ndarray, " n"]:
+        return self._windings.winding_number(queries) > 0.5
+
+    def _let_go(self, trees: List[str]) -> None:
+        """Frees search trees, if they are there."""
+        if any([vars(self).pop(tree, None) is not None for tree in trees]):
+            give_back_memory()
 
     def proved_signs(self, points: Float[np.ndarray, "n 3"]) -> Bool[np.ndarray, " n"]:
         """At which points of the unit cube it is certain what is inside: of source "distances", where the bounds that
@@ -217,9 +246,7 @@ class ShapeSignal:
         many = self.faces is not None and len(self.faces) > _MANY_FACES
         with progress_bar(long=many) as report:
             report(f"building a search tree of {self.path.name}", 0, 1)
-            if self.source == "mesh":
-                _ = self._mesh_tree, self._windings
-            return points, self._signed_distance(points, report).astype(np.float32)
+            return points, self._signed_distance(points, report, keep_trees=False).astype(np.float32)
 
     def _sample_of_distances(
         self, count: int, sigma: Float[np.ndarray, " b"], generator: np.random.Generator
@@ -323,12 +350,7 @@ class ShapeSignal:
     @cached_property
     def _area_sums(self) -> Float[np.ndarray, " f"]:
         """Of a mesh: the running sum of the faces' (doubled) areas."""
-        vertices, faces = self._mesh
-        areas = np.empty(len(faces))
-        for start in range(0, len(areas), _BATCH):
-            a, b, c = np.moveaxis(vertices[faces[start : start + _BATCH]], 1, 0)
-            areas[start : start + _BATCH] = np.linalg.norm(np.cross(b - a, c - a), axis=1)
-        return np.cumsum(areas)
+        return np.cumsum(doubled_areas(*self._mesh))
 
     def _face_normals(self, chosen: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n 3"]:
         vertices, faces = self._mesh
@@ -354,7 +376,7 @@ class ShapeSignal:
         if len(points) < 16:
             raise SignalError(
                 self.path,
-                f"only {len(points)} samples are within {SURFACE_DISTANCE * self.scale:g} of the surface",
+                f"has only {counted(len(points), 'sample')} within {SURFACE_DISTANCE * self.scale:g} of the surface",
                 "add samples near the surface, or give a mesh",
             )
         return points, normals

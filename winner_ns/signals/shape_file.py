@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, List, Optional, Tuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from winner_ns.errors import SignalError
+from winner_ns.errors import SignalError, counted
 from winner_ns.progress import Report, progress_bar
 from winner_ns.reading import MOST_MAGNITUDE
 from winner_ns.signals.array import check_magnitudes, open_array
@@ -381,7 +381,7 @@ def _check_points(path: Path, points: np.ndarray) -> None:
 
 def _check_count(path: Path, points: np.ndarray) -> None:
     if len(points) < MIN_POINTS:
-        raise SignalError(path, f"has {len(points)} points", f"give at least {MIN_POINTS}")
+        raise SignalError(path, f"has {counted(len(points), 'point')}", f"give at least {MIN_POINTS}")
 
 
 def _check_finite(path: Path, what: str, rows: np.ndarray) -> None:

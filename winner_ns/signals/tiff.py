@@ -9,7 +9,9 @@ from typing import Any, List, Optional, Sequence, Union
 import numpy as np
 
 from winner_ns.errors import SignalError
+from winner_ns.mapped import MAPPED_BUDGET, forget_pages
 from winner_ns.reading import check_decoded
+from winner_ns.signals import array
 from winner_ns.signals.colour import Colour
 from winner_ns.signals.photometric import (
     ORIENTATION,
@@ -71,6 +73,30 @@ def read_tiff(path: Path, warnings: List[str]) -> TiffPicture:
         raise SignalError(path, f"is a cut or damaged image{reason}", "get a whole copy of the file") from error
 
 
+def _decoded(page: Any) -> np.ndarray:
+    """A page's samples; of a large one, strip by strip or tile by tile into a temporary file."""
+    size = float(np.prod(page.shaped, dtype=np.float64)) * page.dtype.itemsize
+    if size <= array.MEMORY_LIMIT or page.is_contiguous or page.is_subsampled or page.jpegheader is not None:
+        return page.asarray()
+    samples = array.scratch_array(page.shaped, page.dtype)
+
+    def put(decoded: Any) -> int:
+        part, (plane, depth, row, column, _), (deep, high, wide, _) = decoded
+        place = samples[plane, depth : depth + deep, row : row + high, column : column + wide]
+        # A tile may reach beyond the picture, and one that is left out of the file is empty.
+        place[...] = page.nodata if part is None else part[: place.shape[0], : place.shape[1], : place.shape[2]]
+        return place.nbytes
+
+    written = 0
+    for count in page.segments(func=put, sort=True, buffersize=MAPPED_BUDGET // 4):
+        written += count
+        if written >= MAPPED_BUDGET // 2:
+            written = 0
+            forget_pages(samples)
+    forget_pages(samples)
+    return samples
+
+
 class _Reading:
     """A page on its way to being shown."""
 
@@ -112,7 +138,7 @@ class _Reading:
         check_decoded(path, float(shape[0]) * shape[1] * max(4, shape[2] * page.dtype.itemsize))
         check_decoded(path, float(np.prod(page.chunks, dtype=np.float64)) * page.dtype.itemsize)
         try:
-            samples = page.asarray()
+            samples = _decoded(page)
         except (ValueError, NotImplementedError) as error:
             if any(word in str(error) for word in ("imagecodecs", "subsampling", "not supported", "unknown")):
                 raise Unread(str(error)) from error

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Dict, List, Optional, Tuple
 
 import numpy as np
 
-from winner_ns.errors import SignalError
+from winner_ns.errors import SignalError, counted
 from winner_ns.reading import check_decoded
 from winner_ns.signals.array import MEMORY_LIMIT, native_rows, no_scratch, open_array, scratch_array, value_range
 from winner_ns.signals.brands import IMAGE_BRANDS, brands
@@ -242,7 +242,7 @@ def _keep_whole(film: _Film, error: Exception) -> None:
     count = len(film.starts)
     if count < 2:
         raise SignalError(film.path, "is no video or cut", "get a whole copy, or convert it to MP4") from error
-    film.warnings.append(f"{film.path}: is cut or damaged after {count} frames; these are used")
+    film.warnings.append(f"{film.path}: is cut or damaged after {counted(count, 'frame')}; the rest is left out")
 
 
 def _decoded(path: Path) -> _Film:

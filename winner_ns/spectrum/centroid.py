@@ -6,20 +6,21 @@ Fourier transform's frequencies f from 0 to 1/2 cycle per sample; magnitudes, no
 
 from __future__ import annotations
 
-from typing import Iterator, Optional
+from typing import Iterator, Optional, Sequence
 
 import numpy as np
 import scipy.fft
 from jaxtyping import Float, Shaped
 
-from winner_ns.mapped import forget_pages, in_bands
+from winner_ns.mapped import MAPPED_BUDGET, forget_pages, in_bands
+from winner_ns.spectrum.moments import channel_moments
 
 LONGEST_TRANSFORM = 2**22
 """Samples of the longest single transform; a longer line is cut into pieces of this length."""
-BLOCK_SAMPLES = 2**22
+BLOCK_SAMPLES = 2**20
 """Samples that are converted and transformed at a time."""
 MOST_SAMPLES = 2**26
-"""Samples looked at along each axis; of a larger array evenly spaced lines are taken."""
+"""Samples looked at along each axis; of a larger array evenly spaced lines, or pieces of one, are taken."""
 
 
 def spectral_centroid(
@@ -55,56 +56,89 @@ def spectral_centroid(
         raise ValueError(
             f"a spectral centroid needs at least 2 samples along an axis, got the shape {samples.shape[:-1]}"
         )
-    zero = channel_means(samples) if remove_mean else np.full(samples.shape[-1], offset)
-    return float(np.mean([_centroid_along(samples, a, zero) for a in axes]))
+    zero = channel_moments(samples)[0] if remove_mean else np.full(samples.shape[-1], offset)
+    return float(np.mean([line_centroids(samples, a, [zero])[0] for a in axes]))
 
 
-def channel_means(samples: Shaped[np.ndarray, "*shape channels"]) -> Float[np.ndarray, " channels"]:
-    """Each channel's mean over the whole array, in float64, without a converted copy of it."""
-    flat, total = samples.reshape(-1, samples.shape[-1]), np.zeros(samples.shape[-1])
-    for start in range(0, len(flat), BLOCK_SAMPLES):
-        total += flat[start : start + BLOCK_SAMPLES].sum(axis=0, dtype=np.float64)
-        forget_pages(samples)
-    return total / len(flat)
+def line_centroids(
+    samples: Shaped[np.ndarray, "*shape channels"], axis: int, zeros: Sequence[Float[np.ndarray, " channels"]]
+) -> Float[np.ndarray, " k"]:
+    """The mean over lines along an axis of their centroids, for each of several values that count as zero, from one
+    pass: they differ by the DC bin alone.
 
-
-def _centroid_along(samples: np.ndarray, axis: int, zero: np.ndarray) -> float:
-    """The mean over lines along `axis` of their centroids."""
+    Args:
+        samples, axis: as for `spectral_centroid`.
+        zeros: each channel's; the first one's numerical errors are the least.
+    """
     lines = np.moveaxis(samples, axis, -1)  # [*others, channels, n]
     n = lines.shape[-1]
-    stride = -(-samples.size // MOST_SAMPLES)
-    if stride > 1 and lines.ndim > 2:
-        lines = lines[::stride]
-    total, count = 0.0, 0
-    for block in _blocks(lines):
-        weighted, magnitude, peak = np.zeros(block.shape[:-1]), np.zeros(block.shape[:-1]), 0.0
-        for start in range(0, n, LONGEST_TRANSFORM):
-            piece = in_bands(block[..., start : start + LONGEST_TRANSFORM])
-            if piece.shape[-1] < min(n, LONGEST_TRANSFORM):
-                break  # A shorter rest would count with other frequencies; the pieces before it speak for it.
+    length = min(n, LONGEST_TRANSFORM)
+    frequencies = 2.0 * scipy.fft.rfftfreq(length)
+    shifts = [(zeros[0] - zero) * length for zero in zeros]
+    total, count = np.zeros(len(zeros)), np.zeros(len(zeros), np.int64)
+    for block in _blocks(_chosen(lines)):
+        weighted, magnitude, peak = np.zeros(block.shape[:-1]), np.zeros((len(zeros), *block.shape[:-1])), 0.0
+        # A shorter rest would count with other frequencies; the pieces before it speak for it.
+        starts = _starts(n, length, block.size)
+        for start in starts:
+            piece = in_bands(block[..., start : start + length])
             peak = max(peak, abs(float(piece.max())), abs(float(piece.min())))
-            transform = np.asarray(scipy.fft.rfft((piece - zero[:, None]).astype(np.float32), workers=-1))
+            centred = np.subtract(piece, zeros[0][:, None]).astype(np.float32, order="C")
+            transform = np.asarray(scipy.fft.rfft(centred, workers=-1))
             spectrum = np.abs(transform)
-            weighted += spectrum @ scipy.fft.rfftfreq(piece.shape[-1]) * 2.0
-            magnitude += spectrum.sum(axis=-1, dtype=np.float64)
+            weighted += spectrum @ frequencies
+            magnitude += spectrum[..., 1:].sum(axis=-1, dtype=np.float64)
+            for number, shift in enumerate(shifts):
+                magnitude[number] += np.abs(transform[..., 0].real.astype(np.float64) + shift)
             forget_pages(lines)
         # What rounding leaves of a line that equals the mean is not a spectrum.
-        audible = magnitude > 1e-6 * n * max(peak, 1e-300)
-        total += float((weighted[audible] / magnitude[audible]).sum())
-        count += int(audible.sum())
-    return total / count if count else 0.0
+        audible = magnitude > 1e-6 * length * len(starts) * max(peak, 1e-300)
+        for number, heard in enumerate(audible):
+            total[number] += float((weighted[heard] / magnitude[number][heard]).sum())
+            count[number] += int(heard.sum())
+    return np.divide(total, count, out=np.zeros(len(zeros)), where=count > 0)
+
+
+def _chosen(lines: Shaped[np.ndarray, "*others channels n"]) -> Shaped[np.ndarray, "*fewer channels n"]:
+    """Evenly spaced lines, where all of them have more than MOST_SAMPLES."""
+    stride = -(-lines.size // MOST_SAMPLES)
+    for axis, number in enumerate(lines.shape[:-2]):
+        step = min(stride, number)
+        lines = lines[(slice(None),) * axis + (slice((number - 1) % step // 2, None, step),)]
+        stride = -(-stride // step)
+    return lines
+
+
+def _starts(n: int, length: int, size: int) -> range:
+    """Where the pieces of lines begin that are transformed, evenly spaced where all have more than MOST_SAMPLES.
+
+    Args:
+        n: samples of a line.
+        length: of a piece.
+        size: samples of all lines.
+    """
+    pieces = n // length
+    step = min(-(-size // MOST_SAMPLES), pieces)
+    return range((pieces - 1) % step // 2 * length, pieces * length, step * length)
 
 
 def _blocks(lines: np.ndarray) -> Iterator[np.ndarray]:
-    """Pieces of [*others, channels, n] with at most BLOCK_SAMPLES samples (at least one line of all channels)."""
-    if lines.size <= BLOCK_SAMPLES or lines.ndim <= 2:
+    """Pieces of [*others, channels, n] with at most BLOCK_SAMPLES samples (at least one line of all channels). Of a
+    mapped file, whose every page may have to be read for a few lines, as many lines as may be are read at once."""
+    for part in _parts(lines, MAPPED_BUDGET // lines.itemsize):
+        yield from _parts(in_bands(part) if part.shape[-1] <= LONGEST_TRANSFORM else part, BLOCK_SAMPLES)
+
+
+def _parts(lines: np.ndarray, most: int) -> Iterator[np.ndarray]:
+    """Pieces of [*others, channels, n] with at most so many samples (at least one line of all channels)."""
+    if lines.size <= most or lines.ndim <= 2:
         yield lines
         return
     per_index = lines[0].size
-    if per_index > BLOCK_SAMPLES:
-        for sub in lines:
-            yield from _blocks(sub)
+    if per_index > most:
+        for part in lines:
+            yield from _parts(part, most)
         return
-    step = max(1, BLOCK_SAMPLES // per_index)
+    step = max(1, most // per_index)
     for start in range(0, len(lines), step):
         yield lines[start : start + step]

@@ -47,13 +47,14 @@ def band_verdict(omega: float, band: float, nyquist: float) -> str:
             what is measured on the target's grid is never above Nyquist.
         nyquist: the target's, in the same unit; the highest of the axes'.
     """
-    ratio = omega / max(band, 1e-12)
+    omega, band = max(omega, 1e-12), max(band, 1e-12)
+    ratio = omega / band
     above = f"the target's energy lies {rounded(ratio)} times above the band of the initial field"
     if ratio > BOTTLENECK_RATIO:
         return f"{above}: expect the bottleneck, a collapse to about zero"
     if ratio > BLUR_RATIO:
         return f"{above}: expect the bottleneck, fine detail late or not at all"
-    times = f"the band of the initial field is {rounded(1.0 / max(ratio, 1e-12))} times the target's centroid frequency"
+    times = f"the band of the initial field is {rounded(band / omega)} times the target's centroid frequency"
     if band > NOISE_RATIO * nyquist:
         return (
             f"{times} and lies {rounded(band / nyquist)} times above Nyquist: expect noise between the samples, and "

@@ -12,10 +12,11 @@ from jaxtyping import Float
 from winner_ns.errors import setting_error
 from winner_ns.kinds import KINDS
 from winner_ns.spectrum.band import SineNetwork
-from winner_ns.spectrum.centroid import LONGEST_TRANSFORM, channel_means
+from winner_ns.spectrum.centroid import LONGEST_TRANSFORM
 from winner_ns.spectrum.expectation import band_verdict, bottleneck_warning
 from winner_ns.spectrum.laws import TargetSpectrum, denoising_decay
 from winner_ns.spectrum.measure import measure_of, target_spectrum
+from winner_ns.spectrum.moments import channel_moments
 from winner_ns.spectrum.noise import NoiseReport, choose_noise
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ def magnitude_spectrum(signal: Signal, bins: int = 200) -> Tuple[Float[np.ndarra
     """
     measure = measure_of(signal)
     samples = measure.samples(signal)
-    mean = channel_means(samples)
+    mean = channel_moments(samples)[0]
     frequencies, magnitudes = [], []
     for axis, highest in enumerate(measure.nyquist(signal)):
         if samples.shape[axis] > 1:

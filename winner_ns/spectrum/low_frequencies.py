@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Sequence, Tuple
+from typing import Callable, Optional, Sequence, Tuple
 
 import numpy as np
 from jaxtyping import Float, Shaped
+
+from winner_ns.mapped import forget_pages
 
 MOST_CYCLES = 64
 """Bins: cycles over the domain, summed over the two axes. The spectrum size that FreSh's code recommends for SIREN."""
@@ -14,6 +17,8 @@ MOST_FRAMES = 8
 """Of three axes and more: planes of the last two, evenly spaced, that are looked at."""
 MOST_SIDE = 1024
 """Samples along a side of a plane that are transformed; FreSh's code makes larger pictures smaller, too."""
+_BAND = 2**22
+"""Numbers that are read in one go."""
 SIDE = 2 * MOST_CYCLES
 """Samples along a side at which a field shows all bins."""
 
@@ -30,12 +35,17 @@ class LowFrequencies:
     """Per axis, leading ones first: coordinates reach from minus that to that."""
 
 
-def low_frequencies(samples: Shaped[np.ndarray, "*shape channels"], nyquist: Sequence[float]) -> LowFrequencies:
+def low_frequencies(
+    samples: Shaped[np.ndarray, "*shape channels"],
+    nyquist: Sequence[float],
+    read: Optional[Callable[[Tuple[slice, ...]], Shaped[np.ndarray, "*part channels"]]] = None,
+) -> LowFrequencies:
     """Measures samples on a grid of two axes or more.
 
     Args:
         samples: raw, channels last. What they are offset by does not matter: the constant is left out.
         nyquist: per axis, radians per unit of coordinate; 0 for an axis of one sample.
+        read: gives what a part of the grid is looked at as; None: its samples.
 
     Returns:
         The mean over evenly spaced planes of the last two axes. Of a picture with a side above MOST_SIDE, blocks of
@@ -43,11 +53,16 @@ def low_frequencies(samples: Shaped[np.ndarray, "*shape channels"], nyquist: Seq
     """
     shape = samples.shape[:-1]
     half_extent = tuple(np.pi * (n - 1) / (2 * f) if n > 1 else 0.0 for n, f in zip(shape, nyquist, strict=True))
-    planes = samples.reshape(-1, *samples.shape[-3:])
-    chosen = np.unique(np.linspace(0, len(planes) - 1, min(len(planes), MOST_FRAMES)).round().astype(int))
-    magnitudes = np.mean([diagonal_magnitudes(_block_means(planes[number])) for number in chosen], axis=0)
+    planes = math.prod(shape[:-2])
+    chosen = np.unique(np.linspace(0, planes - 1, min(planes, MOST_FRAMES)).round().astype(int))
+    read = samples.__getitem__ if read is None else read
+    magnitudes = []
+    for number in chosen:
+        plane = tuple(slice(int(at), int(at) + 1) for at in np.unravel_index(number, shape[:-2]))
+        magnitudes.append(diagonal_magnitudes(_block_means(samples.shape[-3:], plane, read)))
+        forget_pages(samples)
     sides = (min(shape[-2], SIDE), min(shape[-1], SIDE))
-    return LowFrequencies(magnitudes, sides, tuple(float(half) for half in half_extent))
+    return LowFrequencies(np.mean(magnitudes, axis=0), sides, tuple(float(half) for half in half_extent))
 
 
 def diagonal_magnitudes(plane: Float[np.ndarray, "h w c"]) -> Float[np.ndarray, " k"]:
@@ -61,10 +76,25 @@ def diagonal_magnitudes(plane: Float[np.ndarray, "h w c"]) -> Float[np.ndarray, 
     return np.bincount(cycles.ravel(), quadrant.ravel())[1 : MOST_CYCLES + 1]
 
 
-def _block_means(plane: Shaped[np.ndarray, "h w c"]) -> Float[np.ndarray, "i j c"]:
-    """The plane with at most MOST_SIDE samples along a side; what is left of a block at the end is left out."""
-    steps = [-(-n // MOST_SIDE) for n in plane.shape[:2]]
-    rows, columns = (n // step for n, step in zip(plane.shape[:2], steps))
-    kept = plane[: rows * steps[0], : columns * steps[1]]
-    blocks = kept.reshape(rows, steps[0], columns, steps[1], plane.shape[2])
-    return blocks.mean(axis=(1, 3), dtype=np.float64)
+def _block_means(
+    shape: Tuple[int, ...],
+    plane: Tuple[slice, ...],
+    read: Callable[[Tuple[slice, ...]], Shaped[np.ndarray, "*ones rows w c"]],
+) -> Float[np.ndarray, "i j c"]:
+    """A plane with at most MOST_SIDE samples along a side; what is left of a block at the end is left out.
+
+    Args:
+        shape: of the plane, [h, w, c].
+        plane: where it lies along the axes before its own.
+        read: gives a part of the grid.
+    """
+    height, width, channels = shape
+    down, across = (-(-n // MOST_SIDE) for n in (height, width))
+    rows, columns = height // down, width // across
+    means, at_once = np.empty((rows, columns, channels)), max(1, _BAND // (down * width * channels))
+    for start in range(0, rows, at_once):
+        count = min(at_once, rows - start)
+        band = read((*plane, slice(start * down, (start + count) * down))).reshape(-1, width, channels)
+        blocks = band[:, : columns * across].reshape(count, down, columns, across, channels)
+        means[start : start + count] = blocks.mean(axis=(1, 3), dtype=np.float64)
+    return means

@@ -13,10 +13,11 @@ from jaxtyping import Bool, Float, Shaped
 from winner_ns.safe_text import is_word
 from winner_ns.signals.shape_losses import SHAPE_LOSSES
 from winner_ns.spectrum.band import SineNetwork, initial_band
-from winner_ns.spectrum.centroid import spectral_centroid
+from winner_ns.spectrum.centroid import MOST_SAMPLES, line_centroids, spectral_centroid
 from winner_ns.spectrum.denoised import denoised_frequency
 from winner_ns.spectrum.laws import LAWS, NoiseScales, TargetSpectrum
 from winner_ns.spectrum.low_frequencies import low_frequencies
+from winner_ns.spectrum.moments import channel_moments
 from winner_ns.spectrum.white_noise import noise_deviation
 
 DISTANCE_SCALE = 0.02
@@ -44,6 +45,7 @@ def grid_spectrum(
     value_offset: float = 0.0,
     count: Optional[int] = None,
     hertz: Optional[float] = None,
+    means: Optional[Float[np.ndarray, " channels"]] = None,
 ) -> TargetSpectrum:
     """The spectrum of samples on a regular grid.
 
@@ -54,14 +56,20 @@ def grid_spectrum(
         value_offset: the raw value that counts as zero: psi is that of the values in [-1, 1].
         count: how many of them are trained on; None: all.
         hertz: the frequency of one radian per unit of coordinate, of sounds.
+        means: of the channels, raw, where they are known already.
     """
     axes = [axis for axis in range(samples.ndim - 1) if samples.shape[axis] > 1]
     channels = samples.shape[-1]
-    psi = float(np.mean([spectral_centroid(samples, axis, offset=value_offset) for axis in axes]))
-    omega = float(np.mean([spectral_centroid(samples, axis, remove_mean=True) * nyquist[axis] for axis in axes]))
-    # Row after row only where the array lies in memory that way; a copy of a large one would be no small matter.
-    flat = samples.ndim == 3
-    raster = spectral_centroid(samples.reshape(-1, channels), offset=value_offset) if flat else psi
+    zeros = [channel_moments(samples)[0] if means is None else means, np.full(channels, value_offset)]
+    centroids = np.array([line_centroids(samples, axis, zeros) for axis in axes])
+    omega = float(np.mean(centroids[:, 0] * [nyquist[axis] for axis in axes]))
+    psi = float(centroids[:, 1].mean())
+    raster = psi
+    if samples.ndim == 3:
+        # Where the rows do not lie in memory one after the other they are copied, and no more than are looked at.
+        most = len(samples) if samples.flags.c_contiguous else max(1, MOST_SAMPLES // samples[0].size)
+        first = max(0, (len(samples) - most) // 2)
+        raster = spectral_centroid(samples[first : first + most].reshape(-1, channels), offset=value_offset)
     count = math.prod(samples.shape[:-1]) if count is None else count
     return TargetSpectrum(
         kind,

@@ -54,12 +54,7 @@ def export(source: Path, options: argparse.Namespace) -> Dict[str, Any]:
     output = options.output or fitted_path(run, ".ply")
     with progress_bar() as report:
         wanted = MeshOptions(**{name: getattr(options, name) for name in asked})
-        try:
-            return export_mesh(run, output, options.resolution, wanted, report)
-        except SignalError as error:
-            if error.source != run.description.name:
-                raise
-            raise SignalError(source, error.problem, error.advice) from error  # The name that was given here.
+        return export_mesh(run, output, options.resolution, wanted, report, called=source)
 
 
 def _learnt_from_views(path: Path) -> bool:

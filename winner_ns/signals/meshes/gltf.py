@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import numpy as np
 from jaxtyping import Float, Int
 
-from winner_ns.errors import SignalError
+from winner_ns.errors import SignalError, counted
 from winner_ns.signals.meshes.mesh import MeshFile
 from winner_ns.signals.meshes.ply import strip_triangles
 from winner_ns.signals.meshes.polygons import triangulated
@@ -174,7 +174,9 @@ class _Document:
         if min(offset, count) < 0 or step < kind.itemsize * width:
             raise SignalError(self.path, "has an accessor that makes no sense", _ADVICE)
         if count and offset + (count - 1) * step + kind.itemsize * width > len(data):
-            raise SignalError(self.path, f"has {count} values where its buffer view ends before", "get a whole copy")
+            raise SignalError(
+                self.path, f"has {counted(count, 'value')} where its buffer view ends before", "get a whole copy"
+            )
         if not count:
             return np.empty((0, width), kind)
         return np.ndarray((count, width), kind, data, offset, (step, kind.itemsize))
@@ -189,7 +191,7 @@ class _Document:
         elif count <= _MOST_ZEROS:
             values = np.zeros((count, width), kind)
         else:
-            raise SignalError(self.path, f"has {count} values without bytes", _ADVICE)
+            raise SignalError(self.path, f"has {counted(count, 'value')} without bytes", _ADVICE)
         sparse = entry.get("sparse")
         if sparse:
             at, new = sparse["indices"], sparse["values"]
@@ -325,9 +327,18 @@ class _Document:
             if len(scenes) > 1:
                 self.notes.append(f"{self.path}: has {len(scenes)} scenes; number {chosen}, its default, is taken")
         else:
-            children = {child for node in nodes for child in node.get("children", ())}
-            roots = [i for i in range(len(nodes)) if i not in children]
-        matrices: Dict[int, np.ndarray] = {}
+            roots = self._roots()
+        return dict(sorted(self._placed(roots).items()))
+
+    def _roots(self) -> List[int]:
+        """Nodes that are within no other."""
+        nodes = self.json["nodes"]
+        children = {child for node in nodes for child in node.get("children", ())}
+        return [i for i in range(len(nodes)) if i not in children]
+
+    def _placed(self, roots: List[Any]) -> Dict[int, Float[np.ndarray, "4 4"]]:
+        """Where these nodes, and all within them, stand."""
+        nodes, matrices = self.json["nodes"], {}
         waiting = [(_index(root), np.eye(4)) for root in roots]
         while waiting:
             number, above = waiting.pop()
@@ -335,7 +346,7 @@ class _Document:
                 raise SignalError(self.path, f"its node {number} stands in two places", _ADVICE)
             matrices[number] = above @ _matrix(nodes[number])
             waiting += [(_index(child), matrices[number]) for child in nodes[number].get("children", ())]
-        return dict(sorted(matrices.items()))
+        return matrices
 
     def _instances(self, node: Dict[str, Any]) -> List[Float[np.ndarray, "4 4"]]:
         attributes = node.get("extensions", {}).get(_INSTANCES, {}).get("attributes")
@@ -350,8 +361,12 @@ class _Document:
 
     def _posed(self, part: _Part, skin: Dict[str, Any]) -> _Part:
         """A part as its skin's joints stand, which alone say where it is."""
-        everywhere = self._all_matrices()
-        joints = np.stack([everywhere[_index(joint)] for joint in skin["joints"]])
+        everywhere = self._placed(self._roots())  # Joints need not be the scene's.
+        numbers = [_index(joint) for joint in skin["joints"]]
+        lost = next((i for i in numbers if i < len(self.json["nodes"]) and i not in everywhere), None)
+        if lost is not None:
+            raise SignalError(self.path, f"its node {lost} is within itself", _ADVICE)
+        joints = np.stack([everywhere[number] for number in numbers])
         if "inverseBindMatrices" in skin:
             bind = self.accessor(skin["inverseBindMatrices"]).astype(np.float64)
             joints = joints @ bind.reshape(-1, 4, 4).transpose(0, 2, 1)[: len(joints)]
@@ -369,23 +384,6 @@ class _Document:
                 total += weights[:, column, None]
         placed = np.where(total > 0, placed / np.where(total > 0, total, 1.0), part.vertices)
         return part._replace(vertices=placed)
-
-    def _all_matrices(self) -> Dict[int, Float[np.ndarray, "4 4"]]:
-        """Where all nodes stand; joints need not be the scene's."""
-        nodes = self.json["nodes"]
-        parents = {child: i for i, node in enumerate(nodes) for child in node.get("children", ())}
-        found: Dict[int, np.ndarray] = {}
-        for number in range(len(nodes)):
-            chain, at = [], number
-            while at is not None and at not in found:
-                if at in chain:
-                    raise SignalError(self.path, f"its node {at} is within itself", _ADVICE)
-                chain.append(at)
-                at = parents.get(at)
-            for each in reversed(chain):
-                above = found[parents[each]] if each in parents else np.eye(4)
-                found[each] = above @ _matrix(nodes[each])
-        return found
 
 
 def _moved(part: _Part, world: Float[np.ndarray, "4 4"]) -> _Part:

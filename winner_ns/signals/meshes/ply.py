@@ -9,7 +9,7 @@ from typing import Dict, List, NamedTuple, Optional, Tuple, Union
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from winner_ns.errors import SignalError
+from winner_ns.errors import SignalError, counted
 from winner_ns.signals.meshes.mesh import MeshFile, text_numbers
 from winner_ns.signals.meshes.polygons import triangulated
 
@@ -72,7 +72,9 @@ def read_ply(path: Path) -> MeshFile:
     for element in elements:
         at, tables[element.name] = _rows(path, body, at, element)
     if len(body) - at > (0 if file_format == "ascii" else _FEW):
-        raise SignalError(path, f"has {len(body) - at} bytes more than its header counts", "export the mesh again")
+        raise SignalError(
+            path, f"has {counted(len(body) - at, 'byte')} more than its header counts", "export the mesh again"
+        )
     return _mesh(path, tables)
 
 

@@ -8,7 +8,7 @@ from typing import Iterable, List, Tuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from winner_ns.errors import SignalError
+from winner_ns.errors import SignalError, counted
 
 MOST_CORNERS = 2**16
 """Of a concave polygon: ear clipping takes up to quadratic time."""
@@ -55,9 +55,9 @@ def triangulated(
                 triangles += found
                 crossing += crossed
     if small:
-        notes.append(f"{path}: {small} faces have fewer than three corners; they are left out")
+        notes.append(f"{path}: {counted(small, 'face')} of fewer than three corners left out")
     if crossing:
-        notes.append(f"{path}: {crossing} faces cross themselves; what they cover is a guess")
+        notes.append(f"{path}: {counted(crossing, 'face')} crossing themselves; what is covered there is a guess")
     return np.concatenate(triangles)
 
 
