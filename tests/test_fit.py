@@ -322,19 +322,6 @@ def test_a_notebook_shows_the_fit(files):
         assert shown in html and "psnr" in html and "<script" not in html
 
 
-@pytest.mark.slow
-def test_the_library_needs_neither_nerfstudio_nor_torchs_compiler(photo, tmp_path):
-    program = (
-        "import sys, winner_ns; field = winner_ns.fit(sys.argv[1], steps=2, width=8, progress=False); field.figures; "
-        "field.save(sys.argv[2]); "
-        "print([name for name in ('nerfstudio', 'torch._dynamo', 'torchvision', 'viser') if name in sys.modules])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(photo), str(tmp_path / "field.safetensors")], capture_output=True, text=True
-    )
-    assert done.stdout.strip() == "[]", done.stderr
-
-
 # The command ---------------------------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Iterator, Optional
 
 import numpy as np
-import scipy.fft
 from jaxtyping import Float, Shaped
 
 from winner_ns.mapped import forget_pages, in_bands
@@ -70,6 +69,8 @@ def channel_means(samples: Shaped[np.ndarray, "*shape channels"]) -> Float[np.nd
 
 def _centroid_along(samples: np.ndarray, axis: int, zero: np.ndarray) -> float:
     """The mean over lines along `axis` of their centroids."""
+    import scipy.fft
+
     lines = np.moveaxis(samples, axis, -1)  # [*others, channels, n]
     n = lines.shape[-1]
     stride = -(-samples.size // MOST_SAMPLES)

@@ -1,0 +1,57 @@
+"""What each command imports: what it does not need is what its user would wait for."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from winner_ns.commands.main import main
+
+SLOW = {
+    "PIL", "av", "cv2", "igl", "imagecodecs", "jinja2", "matplotlib", "mcubes", "nerfstudio", "networkx", "numpy",
+    "pandas", "rich", "scipy", "skimage", "soundfile", "soxr", "sympy", "tensorboard", "tifffile", "torch",
+    "torch._dynamo", "torch._inductor", "torch.onnx", "torchmetrics", "torchvision", "trimesh", "viser",
+}  # fmt: skip
+"""Packages, and parts of them, that take a good part of a tenth of a second to import, or seconds."""
+PROGRAM = """
+import json, sys
+from winner_ns.commands.main import main
+try:
+    status = main(sys.argv[2:])
+except SystemExit as end:
+    status = end.code
+print(json.dumps([status, sorted(set(sys.argv[1].split(",")) & set(sys.modules))]))
+"""
+
+
+def imported_by(*arguments: object) -> "set[str]":
+    """Which of SLOW a command of winner-ns has imported when it is done, in a process of its own."""
+    command = [sys.executable, "-c", PROGRAM, ",".join(SLOW), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    status, names = json.loads(done.stdout.splitlines()[-1])
+    assert status == 0, done.stderr
+    return set(names)
+
+
+@pytest.mark.parametrize("command", [["--help"], ["fit", "--help"], ["export", "image", "--help"]])
+def test_help_imports_nothing(command):
+    assert not imported_by(*command)
+
+
+def test_inspect_measures_without_torch(photo, tone):
+    assert imported_by("inspect", photo) == {"numpy", "scipy", "cv2", "PIL"}
+    assert imported_by("inspect", tone) <= {"numpy", "scipy", "soundfile"}
+
+
+@pytest.mark.slow
+def test_fit_and_export_import_what_they_use(photo, tmp_path):
+    pictures = {"numpy", "torch", "PIL"}  # Rich for the bar of what takes long.
+    fit = imported_by("fit", photo, "-o", tmp_path / "run", "--steps", 2, "--width", 8, "--quiet")
+    assert pictures <= fit <= pictures | {"scipy", "cv2", "skimage", "matplotlib"}
+    assert imported_by("export", "image", tmp_path / "run", "-o", tmp_path / "a.png") == pictures | {"rich"}
+    assert main(["export", "image", str(tmp_path / "run"), "-o", str(tmp_path / "b.png")]) == 0
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
