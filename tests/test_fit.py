@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -331,9 +332,15 @@ def test_the_command_leaves_a_run_that_all_other_commands_open(photo, tmp_path, 
     assert (
         main(["fit", str(photo), "-o", str(run), "--steps", "60", "--width", "24", "--set", "learning_rate=2e-3"]) == 0
     )
-    told = capfd.readouterr().out
+    told, lines = capfd.readouterr()
     assert told.startswith("image     photo.png: 24 x 40, 3 channel(s)") and "Adam at 0.002" in told
     figures = json.loads((run / "results" / "figures.json").read_text())
+    psnr = f"{figures['figures']['psnr']:.2f} dB"
+    assert re.search(rf"step 60 of 60  0 s left  loss \S+  PSNR {psnr}  rate 0\n", lines)
+    assert "Training finished: 60 steps in " in told and f"  PSNR  {psnr}\n" in told
+    assert told.endswith(
+        f"  winner-ns view {run}\n  winner-ns export image {run} --scale 2\n  winner-ns analyze {run}\n"
+    )
     assert figures["steps"] == 60
     np.testing.assert_allclose(ns_eval(run)["psnr"], figures["figures"]["psnr"], atol=1e-4)
     for command in (

@@ -19,6 +19,12 @@ SLOW = {
 """Packages, and parts of them, that take a good part of a tenth of a second to import, or seconds."""
 PROGRAM = """
 import json, sys
+class Told:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("torch", "numpy"):
+            print("importing", name, file=sys.stderr)
+sys.meta_path.insert(0, Told())
+sys.stderr.isatty = lambda: True
 from winner_ns.commands.main import main
 try:
     status = main(sys.argv[2:])
@@ -28,12 +34,14 @@ print(json.dumps([status, sorted(set(sys.argv[1].split(",")) & set(sys.modules))
 """
 
 
-def imported_by(*arguments: object) -> "set[str]":
-    """Which of SLOW a command of winner-ns has imported when it is done, in a process of its own."""
+def imported_by(*arguments: object, says: str = "") -> "set[str]":
+    """Which of SLOW a command of winner-ns has imported when it is done, in a process of its own; what it says on a
+    terminal comes before all that takes long."""
     command = [sys.executable, "-c", PROGRAM, ",".join(SLOW), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1])
     status, names = json.loads(done.stdout.splitlines()[-1])
     assert status == 0, done.stderr
+    assert done.stderr.startswith(says), done.stderr
     return set(names)
 
 
@@ -43,15 +51,17 @@ def test_help_imports_nothing(command):
 
 
 def test_inspect_measures_without_torch(photo, tone):
-    assert imported_by("inspect", photo) == {"numpy", "scipy", "cv2", "PIL"}
+    assert imported_by("inspect", photo, says=f"measuring {photo}\nimporting numpy") == {"numpy", "scipy", "cv2", "PIL"}
     assert imported_by("inspect", tone) <= {"numpy", "scipy", "soundfile"}
 
 
 @pytest.mark.slow
 def test_fit_and_export_import_what_they_use(photo, tmp_path):
     pictures = {"numpy", "torch", "PIL"}  # Rich for the bar of what takes long.
-    fit = imported_by("fit", photo, "-o", tmp_path / "run", "--steps", 2, "--width", 8, "--quiet")
-    assert pictures <= fit <= pictures | {"scipy", "cv2", "skimage", "matplotlib"}
-    assert imported_by("export", "image", tmp_path / "run", "-o", tmp_path / "a.png") == pictures | {"rich"}
-    assert main(["export", "image", str(tmp_path / "run"), "-o", str(tmp_path / "b.png")]) == 0
+    fit = imported_by("fit", photo, "-o", tmp_path / "run", "--steps", 2, "--width", 8, says=f"reading {photo}\n")
+    assert pictures <= fit <= pictures | {"scipy", "cv2", "skimage", "matplotlib", "rich"}
+    run = tmp_path / "run"
+    exported = imported_by("export", "image", run, "-o", tmp_path / "a.png", says=f"reading {run}\nimporting ")
+    assert exported == pictures | {"rich"}
+    assert main(["export", "image", str(run), "-o", str(tmp_path / "b.png")]) == 0
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 
 import numpy as np
 import pytest
@@ -35,6 +36,17 @@ def test_image_from_the_command_line_to_files(photo, tmp_path):
     for word in (*words, "60 steps"):
         assert word in finished.output
     (run,) = (tmp_path / "outputs" / "photo" / "winner-siren").iterdir()
+    # From the settled config on, the signal's own figures, and nothing of rays or of what libraries warn of.
+    told = finished.output[finished.output.index("image     photo.png") :]
+    assert "step 1 of 60  " in told and "Rays" not in told and "Warning" not in told
+    stored = figures(run)["figures"]
+    assert re.search(rf"step 60 of 60  0 s left  loss \S+  PSNR {stored['psnr']:.2f} dB  rate 0\n", told)
+    name = run.relative_to(tmp_path)
+    last = [f"  PSNR  {stored['psnr']:.2f} dB", f"  SSIM  {stored['ssim']:.4f}", "next:"]
+    commands = [f"winner-ns view {name}", f"winner-ns export image {name} --scale 2", f"winner-ns analyze {name}"]
+    assert told.splitlines()[-6:] == [*last, *(f"  {command}" for command in commands)]
+    assert re.fullmatch(r"Training finished: 60 steps in \d+ s", told.splitlines()[-7])
+    assert not [word for word in ("GradScaler", "requires_grad") if word in finished.errors]
     original = np.asarray(Image.open(photo)).astype(float)
     fitted = np.asarray(Image.open(run / "results" / "photo-fitted.png")).astype(float)
     assert fitted.shape == original.shape
@@ -105,6 +117,7 @@ def test_volume_and_video(ns_train, runs, tmp_path):
 def test_held_out_samples_are_judged_beside_classical_interpolation(photo, ns_train, ns_eval, runs, holdout):
     finished = ns_train("--data", photo, "--max-num-iterations", 60, "--pipeline.datamanager.holdout", holdout)
     assert finished.status == 0, finished.errors
+    assert re.search(r"step 1 of 60  \d+ s left  loss \S+  PSNR \S+ dB, withheld \S+ dB  rate 0.001\n", finished.output)
     results = ns_eval(runs()[0])
     assert {"psnr", "psnr_heldout", "psnr_interpolation"} <= set(results)
     # Withheld samples were not trained on: the fit there is worse than at the fitted ones.

@@ -10,6 +10,7 @@ from pathlib import Path
 from winner_ns.commands.arguments import add_overwrite, print_json
 from winner_ns.commands.exports import audio, field, image, mesh, volume
 from winner_ns.errors import flag_of, settings_called
+from winner_ns.progress import announce
 from winner_ns.safe_text import tell
 
 HELP = "write what a run has fitted to a file that other programs read"
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    announce("reading", options.source)
     started = time.monotonic()
     with settings_called(flag_of):
         result = options.export(options.source, options)

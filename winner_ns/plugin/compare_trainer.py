@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -153,6 +154,11 @@ class ComparePipeline(SignalPipeline):
     @property
     def models(self) -> Dict[str, SignalModel]:
         return self.model.named_models()
+
+    def next_commands(self, run: Path) -> List[str]:
+        first = run / RESULTS / next(iter(self.fields)) / "field.safetensors"
+        export = next(iter(self.models.values())).description.row.commands_for(first)[1]
+        return [*(f"winner-ns {command} {shlex.quote(str(run))}" for command in ("compare", "view")), export]
 
     @property
     def field_seconds(self) -> Dict[str, float]:

@@ -61,6 +61,8 @@ class SignalPipeline(VanillaPipeline):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._figures_shown = 0.0
+        self.result_figures: Dict[str, float] = {}
+        """Of the finished training, that are yet to be said; filled in by `finish`."""
         self._watch: Optional[CollapseWatch] = None
         target = self.datamanager.target
         self.model.show(self.fields, target and target.signal)
@@ -86,14 +88,20 @@ class SignalPipeline(VanillaPipeline):
         """What each field's steps have taken, where there are several: kept in checkpoints."""
         return {}
 
+    def next_commands(self, run: Path) -> List[str]:
+        """What one would type next, of a finished run."""
+        return self.model.description.row.commands_for(run)
+
     @torch.no_grad()
+    def quick_figures(self) -> Dict[str, Dict[str, float]]:
+        """Estimates of the figures that count, of each field by its name."""
+        target = self.datamanager.need_target()
+        return {name: quick_figures(field, target) for name, field in self.fields.items()}
+
     def show_figures(self) -> None:
         """Brings the figures in the viewer's panel up to date."""
-        target = self.datamanager.target
-        if target is not None:
-            self.panel.update_figures(
-                {name: quick_figures(field, target) for name, field in self.panel.view.fields.items()}
-            )
+        if self.datamanager.target is not None:
+            self.panel.update_figures(self.quick_figures())
 
     def load_pipeline(self, loaded_state: Dict[str, Any], step: int) -> None:
         super().load_pipeline(loaded_state, step)
@@ -178,8 +186,7 @@ class SignalPipeline(VanillaPipeline):
         figures, results = self.figures(), run / RESULTS
         writer.put_dict(name="Results", scalar_dict=figures, step=step)
         writer.write_out_storage()
-        for name, value in figures.items():
-            CONSOLE.print(f"{name:>28}  {value:.4f}")
+        self.result_figures = figures
         if on_plateau(target, figures):
             alone = f"{psnr(target.mean_error or 0.0):.2f} dB"
             CONSOLE.print(
