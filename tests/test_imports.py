@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from winner_ns.commands.main import main
+from winner_ns.commands.export import EXPORTS
+from winner_ns.commands.main import COMMANDS, _parser, main
 
 SLOW = {
     "PIL", "av", "cv2", "igl", "imagecodecs", "jinja2", "matplotlib", "mcubes", "nerfstudio", "networkx", "numpy",
@@ -65,3 +67,11 @@ def test_fit_and_export_import_what_they_use(photo, tmp_path):
     assert exported == pictures | {"rich"}
     assert main(["export", "image", str(run), "-o", str(tmp_path / "b.png")]) == 0
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_every_command_shows_an_example_that_it_takes():
+    parser = _parser()
+    for name, module in [*COMMANDS.items(), *((f"export {what}", module) for what, module in EXPORTS.items())]:
+        program, *arguments = shlex.split(module.EXAMPLE)
+        assert program == "winner-ns" and module.EXAMPLE.startswith(f"winner-ns {name} ")
+        parser.parse_args(arguments)

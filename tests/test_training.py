@@ -439,6 +439,24 @@ def test_methods_that_could_be_installed_are_listed_and_offered(monkeypatch, cap
     assert offered.status == 0 and "pip install git+" in offered.output
 
 
+def test_help_begins_with_the_signal_and_leaves_out_what_means_nothing_for_it(monkeypatch, capfd):
+    from nerfstudio.scripts.train import entrypoint
+
+    monkeypatch.setenv("COLUMNS", "120")
+    told = in_process(entrypoint, "ns-train", ["winner-siren", "--help"], monkeypatch, capfd).output
+    flags = re.findall(r"^│ (--[\w.-]+)", told, re.MULTILINE)
+    assert flags[:2] == ["--data", "--max-num-iterations"]
+    inert = ("prompt", "loss-coefficients", "collider", "masks", "precision", "stats", "rays-per-batch.")
+    assert not [flag for flag in flags if any(word in flag for word in inert)]
+    # Fields before what is for photographs alone, which says so.
+    of_photographs = [f"--pipeline.{name}" for name in ("model.views.extent", "datamanager.pixel-sampler.ignore-mask")]
+    assert all(flag in flags for flag in of_photographs)
+    assert flags.index("--pipeline.datamanager.holdout") < flags.index("--pipeline.datamanager.images-on-gpu")
+    assert flags.index("--pipeline.model.field.family") < flags.index(of_photographs[0])
+    assert flags.index("--optimizers.field.optimizer.lr") < flags.index("--optimizers.color.optimizer.lr")
+    assert told.count("Of posed photographs: ") >= 10
+
+
 def test_integer_options_reach_a_family(photo, ns_train, runs):
     flags = ("--pipeline.model.field.family", "rff", "--pipeline.model.field.options", "features", 64)
     assert ns_train("--data", photo, "--max-num-iterations", 3, *flags).status == 0

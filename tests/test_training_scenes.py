@@ -635,8 +635,6 @@ def test_flags_that_contradict_or_would_be_ignored_are_refused(bunny_scene, ns_t
         (["--pipeline.datamanager.read.start", 2.0], "for sounds"),
         (["--pipeline.datamanager.shape-samples", 5000], "for shapes"),
         (["--machine.num-devices", 2**10], "--machine.num-devices"),
-        (["--mixed-precision", True], "--mixed-precision"),
-        (["--pipeline.datamanager.patch-size", 8], "--pipeline.datamanager.patch-size"),
         (["--pipeline.model.views.num-samples", 0], "--pipeline.model.views.num-samples"),
         (["--pipeline.model.views.grid-resolution", -1], "--pipeline.model.views.grid-resolution"),
     ):

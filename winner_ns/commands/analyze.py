@@ -25,6 +25,7 @@ from winner_ns.progress import announce
 from winner_ns.safe_text import file_name, tell
 
 HELP = "show what initialisation does to a field: spectra of its layers, tangent kernel, gradients"
+EXAMPLE = "winner-ns analyze --family siren --data song.flac"
 _FIELD = (*NETWORK, *LAW, "seed")
 _POINTS = 1024
 _SEED = 42

@@ -13,6 +13,7 @@ from winner_ns.progress import announce
 from winner_ns.safe_text import tell
 
 HELP = "train all fields of a preset on all its signals, and write a report"
+EXAMPLE = "winner-ns bench images --out bench"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

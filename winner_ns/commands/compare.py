@@ -12,6 +12,7 @@ from winner_ns.progress import announce
 from winner_ns.safe_text import tell
 
 HELP = "look at finished runs of one signal side by side"
+EXAMPLE = "winner-ns compare RUN RUN --save comparison.png"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -11,6 +11,7 @@ from winner_ns.progress import announce
 from winner_ns.safe_text import tell
 
 HELP = "figures of how far two surfaces are apart: Chamfer and Hausdorff distance, F-score, IoU, …"
+EXAMPLE = "winner-ns eval-mesh scan.ply fitted.glb"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -13,6 +13,7 @@ from winner_ns.progress import announce
 from winner_ns.safe_text import tell
 
 HELP = "measure a run's or a field file's figures anew, a stranger's too: nothing in it is executed"
+EXAMPLE = "winner-ns eval RUN --output-path figures.json"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -14,17 +14,20 @@ from winner_ns.progress import announce
 from winner_ns.safe_text import tell
 
 HELP = "write what a run has fitted to a file that other programs read"
+EXAMPLE = image.EXAMPLE
 
 EXPORTS = {"image": image, "audio": audio, "mesh": mesh, "volume": volume, "field": field}
-"""Modules with HELP (one line), `add_arguments(parser)` and `export(run, options)`, which gives plain JSON with the
-path."""
+"""Modules with HELP and EXAMPLE (one line each), `add_arguments(parser)` and `export(run, options)`, which gives plain
+JSON with the path."""
 _UNTOLD = ("path", "kind", "warnings")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     exports = parser.add_subparsers(required=True, metavar="WHAT")
     for name, module in EXPORTS.items():
-        of_export = exports.add_parser(name, help=module.HELP, description=module.HELP)
+        of_export = exports.add_parser(
+            name, help=module.HELP, description=module.HELP, epilog=f"example: {module.EXAMPLE}"
+        )
         of_export.add_argument(
             "source", type=Path, metavar="RUN", help="a run's folder, its config.yml, a checkpoint, a field file"
         )

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from winner_ns.fitting.training import Training
 
 HELP = "fit a field to a signal: winner-ns fit photo.jpg"
+EXAMPLE = "winner-ns fit photo.jpg"
 _RESUMED = ("resume", "thing", "overwrite", "steps", "device", "quiet", "run")
 
 

@@ -21,6 +21,7 @@ from winner_ns.progress import announce
 from winner_ns.safe_text import tell
 
 HELP = "show a signal's spectrum and what a law makes of it"
+EXAMPLE = "winner-ns inspect song.flac --plot spectrum.png"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

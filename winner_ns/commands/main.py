@@ -28,7 +28,8 @@ COMMANDS = {
     "eval-mesh": eval_mesh,
     "bench": bench,
 }
-"""Modules with HELP (one line), `add_arguments(parser)` and `run(options)`, which may return an exit status."""
+"""Modules with HELP and EXAMPLE (one line each), `add_arguments(parser)` and `run(options)`, which may return an exit
+status."""
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
@@ -89,7 +90,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"winner-ns {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
-        of_command = commands.add_parser(name, help=command.HELP, description=command.HELP)
+        of_command = commands.add_parser(
+            name, help=command.HELP, description=command.HELP, epilog=f"example: {command.EXAMPLE}"
+        )
         command.add_arguments(of_command)
         of_command.set_defaults(run=of_command.get_default("run") or command.run)
     return parser

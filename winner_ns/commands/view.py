@@ -12,6 +12,7 @@ from winner_ns.progress import announce
 from winner_ns.safe_text import is_harmless, tell
 
 HELP = "look at a run or a field file, a stranger's too: nothing in it is executed"
+EXAMPLE = "winner-ns view RUN"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

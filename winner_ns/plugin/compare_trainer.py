@@ -29,9 +29,10 @@ from winner_ns.fitting.results_folder import FIGURES, RESULTS, begin_results, en
 from winner_ns.fitting.run import field_key
 from winner_ns.fitting.target import Target
 from winner_ns.glue.finish import print_written
-from winner_ns.plugin.model import SignalModel, SignalModelConfig
+from winner_ns.glue.help import shown_in_help
+from winner_ns.plugin.model import INERT, SignalModel, SignalModelConfig
 from winner_ns.plugin.pipeline import SignalPipeline, SignalPipelineConfig
-from winner_ns.plugin.trainer import SignalTrainerConfig, field_optimizers, settle_optimizer
+from winner_ns.plugin.trainer import SignalTrainerConfig, field_optimizers, settle_optimizer, trainer_help
 from winner_ns.safe_text import terminal
 from winner_ns.viewing.viewed_model import ViewedModel
 from winner_ns.writing import write_json
@@ -40,6 +41,7 @@ TIMED_EVERY = 10
 """Of so many steps one is timed field by field: on a GPU that means to wait for it."""
 
 
+@shown_in_help(first=("fields", "width", "depth"), hidden=INERT)
 @dataclass
 class CompareModelConfig(ModelConfig):
     """The fields that are compared."""
@@ -255,6 +257,7 @@ def _flat(by_field: Mapping[str, Mapping[str, Any]]) -> Dict[str, Any]:
     return {f"{name}/{key}": value for name, values in by_field.items() for key, value in values.items()}
 
 
+@trainer_help
 @dataclass
 class CompareTrainerConfig(SignalTrainerConfig):
     """A SignalTrainerConfig for several fields."""

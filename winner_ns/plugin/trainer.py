@@ -48,12 +48,13 @@ from winner_ns.fitting.target import Target
 from winner_ns.fitting.training import rate_factor
 from winner_ns.fitting.training_progress import TrainingProgress, shown_progress
 from winner_ns.glue.finish import print_finished
+from winner_ns.glue.help import shown_in_help
 from winner_ns.glue.nerfstudio_defects import console_quiet, opened_config, quiet_event_writers
 from winner_ns.interruption import INTERRUPTION, Ended
 from winner_ns.kinds import VIEWS, TrainingDefaults
 from winner_ns.plugin.photographs import absolute, describe_radiance, describe_surface, settle_dataparser
 from winner_ns.plugin.pipeline import SignalPipelineConfig
-from winner_ns.plugin.progress_writer import SignalLoggingConfig
+from winner_ns.plugin.progress_writer import SignalLoggingConfig, SignalViewerConfig
 from winner_ns.plugin.resume_command import resume_command
 from winner_ns.progress import silence_libraries
 from winner_ns.rays.dataparser import SceneDataParserConfig
@@ -136,6 +137,55 @@ def all_optimizers() -> Dict[str, Any]:
     }
 
 
+trainer_help = shown_in_help(
+    first=(
+        "data",
+        "max_num_iterations",
+        "vis",
+        "output_dir",
+        "experiment_name",
+        "timestamp",
+        "load_dir",
+        "load_step",
+        "load_checkpoint",
+        "pipeline",
+        "optimizers",
+    ),
+    last=("machine", "logging", "viewer"),
+    hidden=(
+        "method_name",
+        "prompt",
+        "relative_model_dir",
+        "load_scheduler",
+        "steps_per_eval_all_images",
+        "mixed_precision",
+        "use_grad_scaler",
+        "gradient_accumulation_steps",
+    ),
+    texts={
+        "data": "What is fitted: the file of an image, a sound, a shape, a volume or a video, or the folder of posed "
+        "photographs.",
+        "vis": "Where the training can be watched: in the viewer, or in the records of tensorboard, wandb or comet.",
+        "output_dir": "Folder of all runs; each has its own, OUTPUT_DIR/EXPERIMENT_NAME/METHOD/TIMESTAMP.",
+        "experiment_name": "The run's name; None: that of the data.",
+        "project_name": "The project's name, for wandb and comet.",
+        "timestamp": "The name of the run's folder; left out, the time.",
+        "load_dir": "Goes on with the run of these checkpoints (RUN/nerfstudio_models).",
+        "load_step": "Goes on from the checkpoint of this step in --load-dir; None: the last.",
+        "load_checkpoint": "Goes on from this checkpoint.",
+        "load_config": "Trains what a run's config.yml says, whose code is executed: for runs that you trust.",
+        "steps_per_save": "Steps between two checkpoints; one is also written every minute.",
+        "save_only_latest_checkpoint": "Whether earlier checkpoints are removed, but for the one before the last.",
+        "steps_per_eval_batch": "Steps between two losses of withheld samples in the records.",
+        "steps_per_eval_image": "Steps between two evaluations of the whole signal, with pictures, in the records.",
+        "log_gradients": "Whether the lengths of the gradients are recorded.",
+        "start_paused": "Whether training waits until it is started in the viewer.",
+    },
+)
+"""Arranges the help of a method."""
+
+
+@trainer_help
 @dataclass
 class SignalTrainerConfig(TrainerConfig):
     """A TrainerConfig whose open settings are filled in from the data before anything is written."""
@@ -145,16 +195,15 @@ class SignalTrainerConfig(TrainerConfig):
     max_num_iterations: Optional[int] = None  # type: ignore[assignment]
     """Steps of the whole run, those before a resume included; None: the kind's default."""
     pipeline: SignalPipelineConfig = field(default_factory=SignalPipelineConfig)
-    """Pipeline configuration."""
+    """What is fitted, by which field, and what is left of it."""
     optimizers: Dict[str, Any] = field(default_factory=all_optimizers)
-    """The optimiser and its schedule."""
+    """The optimiser and its schedule: of the field, and, of posed photographs, of color and camera_opt."""
     machine: MachineConfig = field(default_factory=lambda: MachineConfig(device_type=best_device()))
-    """Machine configuration; the device is CUDA if present, else MPS, else CPU."""
+    """On what it is trained, and from which seed; the device is CUDA if present, else MPS, else CPU."""
     logging: LoggingConfig = field(default_factory=SignalLoggingConfig)
     """What is recorded and shown while it trains."""
-    # A viewer shows whatever is trained to anybody who can reach it.
-    viewer: ViewerConfig = field(default_factory=lambda: ViewerConfig(websocket_host="127.0.0.1"))
-    """Viewer configuration."""
+    viewer: ViewerConfig = field(default_factory=SignalViewerConfig)
+    """Where the viewer is, and what it sends."""
 
     run_folder: tyro.conf.Suppress[Optional[Path]] = None
     """Where the run is that was opened, or that `winner-ns fit` made; None: where its names lead."""
