@@ -20,6 +20,7 @@ from PIL import Image
 
 import winner_ns
 from winner_ns.commands.main import main
+from winner_ns.export.results import write_results
 from winner_ns.fields import mean_squared_error
 from winner_ns.fitting.fit import fit_settled, settle_fit
 from winner_ns.fitting.plan import FieldPlan
@@ -315,6 +316,19 @@ def test_figures_follow_the_training(photo):
     seen = []
     field = winner_ns.fit(photo, steps=30, callback=lambda state: seen.append(state.field.figures["psnr"]), **SMALL)
     assert len(set(seen)) == 30 and field.figures["psnr"] == seen[-1]
+
+
+def test_figures_files_and_pictures_share_one_evaluation(photo, tone, tmp_path):
+    evaluated = []
+    for data, samples in ((photo, 24 * 40), (tone, 2000)):
+        field = winner_ns.fit(data, steps=2, **SMALL)
+        evaluated.clear()
+        field.network.register_forward_hook(lambda module, given, values: evaluated.append(len(given[0])))
+        known = field.figures["psnr"]
+        write_results(field, tmp_path / data.stem, field.original)
+        assert sum(evaluated) == samples
+        next(field.network.parameters()).data.mul_(1.5)
+        assert field.target.figures(field)["psnr"] != known and sum(evaluated) == 2 * samples
 
 
 def test_a_notebook_shows_the_fit(files):

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import weakref
 from typing import Any, Optional, Tuple
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
 from torch import nn
 
 from winner_ns.fields.files import LoadedField
+from winner_ns.fields.sample_values import fingerprint
 from winner_ns.meshing.extraction import LevelSet, extract_level_set
 from winner_ns.progress import Report, silent
 
@@ -56,7 +55,8 @@ def fitted_level_set(
     """
     global _kept
     trusted = TRUSTED[fitted_loss(loaded)] * loaded.description.target["distance_scale"]
-    asked = (_weights(loaded.network), trusted, fitted_loss(loaded), resolution, level, low.tobytes(), high.tobytes())
+    weights, loss = fingerprint(loaded.network), fitted_loss(loaded)
+    asked = (weights, trusted, loss, resolution, level, low.tobytes(), high.tobytes())
     if _kept is not None and _kept[0]() is loaded.network and _kept[1] == asked:
         return _kept[2]
     found = extract_level_set(lambda x: loaded.unit_distance(x) - level, low, high, resolution, trusted, report)
@@ -69,15 +69,6 @@ def fitted_level_set(
 
 _kept: Optional[Tuple[weakref.ref[nn.Module], Tuple[Any, ...], LevelSet]] = None
 """The last surface, and the network and the arguments that it is of."""
-
-
-def _weights(network: nn.Module) -> bytes:
-    """A fingerprint of all weights: torch's own counters of changes miss what is done to `Tensor.data`."""
-    seen = hashlib.blake2b(digest_size=16)
-    for name, value in network.state_dict().items():
-        seen.update(name.encode())
-        seen.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-    return seen.digest()
 
 
 def fitted_loss(loaded: LoadedField) -> str:

@@ -203,6 +203,7 @@ class ComparePipeline(SignalPipeline):
         """Writes each field's results, as a run of it alone would, and what compares them."""
         target, results = self.datamanager.need_target(), run / RESULTS
         figures = self.figures_by_field()
+        self.panel.update_figures(figures)
         writer.put_dict(name="Results", scalar_dict=_flat(figures), step=step)
         writer.write_out_storage()
         shares = self.model.time_shares()

@@ -176,7 +176,11 @@ class SignalPipeline(VanillaPipeline):
             self.datamanager.target.close()
 
     def _show_figures_at_times(self, step: int) -> None:
-        if self.panel.viewer is not None and time() - self._figures_shown > FIGURES_EVERY:
+        viewer = self.panel.viewer
+        if viewer is None or time() - self._figures_shown < FIGURES_EVERY:
+            return
+        # Nobody looks where no browser is.
+        if viewer.viser_server.get_clients():
             self.show_figures()
             self._figures_shown = time()
 
@@ -187,6 +191,7 @@ class SignalPipeline(VanillaPipeline):
         writer.put_dict(name="Results", scalar_dict=figures, step=step)
         writer.write_out_storage()
         self.result_figures = figures
+        self.panel.update_figures(dict.fromkeys(self.fields, figures))
         if on_plateau(target, figures):
             alone = f"{psnr(target.mean_error or 0.0):.2f} dB"
             CONSOLE.print(
