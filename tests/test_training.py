@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 import json
 import re
 
@@ -76,6 +77,27 @@ def test_sound(tone, ns_train, ns_eval, runs):
     results = ns_eval(run)
     assert set(results) == {"psnr", "snr", "log_spectral_distance"}
     assert results == pytest.approx(figures(run)["figures"], rel=1e-4)
+
+
+@pytest.mark.slow
+def test_records_have_pictures_and_sounds_of_the_signal(tone, photo, ns_train, runs):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    def recorded(data):
+        few = ["--max-num-iterations", 4, "--steps-per-eval-image", 2, "--pipeline.write-results", False]
+        finished = ns_train("--data", data, *few, "--pipeline.model.field.width", 8)
+        assert finished.status == 0, finished.errors
+        records = EventAccumulator(str(runs()[-1]))
+        records.Reload()
+        (picture,) = records.Images("Eval Images/comparison")
+        assert picture.step == 2 and picture.width > 500
+        return records
+
+    (sound,) = recorded(tone).Audio("Eval Sounds/winner")
+    assert sound.sample_rate == 8000
+    assert len(soundfile.read(io.BytesIO(sound.encoded_audio_string))[0]) == 2000
+    pixels = recorded(photo).Images("Eval Images/field")
+    assert [(each.step, each.height, each.width) for each in pixels] == [(2, 24, 40)]
 
 
 @pytest.mark.slow

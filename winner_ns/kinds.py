@@ -128,6 +128,8 @@ class Kind:
         "winner-ns analyze {run}",
     )
     """What one would do with a finished run: look at it, take it home, look into it."""
+    heard: Optional[Reference] = None
+    """What of a field can be listened to: (field, signal) -> samples [n], 1 at full scale, and their rate in hertz."""
     meshed: bool = False
     """Whether it is given back as a mesh, from a grid that may be finer or coarser."""
     reducer: Optional[Reference] = None
@@ -230,6 +232,7 @@ AUDIO = Kind(
     save="winner_ns.export.audio:export_audio",
     comparison="winner_ns.export.comparison:sound_figure",
     fields_comparison="winner_ns.export.fields_comparison:sounds_figure",
+    heard="winner_ns.export.excerpts:heard",
     excerpt="winner_ns.bench.sound_excerpt:SoundExcerpt",
     view="winner_ns.viewing.audio_view:AudioView",
     notebook="winner_ns.export.notebook:player_html",

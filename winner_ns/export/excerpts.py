@@ -115,6 +115,12 @@ def sound_values(
     return seconds, original, fitted.astype(np.float64)
 
 
+def heard(loaded: LoadedField, signal: GridSignal) -> Tuple[Float[np.ndarray, " n"], int]:
+    """The field's first channel as it is heard, 1 at full scale, and its rate in hertz; of long sounds the start."""
+    _, _, fitted = sound_values(loaded, signal)
+    return np.clip(fitted[:, 0], -1.0, 1.0).astype(np.float32), int(signal.metadata["sample_rate"])
+
+
 def draw_wave(ax: Axes, seconds: np.ndarray, wave: np.ndarray, color: str, label: str, alpha: float = 1.0) -> None:
     """A waveform, of long ones the envelope from smallest to largest value per column of the picture."""
     columns = 1500

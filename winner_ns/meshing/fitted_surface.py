@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import weakref
-from typing import Any, Optional, Tuple
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Iterator, Optional, Tuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -23,9 +25,23 @@ MOST_KEPT = 2**22
 """Faces of the largest surface that is kept for whoever asks next."""
 
 
+_usual: ContextVar[Optional[int]] = ContextVar("mesh_resolution", default=None)
+
+
 def mesh_resolution(asked: Optional[int]) -> int:
-    """Grid points along an axis: as asked for, else RESOLUTION."""
-    return RESOLUTION if asked is None else asked
+    """Grid points along an axis: as asked for, else those of `usual_resolution`, else RESOLUTION."""
+    return (_usual.get() or RESOLUTION) if asked is None else asked
+
+
+@contextmanager
+def usual_resolution(resolution: int) -> Iterator[None]:
+    """Within it, meshes have so many grid points along each axis where nothing else is asked for, but no more than
+    RESOLUTION."""
+    token = _usual.set(min(resolution, RESOLUTION))
+    try:
+        yield
+    finally:
+        _usual.reset(token)
 
 
 def extract_unit_mesh(

@@ -22,7 +22,7 @@ from winner_ns.fields.files import LoadedField
 from winner_ns.figures.grids import psnr
 from winner_ns.figures.table import figures_table
 from winner_ns.fitting.adam import BETA1, BETA2
-from winner_ns.fitting.evaluation import evaluate_field, on_plateau, pictures
+from winner_ns.fitting.evaluation import evaluate_field, on_plateau
 from winner_ns.fitting.field_entry import FLAG, FieldEntry, parse_entries
 from winner_ns.fitting.plan import FieldPlan
 from winner_ns.fitting.results_folder import FIGURES, RESULTS, begin_results, end_results
@@ -182,11 +182,6 @@ class ComparePipeline(SignalPipeline):
     def figures(self) -> Dict[str, float]:
         """All figures as "name/figure"."""
         return _flat(self.figures_by_field())
-
-    def pictures(self) -> Dict[str, Tensor]:
-        target = self.datamanager.target
-        signal = target and target.signal
-        return _flat({name: pictures(fitted, signal) for name, fitted in self.fields.items()})
 
     def export(self, folder: Path) -> List[Path]:
         """Each field's results in a folder of its name, and comparison.png."""

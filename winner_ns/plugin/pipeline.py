@@ -15,6 +15,7 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
 from winner_ns.errors import one_line_errors
+from winner_ns.export.comparison import comparison_pixels
 from winner_ns.export.results import results_table, write_fitted
 from winner_ns.fields.files import LoadedField
 from winner_ns.figures.grids import psnr
@@ -23,11 +24,16 @@ from winner_ns.fitting.evaluation import evaluate_field, on_plateau, pictures, q
 from winner_ns.fitting.results_folder import RESULTS, begin_results, end_results
 from winner_ns.glue.finish import print_written, results_callbacks
 from winner_ns.kinds import KINDS
+from winner_ns.meshing.fitted_surface import usual_resolution
 from winner_ns.plugin.datamanager import SignalDataManager, SignalDataManagerConfig
 from winner_ns.plugin.model import SignalModel, SignalModelConfig
+from winner_ns.plugin.records import put_sound
 from winner_ns.safe_text import terminal
 from winner_ns.viewing.panel import SignalPanel
 
+LOOKED_AT = 96
+"""Grid points along each axis of the meshes that are looked at while a shape is trained: those of the results would
+take a good part of the steps' time."""
 FIGURES_EVERY = 1.0
 """Seconds between two updates of the figures in the viewer's panel."""
 
@@ -116,9 +122,23 @@ class SignalPipeline(VanillaPipeline):
         return figures
 
     def pictures(self) -> Dict[str, Tensor]:
-        """Small pictures of the fit for tensorboard."""
-        target = self.datamanager.target
-        return pictures(self.model.loaded_field, target and target.signal)
+        """Pictures of the fit for the records, [h, w, 3] in [0, 1]: of each field what its kind has, and how it
+        compares with the original (error maps, spectrograms, surfaces)."""
+        signal = self.datamanager.need_target().signal
+        drawn: Dict[str, Tensor] = {}
+        for name, fitted in self.fields.items():
+            prefix = f"{name}/" if len(self.fields) > 1 else ""
+            drawn |= {f"{prefix}{key}": picture for key, picture in pictures(fitted, signal).items()}
+            drawn[f"{prefix}comparison"] = torch.from_numpy(comparison_pixels(fitted, signal)).float() / 255
+        return drawn
+
+    def put_sounds(self, step: int) -> None:
+        """Records what can be listened to."""
+        signal = self.datamanager.need_target().signal
+        for name, fitted in self.fields.items():
+            row = fitted.description.row
+            if row.heard is not None:
+                put_sound(f"Eval Sounds/{name}", *row.get("heard")(fitted, signal), step=step)
 
     def export(self, folder: Path) -> List[Path]:
         """Writes the results as files (`write_results`)."""
@@ -127,9 +147,11 @@ class SignalPipeline(VanillaPipeline):
         return write_results(self.model.loaded_field, folder, self.datamanager.need_target().signal)
 
     def get_eval_image_metrics_and_images(self, step: int) -> Tuple[Dict[str, Any], Dict[str, Tensor]]:
-        metrics: Dict[str, Any] = dict(self.figures())
-        metrics["num_rays"] = self.datamanager.get_train_rays_per_batch()
-        return metrics, self.pictures()
+        with usual_resolution(LOOKED_AT):
+            metrics: Dict[str, Any] = dict(self.figures())
+            self.put_sounds(step)
+            metrics["num_rays"] = self.datamanager.get_train_rays_per_batch()
+            return metrics, self.pictures()
 
     def get_average_eval_image_metrics(
         self, step: Optional[int] = None, output_path: Optional[Path] = None, get_std: bool = False
