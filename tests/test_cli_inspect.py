@@ -260,14 +260,7 @@ def shell(*arguments: Any, **options: Any) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, env=environment, **options)
 
 
-def test_help_and_version_import_nothing_heavy() -> None:
-    code = (
-        "import sys; from winner_ns.commands.main import main\n"
-        "try: main(['export', 'image', '--help'])\n"
-        "except SystemExit: print(sorted({'torch', 'numpy', 'nerfstudio', 'scipy'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
+def test_version() -> None:
     assert shell("--version").stdout == "winner-ns 0.1.0\n"
 
 

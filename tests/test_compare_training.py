@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 from functools import partial
 
@@ -64,6 +65,7 @@ def test_three_fields_by_default_from_the_command_line_to_files(photo, compare, 
         error = np.mean((exact - original) ** 2)
         assert of_field["figures"]["psnr"] == pytest.approx(10 * np.log10(255**2 / error), abs=0.1)
         assert f"{of_field['figures']['psnr']:.4g}" in finished.output
+        assert re.search(rf"step 1 of .*  {name} PSNR \S+ dB  ", finished.output)
         assert (results / name / "photo-fitted.png").exists() and (results / name / "comparison.png").exists()
     seconds = [of_field["training_seconds"] for of_field in whole["fields"].values()]
     assert min(seconds) > 0 and sum(seconds) == pytest.approx(whole["training_seconds"], abs=0.05)

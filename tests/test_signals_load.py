@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -203,16 +201,3 @@ def test_a_cut_array(tmp_path, share):
     data = (tmp_path / "a.npy").read_bytes()
     (tmp_path / "a.npy").write_bytes(data[: max(int(len(data) * share), 8)])
     assert "is cut or no .npy file" in line(tmp_path / "a.npy")
-
-
-@pytest.mark.slow
-def test_importing_is_cheap():
-    script = (
-        "import sys, winner_ns.signals\n"
-        "print([name for name in ('PIL', 'cv2', 'tifffile', 'soundfile', 'soxr', 'av', 'trimesh', 'igl', 'scipy',"
-        " 'nerfstudio') if name in sys.modules])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=Path(__file__).parents[1], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == "[]"

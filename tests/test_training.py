@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -35,6 +37,17 @@ def test_image_from_the_command_line_to_files(photo, tmp_path):
     for word in (*words, "60 steps"):
         assert word in finished.output
     (run,) = (tmp_path / "outputs" / "photo" / "winner-siren").iterdir()
+    # From the settled config on, the signal's own figures, and nothing of rays or of what libraries warn of.
+    told = finished.output[finished.output.index("image     photo.png") :]
+    assert "step 1 of 60  " in told and "Rays" not in told and "Warning" not in told
+    stored = figures(run)["figures"]
+    assert re.search(rf"step 60 of 60  0 s left  loss \S+  PSNR {stored['psnr']:.2f} dB  rate 0\n", told)
+    name = run.relative_to(tmp_path)
+    last = [f"  PSNR  {stored['psnr']:.2f} dB", f"  SSIM  {stored['ssim']:.4f}", "next:"]
+    commands = [f"winner-ns view {name}", f"winner-ns export image {name} --scale 2", f"winner-ns analyze {name}"]
+    assert told.splitlines()[-6:] == [*last, *(f"  {command}" for command in commands)]
+    assert re.fullmatch(r"Training finished: 60 steps in \d+ s", told.splitlines()[-7])
+    assert not [word for word in ("GradScaler", "requires_grad") if word in finished.errors]
     original = np.asarray(Image.open(photo)).astype(float)
     fitted = np.asarray(Image.open(run / "results" / "photo-fitted.png")).astype(float)
     assert fitted.shape == original.shape
@@ -64,6 +77,27 @@ def test_sound(tone, ns_train, ns_eval, runs):
     results = ns_eval(run)
     assert set(results) == {"psnr", "snr", "log_spectral_distance"}
     assert results == pytest.approx(figures(run)["figures"], rel=1e-4)
+
+
+@pytest.mark.slow
+def test_records_have_pictures_and_sounds_of_the_signal(tone, photo, ns_train, runs):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    def recorded(data):
+        few = ["--max-num-iterations", 4, "--steps-per-eval-image", 2, "--pipeline.write-results", False]
+        finished = ns_train("--data", data, *few, "--pipeline.model.field.width", 8)
+        assert finished.status == 0, finished.errors
+        records = EventAccumulator(str(runs()[-1]))
+        records.Reload()
+        (picture,) = records.Images("Eval Images/comparison")
+        assert picture.step == 2 and picture.width > 500
+        return records
+
+    (sound,) = recorded(tone).Audio("Eval Sounds/winner")
+    assert sound.sample_rate == 8000
+    assert len(soundfile.read(io.BytesIO(sound.encoded_audio_string))[0]) == 2000
+    pixels = recorded(photo).Images("Eval Images/field")
+    assert [(each.step, each.height, each.width) for each in pixels] == [(2, 24, 40)]
 
 
 @pytest.mark.slow
@@ -105,6 +139,7 @@ def test_volume_and_video(ns_train, runs, tmp_path):
 def test_held_out_samples_are_judged_beside_classical_interpolation(photo, ns_train, ns_eval, runs, holdout):
     finished = ns_train("--data", photo, "--max-num-iterations", 60, "--pipeline.datamanager.holdout", holdout)
     assert finished.status == 0, finished.errors
+    assert re.search(r"step 1 of 60  \d+ s left  loss \S+  PSNR \S+ dB, withheld \S+ dB  rate 0.001\n", finished.output)
     results = ns_eval(runs()[0])
     assert {"psnr", "psnr_heldout", "psnr_interpolation"} <= set(results)
     # Withheld samples were not trained on: the fit there is worse than at the fitted ones.
@@ -424,6 +459,24 @@ def test_methods_that_could_be_installed_are_listed_and_offered(monkeypatch, cap
     monkeypatch.setattr(external_methods.Confirm, "ask", lambda *arguments, **keywords: False)
     offered = in_process(entrypoint, "ns-train", ["in2n"], monkeypatch, capfd)
     assert offered.status == 0 and "pip install git+" in offered.output
+
+
+def test_help_begins_with_the_signal_and_leaves_out_what_means_nothing_for_it(monkeypatch, capfd):
+    from nerfstudio.scripts.train import entrypoint
+
+    monkeypatch.setenv("COLUMNS", "120")
+    told = in_process(entrypoint, "ns-train", ["winner-siren", "--help"], monkeypatch, capfd).output
+    flags = re.findall(r"^│ (--[\w.-]+)", told, re.MULTILINE)
+    assert flags[:2] == ["--data", "--max-num-iterations"]
+    inert = ("prompt", "loss-coefficients", "collider", "masks", "precision", "stats", "rays-per-batch.")
+    assert not [flag for flag in flags if any(word in flag for word in inert)]
+    # Fields before what is for photographs alone, which says so.
+    of_photographs = [f"--pipeline.{name}" for name in ("model.views.extent", "datamanager.pixel-sampler.ignore-mask")]
+    assert all(flag in flags for flag in of_photographs)
+    assert flags.index("--pipeline.datamanager.holdout") < flags.index("--pipeline.datamanager.images-on-gpu")
+    assert flags.index("--pipeline.model.field.family") < flags.index(of_photographs[0])
+    assert flags.index("--optimizers.field.optimizer.lr") < flags.index("--optimizers.color.optimizer.lr")
+    assert told.count("Of posed photographs: ") >= 10
 
 
 def test_integer_options_reach_a_family(photo, ns_train, runs):

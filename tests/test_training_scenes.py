@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import threading
 from pathlib import Path
@@ -102,6 +103,8 @@ def test_a_scene_is_learnt_evaluated_resumed_and_rendered(bunny_scene, ns_train,
     assert finished.status == 0, finished.errors
     assert "20 of 32 x 32 pixels" in finished.output and "Omega" in finished.output
     (run,) = runs()
+    assert re.search(r"step 1 of 120  \d+ s left  loss \S+  PSNR \S+ dB  rate ", finished.output)
+    assert finished.output.splitlines()[-3].startswith(f"  ns-viewer --load-config {run}/config.yml")
     # White alone has 12 dB.
     assert figures(run)["psnr"] > 19.0 and figures(run)["ssim"] > 0.6
     with Image.open(run / "results" / "comparison.png") as picture:
@@ -632,8 +635,6 @@ def test_flags_that_contradict_or_would_be_ignored_are_refused(bunny_scene, ns_t
         (["--pipeline.datamanager.read.start", 2.0], "for sounds"),
         (["--pipeline.datamanager.shape-samples", 5000], "for shapes"),
         (["--machine.num-devices", 2**10], "--machine.num-devices"),
-        (["--mixed-precision", True], "--mixed-precision"),
-        (["--pipeline.datamanager.patch-size", 8], "--pipeline.datamanager.patch-size"),
         (["--pipeline.model.views.num-samples", 0], "--pipeline.model.views.num-samples"),
         (["--pipeline.model.views.grid-resolution", -1], "--pipeline.model.views.grid-resolution"),
     ):

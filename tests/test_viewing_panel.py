@@ -18,6 +18,7 @@ import pytest
 import soundfile
 import torch
 from conftest import write_torus
+from nerfstudio.engine.callbacks import TrainingCallbackAttributes, TrainingCallbackLocation
 from PIL import Image
 from test_viewing import camera_at, constant, describe, field_of, look, sampled, wave
 from test_viewing_shape import box, distances_signal, sphere, sphere_signal
@@ -447,6 +448,26 @@ def test_the_panel_says_what_the_field_is_and_how_good_it_is(opened):
     assert "43.21" in panel.gui_handle.content and "unknown" not in panel.gui_handle.content
     pipeline.show_figures()
     assert decibels in panel.gui_handle.content
+
+
+def test_figures_are_computed_while_a_browser_looks(opened):
+    viewer = opened("photo.png")
+    panel, evaluated = viewer.pipeline.panel, []
+    attributes = TrainingCallbackAttributes(None, None, viewer.pipeline, None)
+    after = TrainingCallbackLocation.AFTER_TRAIN_ITERATION
+    callbacks = [each for each in viewer.pipeline.get_training_callbacks(attributes) if after in each.where_to_run]
+    until(lambda: not viewer.viser_server.get_clients())
+    hook = viewer.pipeline.model.field.register_forward_hook(lambda *given: evaluated.append(given))
+    panel.update_figures({"winner": {"psnr": 43.21}})
+    for callback in callbacks:
+        callback.run_callback(step=1)
+    assert not evaluated and "43.21" in panel.gui_handle.content
+    with Browser(viewer):
+        until(viewer.viser_server.get_clients)
+        for callback in callbacks:
+            callback.run_callback(step=2)
+        assert evaluated and "43.21" not in panel.gui_handle.content
+    hook.remove()
 
 
 @pytest.mark.slow

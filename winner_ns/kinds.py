@@ -9,8 +9,10 @@ samples on a grid, of which a new kind needs a reader and little else:
 
 from __future__ import annotations
 
+import os
+import shlex
 from dataclasses import dataclass
-from typing import Any, Optional, Tuple
+from typing import Any, List, Optional, Tuple, Union
 
 from winner_ns.registry import Registry, resolve
 
@@ -117,6 +119,16 @@ class Kind:
     """Names and planes that show a grid: (signal) -> names, cuts."""
     thumbnail: Reference = "winner_ns.fitting.evaluation:no_picture"
     """A small picture for training's records: (field, signal) -> pictures by name."""
+    export_example: str = "--scale 2"
+    """A flag that shows what `winner-ns export` is for."""
+    next_commands: Tuple[str, ...] = (
+        "winner-ns view {run}",
+        "winner-ns export {export} {run} {example}",
+        "winner-ns analyze {run}",
+    )
+    """What one would do with a finished run: look at it, take it home, look into it."""
+    heard: Optional[Reference] = None
+    """What of a field can be listened to: (field, signal) -> samples [n], 1 at full scale, and their rate in hertz."""
     meshed: bool = False
     """Whether it is given back as a mesh, from a grid that may be finer or coarser."""
     reducer: Optional[Reference] = None
@@ -134,6 +146,14 @@ class Kind:
     datamanager: Reference = "winner_ns.plugin.datamanager:SignalDataManager"
     model: Reference = "winner_ns.plugin.model:SignalModel"
     pipeline: Reference = "winner_ns.plugin.pipeline:SignalPipeline"
+
+    def commands_for(self, run: Union[str, os.PathLike]) -> List[str]:
+        """`next_commands` of a run's folder, or a field file."""
+        quoted = shlex.quote(os.fspath(run))
+        return [
+            command.format(run=quoted, export=self.export_command, example=self.export_example)
+            for command in self.next_commands
+        ]
 
     def get(self, trait: str) -> Any:
         """What a row names, imported.
@@ -206,10 +226,12 @@ AUDIO = Kind(
     figures="winner_ns.fitting.evaluation:sound_figures",
     figure_names=("psnr", "snr", "log_spectral_distance"),
     export_command="audio",
+    export_example="--sample-rate 48000",
     writer="winner_ns.export.audio:write_fitted",
     save="winner_ns.export.audio:export_audio",
     comparison="winner_ns.export.comparison:sound_figure",
     fields_comparison="winner_ns.export.fields_comparison:sounds_figure",
+    heard="winner_ns.export.excerpts:heard",
     excerpt="winner_ns.bench.sound_excerpt:SoundExcerpt",
     view="winner_ns.viewing.audio_view:AudioView",
     notebook="winner_ns.export.notebook:player_html",
@@ -238,6 +260,7 @@ SHAPE = Kind(
     ),
     has_gaps=False,
     export_command="mesh",
+    export_example="--resolution 512",
     writer="winner_ns.export.mesh:write_fitted",
     save="winner_ns.export.mesh:export_mesh",
     comparison="winner_ns.export.comparison:shape_figure",
@@ -288,6 +311,11 @@ VIEWS = Kind(
     datamanager="winner_ns.rays.views_datamanager:ViewsDataManager",
     model="winner_ns.rays.radiance_model:RadianceModel",
     pipeline="winner_ns.rays.views_pipeline:ViewsPipeline",
+    next_commands=(
+        "ns-viewer --load-config {run}/config.yml",
+        "ns-render interpolate --load-config {run}/config.yml --output-path {run}/interpolated.mp4",
+        "ns-eval --load-config {run}/config.yml --output-path {run}/eval.json",
+    ),
 )
 
 KINDS: Registry[Kind] = Registry(

@@ -1,9 +1,11 @@
-"""A progress bar for what takes more than a few seconds, on a terminal only."""
+"""What a user is told while something takes its time, on a terminal: what is going on, and how much of it is done."""
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
+import warnings
 from contextlib import contextmanager
 from typing import Callable, Iterator
 
@@ -14,6 +16,18 @@ PATIENCE = 2.0
 
 Report = Callable[[str, int, int], None]
 """Told what is going on, how much of it is done, and of how much."""
+
+
+def announce(*words: object) -> None:
+    """Says at once, on a terminal, what a command is about to do: what it imports for that takes seconds."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        print(terminal(" ".join(map(str, words))), file=sys.stderr, flush=True)
+
+
+def silence_libraries() -> None:
+    """Keeps from the screen what libraries warn other programmers of; `python -W default` brings it back."""
+    if not sys.warnoptions:
+        warnings.filterwarnings("ignore", module=r"(?!winner_ns)")
 
 
 def silent(doing: str, done: int, total: int) -> None:

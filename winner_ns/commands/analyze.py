@@ -21,9 +21,11 @@ from winner_ns.commands.arguments import (
     reading_flag_of,
 )
 from winner_ns.errors import SignalError, flag_of, settings_called
+from winner_ns.progress import announce
 from winner_ns.safe_text import file_name, tell
 
 HELP = "show what initialisation does to a field: spectra of its layers, tangent kernel, gradients"
+EXAMPLE = "winner-ns analyze --family siren --data song.flac"
 _FIELD = (*NETWORK, *LAW, "seed")
 _POINTS = 1024
 _SEED = 42
@@ -55,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    announce("analysing", options.finished or options.data or "")
 
     with settings_called(lambda setting: reading_flag_of(options, setting)):
         _analyze(options, options.finished)

@@ -9,9 +9,11 @@ from typing import Any, Sequence
 
 from winner_ns.commands.arguments import count
 from winner_ns.errors import SignalError
+from winner_ns.progress import announce
 from winner_ns.safe_text import tell
 
 HELP = "train all fields of a preset on all its signals, and write a report"
+EXAMPLE = "winner-ns bench images --out bench"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    announce("reading the presets")
     from winner_ns.bench.preset import list_presets, load_preset
     from winner_ns.bench.summary_tables import (
         better_without_fields,

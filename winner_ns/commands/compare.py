@@ -8,9 +8,11 @@ from pathlib import Path
 
 from winner_ns.commands.arguments import add_original, add_overwrite, add_viewer, print_json
 from winner_ns.errors import SignalError, flag_of, settings_called
+from winner_ns.progress import announce
 from winner_ns.safe_text import tell
 
 HELP = "look at finished runs of one signal side by side"
+EXAMPLE = "winner-ns compare RUN RUN --save comparison.png"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    announce("reading", *options.runs)
     from winner_ns.fitting.finished_fields import load_finished
 
     if options.save:

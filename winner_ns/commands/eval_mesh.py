@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 
 from winner_ns.commands.arguments import count, positive, print_json
+from winner_ns.progress import announce
 from winner_ns.safe_text import tell
 
 HELP = "figures of how far two surfaces are apart: Chamfer and Hausdorff distance, F-score, IoU, …"
+EXAMPLE = "winner-ns eval-mesh scan.ply fitted.glb"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    announce("comparing", options.reference, "and", options.reconstruction)
     from winner_ns.figures.meshes import compare_files
 
     result = compare_files(options.reference, options.reconstruction, options.samples, options.thresholds, options.seed)

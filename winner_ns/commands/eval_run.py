@@ -9,9 +9,11 @@ from typing import Any, Dict
 
 from winner_ns.commands.arguments import add_original, add_overwrite, print_json
 from winner_ns.errors import SignalError, flag_of, settings_called
+from winner_ns.progress import announce
 from winner_ns.safe_text import tell
 
 HELP = "measure a run's or a field file's figures anew, a stranger's too: nothing in it is executed"
+EXAMPLE = "winner-ns eval RUN --output-path figures.json"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    announce("measuring", options.source)
     from winner_ns.fitting.evaluation import evaluate_field
     from winner_ns.fitting.finished_fields import load_finished, target_as_trained
     from winner_ns.writing import check_output, write_json

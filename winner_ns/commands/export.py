@@ -10,20 +10,24 @@ from pathlib import Path
 from winner_ns.commands.arguments import add_overwrite, print_json
 from winner_ns.commands.exports import audio, field, image, mesh, volume
 from winner_ns.errors import flag_of, settings_called
+from winner_ns.progress import announce
 from winner_ns.safe_text import tell
 
 HELP = "write what a run has fitted to a file that other programs read"
+EXAMPLE = image.EXAMPLE
 
 EXPORTS = {"image": image, "audio": audio, "mesh": mesh, "volume": volume, "field": field}
-"""Modules with HELP (one line), `add_arguments(parser)` and `export(run, options)`, which gives plain JSON with the
-path."""
+"""Modules with HELP and EXAMPLE (one line each), `add_arguments(parser)` and `export(run, options)`, which gives plain
+JSON with the path."""
 _UNTOLD = ("path", "kind", "warnings")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     exports = parser.add_subparsers(required=True, metavar="WHAT")
     for name, module in EXPORTS.items():
-        of_export = exports.add_parser(name, help=module.HELP, description=module.HELP)
+        of_export = exports.add_parser(
+            name, help=module.HELP, description=module.HELP, epilog=f"example: {module.EXAMPLE}"
+        )
         of_export.add_argument(
             "source", type=Path, metavar="RUN", help="a run's folder, its config.yml, a checkpoint, a field file"
         )
@@ -35,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    announce("reading", options.source)
     started = time.monotonic()
     with settings_called(flag_of):
         result = options.export(options.source, options)

@@ -21,6 +21,7 @@ from winner_ns.commands.arguments import (
 )
 from winner_ns.errors import SignalError, settings_called
 from winner_ns.interruption import INTERRUPTION, Ended
+from winner_ns.progress import announce
 from winner_ns.safe_text import file_name, tell
 from winner_ns.writing import make_folder, replacing_files, unwritable
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from winner_ns.fitting.training import Training
 
 HELP = "fit a field to a signal: winner-ns fit photo.jpg"
+EXAMPLE = "winner-ns fit photo.jpg"
 _RESUMED = ("resume", "thing", "overwrite", "steps", "device", "quiet", "run")
 
 
@@ -99,6 +101,8 @@ def run(options: argparse.Namespace) -> None:
 def _run(options: argparse.Namespace) -> None:
     if options.thing is None and options.resume is None:
         raise SignalError("winner-ns fit", "wants one thing to fit", "give a file, or a run to go on with by --resume")
+    if not options.quiet:
+        announce("reading", options.thing if options.resume is None else options.resume)
     from winner_ns.fitting.fit import fit_settled
     from winner_ns.fitting.run_folder import RunFolder, open_run
     from winner_ns.fitting.training import LossCurve
@@ -221,12 +225,11 @@ def _new_folder(output: Optional[Path], signal: Path, overwrite: bool) -> Path:
 
 
 def _write_results(field: FittedField, folder: Path, curve: Dict[str, Any], quiet: bool) -> None:
-    from winner_ns.export.results import results_table, write_fitted
+    from winner_ns.export.results import closing_lines, results_table, write_fitted
     from winner_ns.fitting.results_folder import RESULTS, begin_results, end_results
 
     figures, results = field.figures, folder / RESULTS
     if not quiet:
-        print("figures   " + ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in figures.items()))
         for line in field.target.advice(field):
             tell(f"NOTE      {line}")
     begin_results(results)
@@ -234,6 +237,9 @@ def _write_results(field: FittedField, folder: Path, curve: Dict[str, Any], quie
     tell(*(f"wrote     {path}" for path in written.paths), *([f"note      {written.note}"] if written.note else []))
     table = {**results_table(field, figures, field.steps, field.training_seconds), "curve": curve}
     tell(f"wrote     {end_results(results, table, written.paths)}")
+    if not quiet:
+        commands = field.description.row.commands_for(folder)
+        tell(*closing_lines(field.steps, field.training_seconds, figures, commands))
     if written.problem is not None:
         raise written.problem
 

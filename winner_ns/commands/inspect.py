@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import warnings
 from pathlib import Path
 
 from winner_ns.commands.arguments import (
@@ -18,9 +17,11 @@ from winner_ns.commands.arguments import (
     reading_flag_of,
 )
 from winner_ns.errors import SignalError, flag_of, settings_called
+from winner_ns.progress import announce
 from winner_ns.safe_text import tell
 
 HELP = "show a signal's spectrum and what a law makes of it"
+EXAMPLE = "winner-ns inspect song.flac --plot spectrum.png"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    announce("measuring", options.file)
     with settings_called(lambda setting: reading_flag_of(options, setting)):
         _run(options)
 
@@ -83,10 +85,7 @@ def _inspect_views(options: argparse.Namespace) -> None:
             raise SignalError(flag_of(name), "is not for posed photographs", "leave it out")
     from winner_ns.registry import resolve
 
-    with warnings.catch_warnings():
-        # What torch and nerfstudio think of each other's versions is nothing that a user could change.
-        warnings.simplefilter("ignore")
-        lines, facts = resolve("winner_ns.plugin.photographs:inspect_views")(options.file, plan_of(options))
+    lines, facts = resolve("winner_ns.plugin.photographs:inspect_views")(options.file, plan_of(options))
     if options.json:
         print_json(facts)
     else:

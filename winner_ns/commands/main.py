@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from contextlib import suppress
 from typing import Optional, Sequence
 
@@ -12,6 +13,7 @@ from winner_ns import __version__
 from winner_ns.commands import analyze, bench, compare, eval_mesh, eval_run, export, fit, inspect, view
 from winner_ns.errors import SignalError
 from winner_ns.interruption import INTERRUPTION, Ended
+from winner_ns.progress import silence_libraries
 from winner_ns.safe_text import tell
 from winner_ns.writing import replacing_files
 
@@ -26,14 +28,16 @@ COMMANDS = {
     "eval-mesh": eval_mesh,
     "bench": bench,
 }
-"""Modules with HELP (one line), `add_arguments(parser)` and `run(options)`, which may return an exit status."""
+"""Modules with HELP and EXAMPLE (one line each), `add_arguments(parser)` and `run(options)`, which may return an exit
+status."""
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Runs `winner-ns`; returns the exit status: 0, 1 for bad input, 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP
     (argparse exits with 2)."""
     options = _parser().parse_args(arguments)
-    with INTERRUPTION:
+    with warnings.catch_warnings(), INTERRUPTION:
+        silence_libraries()
         return _run(options)
 
 
@@ -86,7 +90,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"winner-ns {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
-        of_command = commands.add_parser(name, help=command.HELP, description=command.HELP)
+        of_command = commands.add_parser(
+            name, help=command.HELP, description=command.HELP, epilog=f"example: {command.EXAMPLE}"
+        )
         command.add_arguments(of_command)
         of_command.set_defaults(run=of_command.get_default("run") or command.run)
     return parser

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-import warnings
 from pathlib import Path
 
 from winner_ns.commands.arguments import add_original, add_viewer
 from winner_ns.errors import SignalError, flag_of, settings_called
+from winner_ns.progress import announce
 from winner_ns.safe_text import is_harmless, tell
 
 HELP = "look at a run or a field file, a stranger's too: nothing in it is executed"
+EXAMPLE = "winner-ns view RUN"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    announce("reading", options.source)
     from winner_ns.fitting.finished_fields import load_finished
     from winner_ns.registry import resolve
 
@@ -35,8 +37,6 @@ def run(options: argparse.Namespace) -> None:
         # nerfstudio's pages name the folder.
         raise SignalError(folder, "has characters in its path that cannot be shown", "rename it")
     viewer = "winner_ns.viewing.finished_viewer"
-    with warnings.catch_warnings():
-        # What torch and nerfstudio think of each other's versions is nothing that a user could change.
-        warnings.simplefilter("ignore")
-        start, serve = resolve(f"{viewer}:start_viewer"), resolve(f"{viewer}:serve")
+    announce("starting the viewer")
+    start, serve = resolve(f"{viewer}:start_viewer"), resolve(f"{viewer}:serve")
     serve(start(finished.fields, finished.original, finished.tables, folder, options.host, options.port))

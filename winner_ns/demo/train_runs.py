@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Dict, List, Sequence
 
-PERCENT = re.compile(rb"\((\d+)\.\d\d%\)")
 STEP = re.compile(rb"step (\d+) of (\d+)")
 
 
@@ -91,8 +90,7 @@ def _state(log: Path, process: "subprocess.Popen[bytes]") -> str:
     with open(log, "rb") as file:
         file.seek(max(0, log.stat().st_size - 4000))
         text = file.read()
-    percents = [int(share) for share in PERCENT.findall(text)]
-    percents += [100 * int(step) // int(steps) for step, steps in STEP.findall(text)]
+    percents = [100 * int(step) // int(steps) for step, steps in STEP.findall(text)]
     if not percents:
         return "starting"
     percent = percents[-1]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import UInt8
 
 from winner_ns.export.excerpts import (
     MOST_SHOWN,
@@ -54,6 +55,17 @@ def write_comparison(path: Path, loaded: LoadedField, signal: Signal) -> None:
     figure = KINDS[signal.kind].get("comparison")(loaded, signal)
     with replacing(path, loaded.description.data) as temporary:
         figure.savefig(temporary, format="png", facecolor="white")
+
+
+def comparison_pixels(loaded: LoadedField, signal: Signal) -> UInt8[np.ndarray, "h w 3"]:
+    """The same picture as pixels, smaller."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure = KINDS[signal.kind].get("comparison")(loaded, signal)
+    figure.set_dpi(72)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.array(canvas.buffer_rgba())[..., :3]
 
 
 def _figure(width: float, height: float, loaded: LoadedField, verdict: str) -> Figure:

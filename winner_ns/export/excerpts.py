@@ -13,6 +13,7 @@ from jaxtyping import Float
 
 from winner_ns.export.surface_rendering import SAMPLES, View, render_surface, sample_mesh, surfels, three_quarter_view
 from winner_ns.fields.files import LoadedField, on_lattice
+from winner_ns.fields.sample_values import sample_values
 from winner_ns.kinds import KINDS
 from winner_ns.meshing.fitted_surface import extract_unit_mesh
 
@@ -71,12 +72,16 @@ def cut_values(
     free = [axis for axis, at in enumerate(cut) if at is None]
     step = math.ceil(math.sqrt(max(math.prod(signal.shape[axis] for axis in free) / most, 1.0)))
     index = tuple(slice(None, None, step) if at is None else slice(at, at + 1) for at in cut)
-    lines = []
-    for n, extent, taken in zip(signal.shape, signal.half_extent, index, strict=True):
-        lines.append(extent * (np.arange(n)[taken] * (2.0 / max(n - 1, 1)) - 1.0))
     original = (signal.samples[index].astype(np.float32) - signal.value_offset) / signal.value_scale
-    fitted = on_lattice(loaded.normalised, lines)
-    plane = tuple(len(lines[axis]) for axis in free)
+    known = sample_values(loaded)
+    if known is not None:
+        fitted = known[index]
+    else:
+        lines = []
+        for n, extent, taken in zip(signal.shape, signal.half_extent, index, strict=True):
+            lines.append(extent * (np.arange(n)[taken] * (2.0 / max(n - 1, 1)) - 1.0))
+        fitted = on_lattice(loaded.normalised, lines)
+    plane = tuple(fitted.shape[axis] for axis in free)
     return original.reshape(*plane, -1), fitted.reshape(*plane, -1)
 
 
@@ -101,9 +106,19 @@ def sound_values(
     """Seconds, and the original and the field there in [-1, 1]; of long sounds the start."""
     total, count = signal.shape[0], min(signal.shape[0], MOST_SHOWN)
     original = (signal.samples[:count].astype(np.float64) - signal.value_offset) / signal.value_scale
-    fitted = on_lattice(loaded.normalised, [np.arange(count) * (2.0 / (total - 1)) - 1.0])
+    known = sample_values(loaded)
+    if known is not None:
+        fitted = known[:count]
+    else:
+        fitted = on_lattice(loaded.normalised, [np.arange(count) * (2.0 / (total - 1)) - 1.0])
     seconds = signal.metadata.get("start", 0.0) + np.arange(count) / signal.metadata["sample_rate"]
     return seconds, original, fitted.astype(np.float64)
+
+
+def heard(loaded: LoadedField, signal: GridSignal) -> Tuple[Float[np.ndarray, " n"], int]:
+    """The field's first channel as it is heard, 1 at full scale, and its rate in hertz; of long sounds the start."""
+    _, _, fitted = sound_values(loaded, signal)
+    return np.clip(fitted[:, 0], -1.0, 1.0).astype(np.float32), int(signal.metadata["sample_rate"])
 
 
 def draw_wave(ax: Axes, seconds: np.ndarray, wave: np.ndarray, color: str, label: str, alpha: float = 1.0) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from winner_ns.errors import SignalError
 from winner_ns.export.comparison import write_comparison
 from winner_ns.export.field import export_field
 from winner_ns.export.output import export_fitted
 from winner_ns.fields.files import LoadedField
+from winner_ns.figures.words import figures_in_rows
 from winner_ns.signals import Signal
 
 MOST_EXPORTED = 2**24
@@ -26,6 +27,19 @@ def results_table(field: LoadedField, figures: Mapping[str, float], steps: int, 
         "parameters": sum(p.numel() for p in field.network.parameters()),
         "description": field.description.as_dict(),
     }
+
+
+def closing_lines(steps: int, seconds: float, figures: Mapping[str, float], commands: Sequence[str]) -> List[str]:
+    """The last that a training says: that it is over, what came of it, and what one would type next.
+
+    Args:
+        steps: of the run.
+        seconds: that they took.
+        figures: of the field, by name; none where they have been said.
+        commands: to begin with.
+    """
+    rows = [f"  {row}" for row in figures_in_rows(figures)]
+    return [f"Training finished: {steps} steps in {seconds:.0f} s", *rows, "next:", *(f"  {each}" for each in commands)]
 
 
 def write_results(loaded: LoadedField, folder: Path, signal: Optional[Signal] = None) -> List[Path]:

@@ -57,9 +57,13 @@ class SineLayer(nn.Module):
         z.cos_()
 
 
+class _Undrawn(nn.Linear):
+    # torch's own skip_init does the same by way of the device "meta", and imports its compiler for that: half a second
+    # of every program that builds a field.
+    def reset_parameters(self) -> None:
+        """Leaves the weights to whoever asked."""
+
+
 def undrawn_linear(in_features: int, out_features: int) -> nn.Linear:
     """nn.Linear without its own initialisation, which would draw from the global generator."""
-    # On the device that torch makes new tensors on, which says "meta" where nothing but shapes is wanted.
-    layer = nn.utils.skip_init(nn.Linear, in_features, out_features, device=torch.get_default_device())
-    assert isinstance(layer, nn.Linear)
-    return layer
+    return _Undrawn(in_features, out_features)

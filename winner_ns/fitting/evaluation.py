@@ -11,6 +11,7 @@ from torch import Tensor
 
 from winner_ns.errors import SignalError
 from winner_ns.fields.files import LoadedField
+from winner_ns.fields.sample_values import sample_values
 from winner_ns.figures.grids import (
     log_spectral_distance,
     mean_squared_error,
@@ -94,8 +95,7 @@ def grid_figures(field: LoadedField, target: GridTarget) -> Dict[str, float]:
     signal, split = target.signal, target.split
 
     def error_at(samples: np.ndarray) -> float:
-        indices = torch.from_numpy(samples)
-        return mean_squared_error(field.normalised(signal.coordinates(indices)).numpy(), signal.values(indices).numpy())
+        return mean_squared_error(_fitted_at(field, signal, samples), signal.values(torch.from_numpy(samples)).numpy())
 
     fitted = np.arange(split.train_size)
     if split.train_size > MOST_SAMPLES:
@@ -119,7 +119,7 @@ def advice_on_noise(field: LoadedField, target: GridTarget) -> List[str]:
     indices = np.argwhere(withheld) + [each.start for each in part]
     flat = torch.from_numpy(np.ravel_multi_index(tuple(indices.T), target.signal.shape))
     truth = target.signal.values(flat).numpy().astype(np.float64)
-    own = (field.normalised(target.signal.coordinates(flat)).numpy() - truth) ** 2
+    own = (_fitted_at(field, target.signal, flat.numpy()) - truth) ** 2
     errors = {name: (values - truth) ** 2 for name, values in found.items()}
     best = min(errors, key=lambda name: errors[name].mean())
     least = float(min(own.mean(), errors[best].mean()))
@@ -164,7 +164,15 @@ def _central_part(field: LoadedField, target: GridTarget, most: int) -> "tuple[n
     indices = torch.from_numpy(flat)
     size = (*lengths, target.signal.channels)
     original = target.signal.values(indices).numpy().reshape(size)
-    return original, field.normalised(target.signal.coordinates(indices)).numpy().reshape(size)
+    return original, _fitted_at(field, target.signal, flat).reshape(size)
+
+
+def _fitted_at(field: LoadedField, signal: GridSignal, samples: np.ndarray) -> Float[np.ndarray, "n c"]:
+    """The field where the samples with these flat indices lie, in [-1, 1]."""
+    values = sample_values(field)
+    if values is not None:
+        return values.reshape(-1, values.shape[-1])[samples]
+    return field.normalised(signal.coordinates(torch.from_numpy(samples))).numpy()
 
 
 def shape_figures(field: LoadedField, target: ShapeTarget, mesh_resolution: Optional[int]) -> Dict[str, float]:
@@ -213,7 +221,10 @@ def no_picture(field: LoadedField, signal: Signal) -> Dict[str, Tensor]:
 def image_picture(field: LoadedField, signal: GridSignal) -> Dict[str, Tensor]:
     """The field as an image of at most 512 pixels."""
     scale = min(1.0, 512 / max(signal.shape))
-    values = field.grid([max(2, round(n * scale)) for n in signal.shape])
-    unit = (values - signal.value_offset) / signal.value_scale * 0.5 + 0.5
+    known = sample_values(field) if scale == 1.0 else None
+    if known is None:
+        values = field.grid([max(2, round(n * scale)) for n in signal.shape])
+        known = (values - signal.value_offset) / signal.value_scale
+    unit = known * 0.5 + 0.5
     color = unit[..., :3] if unit.shape[-1] >= 3 else np.repeat(unit[..., :1], 3, axis=-1)
     return {"field": torch.from_numpy(color).float().clamp(0, 1)}

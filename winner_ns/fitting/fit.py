@@ -21,10 +21,10 @@ from winner_ns.fields.field import Field
 from winner_ns.fields.files import LoadedField, save_field
 from winner_ns.fitting.checked_numbers import real_number, shown, text, whole_number
 from winner_ns.fitting.collapse import collapse_line, collapse_watch
-from winner_ns.fitting.fit_progress import FitProgress, shown_progress
 from winner_ns.fitting.plan import FieldPlan, SettledPlan, checked_seed, with_withheld
 from winner_ns.fitting.target import Target, TargetOptions, target_of
 from winner_ns.fitting.training import SCHEDULES, Training
+from winner_ns.fitting.training_progress import TrainingProgress, shown_progress
 from winner_ns.safe_text import html
 from winner_ns.scenes.folder import is_scene
 from winner_ns.signals import ReadOptions, Signal
@@ -305,7 +305,9 @@ def fit_settled(
         training.load_state_dict(state)
     field = FittedField(network, description, target, training.step, training.seconds)
     watch = collapse_watch(target, steps)
-    shown: ContextManager[FitProgress] = shown_progress(target, field) if progress else nullcontext(FitProgress())
+    shown: ContextManager[TrainingProgress] = nullcontext(TrainingProgress())
+    if progress:
+        shown = shown_progress(lambda: {"": target.quick_figures(field)})
     started = time.monotonic() - training.seconds
     try:
         with flushed_denormals(), shown as bar, ending or interrupts_noted() as ended:
@@ -314,7 +316,7 @@ def fit_settled(
                 loss = training.advance()
                 field.steps = training.step
                 field.training_seconds = training.seconds = time.monotonic() - started
-                bar.update(training.step, steps, loss)
+                bar.update(training.step, steps, loss, training.rate)
                 for _ in watch.see(training.step - 1, {"mean_squared_error": loss}) if watch else ():
                     bar.say(collapse_line("", description.network.family, training.step))
                 if after_step is not None and after_step(training, loss, field):

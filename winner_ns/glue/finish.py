@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Callable, List
+from typing import Callable, List, Mapping, Sequence
 
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
 from nerfstudio.utils import comms
 from nerfstudio.utils.rich_utils import CONSOLE
 from rich.markup import escape
 
+from winner_ns.export.results import closing_lines
 from winner_ns.safe_text import terminal
 
 
@@ -17,6 +18,12 @@ def print_written(paths: List[Path]) -> None:
     """Says where the results are."""
     for path in paths:
         CONSOLE.print(f"[bold green]wrote[/bold green] {escape(terminal(path))}", soft_wrap=True)
+
+
+def print_finished(steps: int, seconds: float, figures: Mapping[str, float], commands: Sequence[str]) -> None:
+    """Says that a training is over (`closing_lines`)."""
+    for line in closing_lines(steps, seconds, figures, commands):
+        CONSOLE.print(terminal(line), markup=False, highlight=False, soft_wrap=True)
 
 
 def results_callbacks(

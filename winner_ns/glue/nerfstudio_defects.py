@@ -25,6 +25,15 @@ def attribute_set_to(owner: Any, name: str, value: Any) -> Iterator[None]:
 
 
 @contextmanager
+def console_quiet() -> Iterator[None]:
+    """Keeps what nerfstudio says of itself, such as what its processors cannot do, from the terminal."""
+    from nerfstudio.utils.rich_utils import CONSOLE
+
+    with attribute_set_to(CONSOLE, "quiet", True):
+        yield
+
+
+@contextmanager
 def lpips_left_out() -> Iterator[None]:
     """nerfstudio's models build LPIPS, which downloads weights, whether it is asked for or not: here they do not."""
     from torchmetrics.image import lpip

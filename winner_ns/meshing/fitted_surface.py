@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import weakref
-from typing import Any, Optional, Tuple
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Iterator, Optional, Tuple
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
 from torch import nn
 
 from winner_ns.fields.files import LoadedField
+from winner_ns.fields.sample_values import fingerprint
 from winner_ns.meshing.extraction import LevelSet, extract_level_set
 from winner_ns.progress import Report, silent
 from winner_ns.signals.shape_losses import shape_loss
@@ -22,9 +23,23 @@ MOST_KEPT = 2**22
 """Faces of the largest surface that is kept for whoever asks next."""
 
 
+_usual: ContextVar[Optional[int]] = ContextVar("mesh_resolution", default=None)
+
+
 def mesh_resolution(asked: Optional[int]) -> int:
-    """Grid points along an axis: as asked for, else RESOLUTION."""
-    return RESOLUTION if asked is None else asked
+    """Grid points along an axis: as asked for, else those of `usual_resolution`, else RESOLUTION."""
+    return (_usual.get() or RESOLUTION) if asked is None else asked
+
+
+@contextmanager
+def usual_resolution(resolution: int) -> Iterator[None]:
+    """Within it, meshes have so many grid points along each axis where nothing else is asked for, but no more than
+    RESOLUTION."""
+    token = _usual.set(min(resolution, RESOLUTION))
+    try:
+        yield
+    finally:
+        _usual.reset(token)
 
 
 def extract_unit_mesh(
@@ -56,7 +71,7 @@ def fitted_level_set(
     target = loaded.description.target
     loss = shape_loss(target)
     trusted = loss.trusted * target["distance_scale"]
-    asked = (_weights(loaded.network), trusted, loss, resolution, level, low.tobytes(), high.tobytes())
+    asked = (fingerprint(loaded.network), trusted, loss, resolution, level, low.tobytes(), high.tobytes())
     if _kept is not None and _kept[0]() is loaded.network and _kept[1] == asked:
         return _kept[2]
     found = extract_level_set(lambda x: loaded.unit_distance(x) - level, low, high, resolution, trusted, report)
@@ -69,12 +84,3 @@ def fitted_level_set(
 
 _kept: Optional[Tuple[weakref.ref[nn.Module], Tuple[Any, ...], LevelSet]] = None
 """The last surface, and the network and the arguments that it is of."""
-
-
-def _weights(network: nn.Module) -> bytes:
-    """A fingerprint of all weights: torch's own counters of changes miss what is done to `Tensor.data`."""
-    seen = hashlib.blake2b(digest_size=16)
-    for name, value in network.state_dict().items():
-        seen.update(name.encode())
-        seen.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-    return seen.digest()

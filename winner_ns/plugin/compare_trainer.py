@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,16 +22,17 @@ from winner_ns.fields.files import LoadedField
 from winner_ns.figures.grids import psnr
 from winner_ns.figures.table import figures_table
 from winner_ns.fitting.adam import BETA1, BETA2
-from winner_ns.fitting.evaluation import evaluate_field, on_plateau, pictures
+from winner_ns.fitting.evaluation import evaluate_field, on_plateau
 from winner_ns.fitting.field_entry import FLAG, FieldEntry, parse_entries
 from winner_ns.fitting.plan import FieldPlan
 from winner_ns.fitting.results_folder import FIGURES, RESULTS, begin_results, end_results
 from winner_ns.fitting.run import field_key
 from winner_ns.fitting.target import Target
 from winner_ns.glue.finish import print_written
-from winner_ns.plugin.model import SignalModel, SignalModelConfig
+from winner_ns.glue.help import shown_in_help
+from winner_ns.plugin.model import INERT, SignalModel, SignalModelConfig
 from winner_ns.plugin.pipeline import SignalPipeline, SignalPipelineConfig
-from winner_ns.plugin.trainer import SignalTrainerConfig, field_optimizers, settle_optimizer
+from winner_ns.plugin.trainer import SignalTrainerConfig, field_optimizers, settle_optimizer, trainer_help
 from winner_ns.safe_text import terminal
 from winner_ns.viewing.viewed_model import ViewedModel
 from winner_ns.writing import write_json
@@ -39,6 +41,7 @@ TIMED_EVERY = 10
 """Of so many steps one is timed field by field: on a GPU that means to wait for it."""
 
 
+@shown_in_help(first=("fields", "width", "depth"), hidden=INERT)
 @dataclass
 class CompareModelConfig(ModelConfig):
     """The fields that are compared."""
@@ -154,6 +157,11 @@ class ComparePipeline(SignalPipeline):
     def models(self) -> Dict[str, SignalModel]:
         return self.model.named_models()
 
+    def next_commands(self, run: Path) -> List[str]:
+        first = run / RESULTS / next(iter(self.fields)) / "field.safetensors"
+        export = next(iter(self.models.values())).description.row.commands_for(first)[1]
+        return [*(f"winner-ns {command} {shlex.quote(str(run))}" for command in ("compare", "view")), export]
+
     @property
     def field_seconds(self) -> Dict[str, float]:
         return self.model.seconds
@@ -175,11 +183,6 @@ class ComparePipeline(SignalPipeline):
         """All figures as "name/figure"."""
         return _flat(self.figures_by_field())
 
-    def pictures(self) -> Dict[str, Tensor]:
-        target = self.datamanager.target
-        signal = target and target.signal
-        return _flat({name: pictures(fitted, signal) for name, fitted in self.fields.items()})
-
     def export(self, folder: Path) -> List[Path]:
         """Each field's results in a folder of its name, and comparison.png."""
         from winner_ns.export.results import write_all
@@ -195,6 +198,7 @@ class ComparePipeline(SignalPipeline):
         """Writes each field's results, as a run of it alone would, and what compares them."""
         target, results = self.datamanager.need_target(), run / RESULTS
         figures = self.figures_by_field()
+        self.panel.update_figures(figures)
         writer.put_dict(name="Results", scalar_dict=_flat(figures), step=step)
         writer.write_out_storage()
         shares = self.model.time_shares()
@@ -249,6 +253,7 @@ def _flat(by_field: Mapping[str, Mapping[str, Any]]) -> Dict[str, Any]:
     return {f"{name}/{key}": value for name, values in by_field.items() for key, value in values.items()}
 
 
+@trainer_help
 @dataclass
 class CompareTrainerConfig(SignalTrainerConfig):
     """A SignalTrainerConfig for several fields."""

@@ -12,7 +12,6 @@ import tyro
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.configs.dataparser_configs import AnnotatedDataParserUnion
 from nerfstudio.data.datamanagers.base_datamanager import DataManager, VanillaDataManagerConfig
-from nerfstudio.data.pixel_samplers import PixelSamplerConfig
 from nerfstudio.utils import comms
 from torch import Tensor
 from torch.nn import Parameter
@@ -22,9 +21,10 @@ from winner_ns.fields.description import Description
 from winner_ns.fitting import choices
 from winner_ns.fitting.run import check_original, check_there
 from winner_ns.fitting.target import Target, TargetOptions, target_of
+from winner_ns.glue.help import shown_in_help
 from winner_ns.kinds import KINDS
 from winner_ns.rays.dataparser import SceneDataParserConfig
-from winner_ns.rays.pixel_sampler import ViewsPixelSampler
+from winner_ns.rays.pixel_sampler import ViewsPixelSamplerConfig
 from winner_ns.scenes.folder import is_scene
 from winner_ns.signals import ReadOptions
 from winner_ns.signals.shape import NearSurface, near_surface_of_run
@@ -34,6 +34,26 @@ SampleBatch = Dict[str, Dict[str, Tensor]]
 """coordinates [n, d] and values [n, c], in place of a RayBundle, by what is trained on between the samples."""
 
 
+_OF_PHOTOGRAPHS = {
+    "train_num_rays_per_batch": "--pipeline.datamanager.batch-size by nerfstudio's name.",
+    "train_num_images_to_sample_from": "Photographs that are held in memory for training at a time; -1: all.",
+    "train_num_times_to_repeat_images": "Steps after which others are held; -1: never.",
+    "eval_num_rays_per_batch": "Rays of a step's evaluation.",
+    "eval_num_images_to_sample_from": "Photographs that are held in memory for evaluation at a time; -1: all.",
+    "eval_num_times_to_repeat_images": "Evaluations after which others are held; -1: never.",
+    "eval_image_indices": "Which of the evaluation's photographs are rendered while it trains.",
+    "camera_res_scale_factor": "Factor of the photographs' width and height.",
+    "images_on_gpu": "Whether photographs are held in the GPU's memory.",
+}
+"""What of a data manager is for them alone."""
+
+
+@shown_in_help(
+    first=("data", "kind", "batch_size", "holdout", "between", "denoiser", "shape_loss", "shape_samples", "read"),
+    last=(*_OF_PHOTOGRAPHS, "pixel_sampler", "dataparser"),
+    hidden=("masks_on_gpu", "patch_size"),
+    texts={name: f"Of posed photographs: {text}" for name, text in _OF_PHOTOGRAPHS.items()},
+)
 @dataclass
 class SignalDataManagerConfig(VanillaDataManagerConfig):
     """Which signal is fitted, and which of its samples each step sees. What VanillaDataManagerConfig brings is for
@@ -47,7 +67,7 @@ class SignalDataManagerConfig(VanillaDataManagerConfig):
     kind: choices.KindName = "auto"
     """What the data is; auto tells it from the file's content and suffix, or the folder's files."""
     dataparser: AnnotatedDataParserUnion = field(default_factory=SceneDataParserConfig)
-    """How posed photographs are read; by default told from the folder's files."""
+    """Of posed photographs: how they are read; by default told from the folder's files."""
     batch_size: Optional[int] = None
     """Samples (of posed photographs: rays) per step, drawn without replacement within an epoch; 0: all of them; None:
     the kind's default."""
@@ -72,8 +92,8 @@ class SignalDataManagerConfig(VanillaDataManagerConfig):
     surface and its normals alone, with SIREN's eikonal loss (arXiv 2006.09661), which needs no distances."""
     near_surface: tyro.conf.Suppress[Optional[NearSurface]] = None
     """How the points drawn from a shape are spread around its surface: that of the run to go on with; None: today's."""
-    pixel_sampler: PixelSamplerConfig = field(default_factory=lambda: PixelSamplerConfig(_target=ViewsPixelSampler))
-    """How pixels of photographs are drawn."""
+    pixel_sampler: ViewsPixelSamplerConfig = field(default_factory=ViewsPixelSamplerConfig)  # type: ignore[assignment]
+    """Of posed photographs: how their pixels are drawn."""
     seed: tyro.conf.Suppress[int] = 42
     """Set from --machine.seed."""
     description: tyro.conf.Suppress[Dict[str, Any]] = field(default_factory=dict)

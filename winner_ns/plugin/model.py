@@ -20,11 +20,21 @@ from winner_ns.fitting.plan import FieldPlan
 from winner_ns.fitting.target import Target
 from winner_ns.fitting.training import training_loss
 from winner_ns.glue.described_model import DescribedModel
+from winner_ns.glue.help import shown_in_help
 from winner_ns.kinds import KINDS
 from winner_ns.rays.rendering import RenderingConfig
 from winner_ns.viewing.viewed_model import ViewedModel
 
+INERT = ("enable_collider", "collider_params", "loss_coefficients", "prompt")
+"""What of nerfstudio's models means nothing for fields."""
 
+
+@shown_in_help(
+    first=("law", "purpose", "s0", "s1", "field"),
+    last=("eval_num_rays_per_chunk", "views", "camera_optimizer"),
+    hidden=INERT,
+    texts={"eval_num_rays_per_chunk": "Of posed photographs: rays that are rendered at a time for evaluation."},
+)
 @dataclass
 class SignalModelConfig(FieldPlan, ModelConfig):
     """The field and the law that its initial noise follows."""
@@ -42,9 +52,9 @@ class SignalModelConfig(FieldPlan, ModelConfig):
     weight_decay: tyro.conf.Suppress[Optional[float]] = None
     """Set from --optimizers.field.optimizer.weight-decay."""
     views: RenderingConfig = field(default_factory=RenderingConfig)
-    """How posed photographs are rendered."""
+    """Of posed photographs: how they are rendered."""
     camera_optimizer: CameraOptimizerConfig = field(default_factory=lambda: CameraOptimizerConfig(mode="off"))
-    """Whether the poses of photographs are corrected while their scene is learnt."""
+    """Of posed photographs: whether their poses are corrected while the scene is learnt."""
 
     def setup(self, **kwargs: Any) -> Model:
         """The model of what the data is."""

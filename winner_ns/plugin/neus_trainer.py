@@ -7,7 +7,7 @@ from typing import List
 
 from winner_ns.errors import SignalError
 from winner_ns.plugin.pipeline import SignalPipelineConfig
-from winner_ns.plugin.trainer import SignalTrainerConfig
+from winner_ns.plugin.trainer import SignalTrainerConfig, trainer_help
 from winner_ns.rays.neus_model import WinnerNeuSModelConfig
 
 
@@ -19,6 +19,7 @@ class SurfacePipelineConfig(SignalPipelineConfig):
     """NeuS, its field's network, and the law that the network's initial noise follows."""
 
 
+@trainer_help
 @dataclass
 class SurfaceTrainerConfig(SignalTrainerConfig):
     """A SignalTrainerConfig for photographs only."""

@@ -15,6 +15,7 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
 from winner_ns.errors import one_line_errors
+from winner_ns.export.comparison import comparison_pixels
 from winner_ns.export.results import results_table, write_fitted
 from winner_ns.fields.files import LoadedField
 from winner_ns.figures.grids import psnr
@@ -23,11 +24,16 @@ from winner_ns.fitting.evaluation import evaluate_field, on_plateau, pictures, q
 from winner_ns.fitting.results_folder import RESULTS, begin_results, end_results
 from winner_ns.glue.finish import print_written, results_callbacks
 from winner_ns.kinds import KINDS
+from winner_ns.meshing.fitted_surface import usual_resolution
 from winner_ns.plugin.datamanager import SignalDataManager, SignalDataManagerConfig
 from winner_ns.plugin.model import SignalModel, SignalModelConfig
+from winner_ns.plugin.records import put_sound
 from winner_ns.safe_text import terminal
 from winner_ns.viewing.panel import SignalPanel
 
+LOOKED_AT = 96
+"""Grid points along each axis of the meshes that are looked at while a shape is trained: those of the results would
+take a good part of the steps' time."""
 FIGURES_EVERY = 1.0
 """Seconds between two updates of the figures in the viewer's panel."""
 
@@ -61,6 +67,8 @@ class SignalPipeline(VanillaPipeline):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._figures_shown = 0.0
+        self.result_figures: Dict[str, float] = {}
+        """Of the finished training, that are yet to be said; filled in by `finish`."""
         self._watch: Optional[CollapseWatch] = None
         target = self.datamanager.target
         self.model.show(self.fields, target and target.signal)
@@ -86,14 +94,20 @@ class SignalPipeline(VanillaPipeline):
         """What each field's steps have taken, where there are several: kept in checkpoints."""
         return {}
 
+    def next_commands(self, run: Path) -> List[str]:
+        """What one would type next, of a finished run."""
+        return self.model.description.row.commands_for(run)
+
     @torch.no_grad()
+    def quick_figures(self) -> Dict[str, Dict[str, float]]:
+        """Estimates of the figures that count, of each field by its name."""
+        target = self.datamanager.need_target()
+        return {name: quick_figures(field, target) for name, field in self.fields.items()}
+
     def show_figures(self) -> None:
         """Brings the figures in the viewer's panel up to date."""
-        target = self.datamanager.target
-        if target is not None:
-            self.panel.update_figures(
-                {name: quick_figures(field, target) for name, field in self.panel.view.fields.items()}
-            )
+        if self.datamanager.target is not None:
+            self.panel.update_figures(self.quick_figures())
 
     def load_pipeline(self, loaded_state: Dict[str, Any], step: int) -> None:
         super().load_pipeline(loaded_state, step)
@@ -108,9 +122,23 @@ class SignalPipeline(VanillaPipeline):
         return figures
 
     def pictures(self) -> Dict[str, Tensor]:
-        """Small pictures of the fit for tensorboard."""
-        target = self.datamanager.target
-        return pictures(self.model.loaded_field, target and target.signal)
+        """Pictures of the fit for the records, [h, w, 3] in [0, 1]: of each field what its kind has, and how it
+        compares with the original (error maps, spectrograms, surfaces)."""
+        signal = self.datamanager.need_target().signal
+        drawn: Dict[str, Tensor] = {}
+        for name, fitted in self.fields.items():
+            prefix = f"{name}/" if len(self.fields) > 1 else ""
+            drawn |= {f"{prefix}{key}": picture for key, picture in pictures(fitted, signal).items()}
+            drawn[f"{prefix}comparison"] = torch.from_numpy(comparison_pixels(fitted, signal)).float() / 255
+        return drawn
+
+    def put_sounds(self, step: int) -> None:
+        """Records what can be listened to."""
+        signal = self.datamanager.need_target().signal
+        for name, fitted in self.fields.items():
+            row = fitted.description.row
+            if row.heard is not None:
+                put_sound(f"Eval Sounds/{name}", *row.get("heard")(fitted, signal), step=step)
 
     def export(self, folder: Path) -> List[Path]:
         """Writes the results as files (`write_results`)."""
@@ -119,9 +147,11 @@ class SignalPipeline(VanillaPipeline):
         return write_results(self.model.loaded_field, folder, self.datamanager.need_target().signal)
 
     def get_eval_image_metrics_and_images(self, step: int) -> Tuple[Dict[str, Any], Dict[str, Tensor]]:
-        metrics: Dict[str, Any] = dict(self.figures())
-        metrics["num_rays"] = self.datamanager.get_train_rays_per_batch()
-        return metrics, self.pictures()
+        with usual_resolution(LOOKED_AT):
+            metrics: Dict[str, Any] = dict(self.figures())
+            self.put_sounds(step)
+            metrics["num_rays"] = self.datamanager.get_train_rays_per_batch()
+            return metrics, self.pictures()
 
     def get_average_eval_image_metrics(
         self, step: Optional[int] = None, output_path: Optional[Path] = None, get_std: bool = False
@@ -168,7 +198,11 @@ class SignalPipeline(VanillaPipeline):
             self.datamanager.target.close()
 
     def _show_figures_at_times(self, step: int) -> None:
-        if self.panel.viewer is not None and time() - self._figures_shown > FIGURES_EVERY:
+        viewer = self.panel.viewer
+        if viewer is None or time() - self._figures_shown < FIGURES_EVERY:
+            return
+        # Nobody looks where no browser is.
+        if viewer.viser_server.get_clients():
             self.show_figures()
             self._figures_shown = time()
 
@@ -178,8 +212,8 @@ class SignalPipeline(VanillaPipeline):
         figures, results = self.figures(), run / RESULTS
         writer.put_dict(name="Results", scalar_dict=figures, step=step)
         writer.write_out_storage()
-        for name, value in figures.items():
-            CONSOLE.print(f"{name:>28}  {value:.4f}")
+        self.result_figures = figures
+        self.panel.update_figures(dict.fromkeys(self.fields, figures))
         if on_plateau(target, figures):
             alone = f"{psnr(target.mean_error or 0.0):.2f} dB"
             CONSOLE.print(

@@ -6,6 +6,7 @@ import json
 import signal
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -45,12 +46,17 @@ from winner_ns.fitting.run import find_checkpoint, read_adam, read_descriptions
 from winner_ns.fitting.shape_target import LEAST_SAMPLES
 from winner_ns.fitting.target import Target
 from winner_ns.fitting.training import rate_factor
-from winner_ns.glue.nerfstudio_defects import opened_config, quiet_event_writers
+from winner_ns.fitting.training_progress import TrainingProgress, shown_progress
+from winner_ns.glue.finish import print_finished
+from winner_ns.glue.help import shown_in_help
+from winner_ns.glue.nerfstudio_defects import console_quiet, opened_config, quiet_event_writers
 from winner_ns.interruption import INTERRUPTION, Ended
 from winner_ns.kinds import VIEWS, TrainingDefaults
 from winner_ns.plugin.photographs import absolute, describe_radiance, describe_surface, settle_dataparser
 from winner_ns.plugin.pipeline import SignalPipelineConfig
+from winner_ns.plugin.progress_writer import SignalLoggingConfig, SignalViewerConfig
 from winner_ns.plugin.resume_command import resume_command
+from winner_ns.progress import silence_libraries
 from winner_ns.rays.dataparser import SceneDataParserConfig
 from winner_ns.rays.neus_model import SURFACE_TRAINING, WinnerNeuSModelConfig
 from winner_ns.rays.radiance_field import COLOR_RATE
@@ -131,6 +137,55 @@ def all_optimizers() -> Dict[str, Any]:
     }
 
 
+trainer_help = shown_in_help(
+    first=(
+        "data",
+        "max_num_iterations",
+        "vis",
+        "output_dir",
+        "experiment_name",
+        "timestamp",
+        "load_dir",
+        "load_step",
+        "load_checkpoint",
+        "pipeline",
+        "optimizers",
+    ),
+    last=("machine", "logging", "viewer"),
+    hidden=(
+        "method_name",
+        "prompt",
+        "relative_model_dir",
+        "load_scheduler",
+        "steps_per_eval_all_images",
+        "mixed_precision",
+        "use_grad_scaler",
+        "gradient_accumulation_steps",
+    ),
+    texts={
+        "data": "What is fitted: the file of an image, a sound, a shape, a volume or a video, or the folder of posed "
+        "photographs.",
+        "vis": "Where the training can be watched: in the viewer, or in the records of tensorboard, wandb or comet.",
+        "output_dir": "Folder of all runs; each has its own, OUTPUT_DIR/EXPERIMENT_NAME/METHOD/TIMESTAMP.",
+        "experiment_name": "The run's name; None: that of the data.",
+        "project_name": "The project's name, for wandb and comet.",
+        "timestamp": "The name of the run's folder; left out, the time.",
+        "load_dir": "Goes on with the run of these checkpoints (RUN/nerfstudio_models).",
+        "load_step": "Goes on from the checkpoint of this step in --load-dir; None: the last.",
+        "load_checkpoint": "Goes on from this checkpoint.",
+        "load_config": "Trains what a run's config.yml says, whose code is executed: for runs that you trust.",
+        "steps_per_save": "Steps between two checkpoints; one is also written every minute.",
+        "save_only_latest_checkpoint": "Whether earlier checkpoints are removed, but for the one before the last.",
+        "steps_per_eval_batch": "Steps between two losses of withheld samples in the records.",
+        "steps_per_eval_image": "Steps between two evaluations of the whole signal, with pictures, in the records.",
+        "log_gradients": "Whether the lengths of the gradients are recorded.",
+        "start_paused": "Whether training waits until it is started in the viewer.",
+    },
+)
+"""Arranges the help of a method."""
+
+
+@trainer_help
 @dataclass
 class SignalTrainerConfig(TrainerConfig):
     """A TrainerConfig whose open settings are filled in from the data before anything is written."""
@@ -140,18 +195,15 @@ class SignalTrainerConfig(TrainerConfig):
     max_num_iterations: Optional[int] = None  # type: ignore[assignment]
     """Steps of the whole run, those before a resume included; None: the kind's default."""
     pipeline: SignalPipelineConfig = field(default_factory=SignalPipelineConfig)
-    """Pipeline configuration."""
+    """What is fitted, by which field, and what is left of it."""
     optimizers: Dict[str, Any] = field(default_factory=all_optimizers)
-    """The optimiser and its schedule."""
+    """The optimiser and its schedule: of the field, and, of posed photographs, of color and camera_opt."""
     machine: MachineConfig = field(default_factory=lambda: MachineConfig(device_type=best_device()))
-    """Machine configuration; the device is CUDA if present, else MPS, else CPU."""
-    # The profiler's table of nerfstudio's own functions would be the last thing that a user sees.
-    logging: LoggingConfig = field(default_factory=lambda: LoggingConfig(profiler="none"))
-    """Logging configuration."""
-
-    # A viewer shows whatever is trained to anybody who can reach it.
-    viewer: ViewerConfig = field(default_factory=lambda: ViewerConfig(websocket_host="127.0.0.1"))
-    """Viewer configuration."""
+    """On what it is trained, and from which seed; the device is CUDA if present, else MPS, else CPU."""
+    logging: LoggingConfig = field(default_factory=SignalLoggingConfig)
+    """What is recorded and shown while it trains."""
+    viewer: ViewerConfig = field(default_factory=SignalViewerConfig)
+    """Where the viewer is, and what it sends."""
 
     run_folder: tyro.conf.Suppress[Optional[Path]] = None
     """Where the run is that was opened, or that `winner-ns fit` made; None: where its names lead."""
@@ -216,6 +268,7 @@ class SignalTrainerConfig(TrainerConfig):
 
         Here bad input ends the program before a folder is made; from here on signals end the training at a whole step.
         """
+        silence_libraries()
         into_its_own = self.load_dir is not None and self.timestamp != "{timestamp}"
         # What is trained by the config of another run is a run of its own.
         self.run_folder = None
@@ -495,7 +548,7 @@ class SignalTrainerConfig(TrainerConfig):
         if self._finishes:
             return
         path = self.get_base_dir() / "config.yml"
-        CONSOLE.log(f"Saving config to: {path}", markup=False)
+        CONSOLE.print(f"run       {terminal(path.parent)}", markup=False, highlight=False, soft_wrap=True)
         with one_line_errors(), replacing(path) as temporary:
             temporary.write_text(yaml.dump(self), "utf8")
 
@@ -541,7 +594,8 @@ class SignalTrainer(Trainer):
     config: SignalTrainerConfig
 
     def __init__(self, config: SignalTrainerConfig, local_rank: int = 0, world_size: int = 1) -> None:
-        super().__init__(config, local_rank, world_size)
+        with console_quiet():
+            super().__init__(config, local_rank, world_size)
         self.checkpoint_dir = self.base_dir / config.relative_model_dir
         self._clock = SaveClock()
         self._started, self._seconds_before = time.monotonic(), 0.0
@@ -549,6 +603,9 @@ class SignalTrainer(Trainer):
         self._saved: Optional[int] = None
         self._completed = -1
         """The last step that was made."""
+        self._loss = torch.zeros(())
+        self._shown = ExitStack()
+        self._progress = TrainingProgress()
 
     @property
     def training_seconds(self) -> float:
@@ -574,11 +631,13 @@ class SignalTrainer(Trainer):
         self._clock, self._started = SaveClock(), time.monotonic()
 
     def _load_checkpoint(self) -> None:
-        super()._load_checkpoint()
+        with console_quiet():
+            super()._load_checkpoint()
         self._completed = self._start_step - 1
         path = self.config.load_checkpoint
         if path is None:
             return
+        CONSOLE.print(f"resumed   {terminal(path)}", markup=False, highlight=False, soft_wrap=True)
         known = read_checkpoint(path)
         self._seconds_before = float(known.get("training_seconds", 0.0))
         if known.get("field_seconds"):
@@ -593,21 +652,38 @@ class SignalTrainer(Trainer):
         try:
             with flushed_denormals(), one_line_errors(), disk_errors(self.base_dir):
                 try:
+                    self._show_progress()
                     super().train()
                 except Ended:
+                    self._shown.close()
                     INTERRUPTION.acknowledge()
                     if self._completed >= self._start_step:
                         self.save_checkpoint(self._completed)
                     self._say_how_to_go_on()
                     raise
         finally:
+            self._shown.close()
             INTERRUPTION.leave()
+
+    def _show_progress(self) -> None:
+        """Shows from now on, in the first of several processes, how the training goes."""
+        if comms.is_main_process() and self.config.logging.local_writer.enable:
+            figures = self.pipeline.quick_figures  # type: ignore[attr-defined]
+            self._progress = self._shown.enter_context(shown_progress(figures, to_errors=False))
+
+    def train_iteration(self, step: int) -> Any:
+        made = super().train_iteration(step)
+        self._loss = made[0].detach()
+        return made
 
     def _begin_step(self, step: int) -> None:
         INTERRUPTION.hold()
 
     def _end_step(self, step: int) -> None:
         self._completed = step
+        steps = self._start_step + (self.config.max_num_iterations or 0)
+        scheduler = next(iter(self.optimizers.schedulers.values()))
+        self._progress.update(step + 1, steps, self._loss, scheduler.get_last_lr()[0])
         if self._clock.is_due:
             started, earlier = time.monotonic(), self._by_time
             self.save_checkpoint(step)
@@ -619,10 +695,23 @@ class SignalTrainer(Trainer):
         INTERRUPTION.let_go()
 
     def _after_train(self) -> None:
+        """As nerfstudio's, but that it says that training is over when its results are there."""
+        self._shown.close()
         # nerfstudio takes the step at which it looks whether to stop for one that has been made.
         self.step = self._completed
-        writer.GLOBAL_BUFFER.setdefault("step", self.step)  # Its table wants one, where no step was left to make.
-        super()._after_train()
+        self.training_state = "completed"
+        self.save_checkpoint(self.step)
+        writer.write_out_storage()
+        seconds = self.training_seconds
+        try:
+            for callback in self.callbacks:
+                callback.run_callback_at_location(self.step, TrainingCallbackLocation.AFTER_TRAIN)
+        finally:
+            if comms.is_main_process() and not INTERRUPTION.has_come:
+                figures, commands = self.pipeline.result_figures, self.pipeline.next_commands(self.base_dir)  # type: ignore[attr-defined]
+                print_finished(self.step + 1, seconds, figures, commands)
+        if not self.config.viewer.quit_on_train_completion:
+            self._train_complete_viewer()
 
     def _train_complete_viewer(self) -> None:
         try:

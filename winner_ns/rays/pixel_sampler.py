@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Union
+from dataclasses import dataclass, field
+from typing import Type, Union
 
 import torch
 from jaxtyping import Int, Shaped
-from nerfstudio.data.pixel_samplers import PixelSampler
+from nerfstudio.data.pixel_samplers import PixelSampler, PixelSamplerConfig
 from torch import Tensor
 
 from winner_ns.errors import SignalError
+from winner_ns.glue.help import shown_in_help
 
 
 class ViewsPixelSampler(PixelSampler):
@@ -43,3 +45,19 @@ class ViewsPixelSampler(PixelSampler):
         if len(left) == 0:
             raise SignalError("a mask", "hides all of a photograph", "leave that photograph out, or correct its mask")
         return left[torch.randint(len(left), (num_samples,), device=left.device)].to(device)
+
+
+@shown_in_help(
+    hidden=("num_rays_per_batch", "keep_full_image", "is_equirectangular", "max_num_iterations"),
+    texts={
+        "ignore_mask": "Whether pixels that masks hide are learnt, too.",
+        "fisheye_crop_radius": "Of fisheye cameras: pixels from the middle within which they are learnt; None: all.",
+        "rejection_sample_mask": "Whether pixels are drawn until masks leave them; else their positions are listed.",
+    },
+)
+@dataclass
+class ViewsPixelSamplerConfig(PixelSamplerConfig):
+    """Which pixels of photographs are drawn."""
+
+    _target: Type = field(default_factory=lambda: ViewsPixelSampler)
+    """The sampler's class."""

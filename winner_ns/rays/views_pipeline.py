@@ -13,7 +13,6 @@ from jaxtyping import Float
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes
 from nerfstudio.pipelines.base_pipeline import VanillaPipeline
 from nerfstudio.utils import comms, writer
-from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
 from winner_ns.errors import SignalError, one_line_errors
@@ -37,6 +36,12 @@ class ViewsPipeline(VanillaPipeline):
     """The plugin's; a room that is built on this one."""
     datamanager: ViewsDataManager
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.result_figures: Dict[str, float] = {}
+        """Of the finished training, that are yet to be said; filled in by `finish`."""
+        self._batch_metrics: Dict[str, Tensor] = {}
+
     @property
     def panel(self) -> ScenePanel:
         """The viewer's panel: nerfstudio looks for such elements in a pipeline's attributes."""
@@ -48,7 +53,18 @@ class ViewsPipeline(VanillaPipeline):
         words = np.random.SeedSequence((self.datamanager.config.seed, step, comms.get_rank())).generate_state(1)
         random.seed(int(words[0]))
         torch.manual_seed(int(words[0]))
-        return super().get_train_loss_dict(step)
+        outputs, losses, metrics = super().get_train_loss_dict(step)
+        self._batch_metrics = metrics
+        return outputs, losses, metrics
+
+    def quick_figures(self) -> Dict[str, Dict[str, float]]:
+        """PSNR in dB of the last step's rays."""
+        known = self._batch_metrics
+        return {"": {name: float(known[name].detach()) for name in ("psnr",) if name in known}}
+
+    def next_commands(self, run: Path) -> List[str]:
+        """What one would type next, of a finished run."""
+        return self.model.description.row.commands_for(run)
 
     def get_average_eval_image_metrics(
         self, step: Optional[int] = None, output_path: Optional[Path] = None, get_std: bool = False
@@ -95,8 +111,7 @@ class ViewsPipeline(VanillaPipeline):
             "parameters": sum(p.numel() for p in self.model.field.parameters() if p.requires_grad),
             "description": description.as_dict(),
         }
-        for name, value in figures.items():
-            CONSOLE.print(f"{name:>28}  {value:.4f}")
+        self.result_figures = figures
         begin_results(results)
         paths = [write_views_comparison(results / "comparison.png", pictured)]
         problem: Optional[SignalError] = None

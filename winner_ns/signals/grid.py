@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
 
 from winner_ns.mapped import picked
+
+if TYPE_CHECKING:
+    from torch import Tensor
+else:
+    # Whoever only looks at a file need not wait for torch. Shapes and types of numbers are checked all the same.
+    Tensor = Any
 
 
 @dataclass
@@ -84,6 +88,8 @@ class GridSignal:
 
     def values(self, indices: Int[Tensor, " n"]) -> Float[Tensor, "n c"]:
         """Values in [-1, 1] of the samples with these flat (row-major) indices."""
+        import torch
+
         flat = self.samples.reshape(-1, self.channels)
         raw = picked(flat, indices.cpu().numpy()).astype(np.float64)
         return torch.from_numpy(((raw - self.value_offset) / self.value_scale).astype(np.float32))
@@ -117,6 +123,8 @@ def grid_coordinates(
         shape: of the grid.
         half_extent: per axis, the coordinate of the last sample; the first one's is its negative.
     """
+    import torch
+
     columns: List[Tensor] = []
     rest = indices
     for n, extent in zip(reversed(shape), reversed(half_extent), strict=True):

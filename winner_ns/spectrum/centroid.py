@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Iterator, Optional, Sequence
 
 import numpy as np
-import scipy.fft
 from jaxtyping import Float, Shaped
 
 from winner_ns.mapped import MAPPED_BUDGET, forget_pages, in_bands
@@ -70,6 +69,8 @@ def line_centroids(
         samples, axis: as for `spectral_centroid`.
         zeros: each channel's; the first one's numerical errors are the least.
     """
+    import scipy.fft
+
     lines = np.moveaxis(samples, axis, -1)  # [*others, channels, n]
     n = lines.shape[-1]
     length = min(n, LONGEST_TRANSFORM)

@@ -6,7 +6,6 @@ import math
 from typing import Sequence
 
 import numpy as np
-import scipy.fft
 from jaxtyping import Float, Shaped
 
 from winner_ns.spectrum.white_noise import middle
@@ -54,6 +53,8 @@ def denoised_frequency(
 
 def _centroid(values: Float[np.ndarray, "*others n"], deviation: float, gaps: float) -> float:
     """That of one axis, with 1 at Nyquist."""
+    import scipy.fft
+
     n = values.shape[-1]
     lines = values.reshape(-1, n)
     power = np.zeros(n // 2 + 1)

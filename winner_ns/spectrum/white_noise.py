@@ -6,7 +6,6 @@ import math
 from typing import Optional, Tuple
 
 import numpy as np
-import scipy.fft
 from jaxtyping import Bool, Float, Shaped
 
 MOST_SAMPLES = 2**22
@@ -59,6 +58,8 @@ def noise_deviation(
 
 def _spectral_deviation(values: Float[np.ndarray, "*shape channels"]) -> float:
     """That of white noise with the median power of the samples' lines; the least of all axes'."""
+    import scipy.fft
+
     values = values - values.mean(axis=tuple(range(values.ndim - 1)))
     medians = [math.inf]
     for axis in range(values.ndim - 1):

@@ -9,6 +9,7 @@ from typing import Any, Dict
 from winner_ns.commands.arguments import positive
 
 HELP = "a sound: WAV, FLAC, OGG, MP3, AIFF or .npy"
+EXAMPLE = "winner-ns export audio RUN --sample-rate 48000 --duration 10"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

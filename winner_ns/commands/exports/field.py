@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Dict
 
 HELP = "the field itself, one .safetensors file for winner_ns.load_field"
+EXAMPLE = "winner-ns export field RUN -o field.safetensors"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

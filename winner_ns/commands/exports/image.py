@@ -9,6 +9,7 @@ from typing import Any, Dict
 from winner_ns.commands.arguments import count
 
 HELP = "an image: PNG, TIFF, JPEG, WebP, BMP, EXR or .npy"
+EXAMPLE = "winner-ns export image RUN --scale 4 -o large.png"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

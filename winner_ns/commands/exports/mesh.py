@@ -12,6 +12,7 @@ from winner_ns.errors import SignalError
 from winner_ns.safe_text import file_name
 
 HELP = "the surface of a shape, or learnt from photographs: PLY, OBJ, STL, GLB or OFF"
+EXAMPLE = "winner-ns export mesh RUN --resolution 512 -o out.glb"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

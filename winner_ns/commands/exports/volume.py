@@ -9,6 +9,7 @@ from typing import Any, Dict
 from winner_ns.commands.arguments import count
 
 HELP = "a volume (.npy) or video (.mp4, .png, .npy)"
+EXAMPLE = "winner-ns export volume RUN --scale 2 -o fine.npy"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
