@@ -150,9 +150,9 @@ def test_panel_says_what_the_field_is_and_how_good(page, shape_viewer):
 
 def test_exports_are_written_named_and_handed_over(page, shape_viewer):
     exports = shape_viewer.runs[0] / "exports"
-    name, content = page.download("Export mesh")
+    name, content, written = page.exported("Export mesh")
     assert name == "pear-fitted.ply"
-    assert page.until_text(r"wrote (\S+-fitted\.ply)").group(1) == str(exports / name)
+    assert written == exports / name
     assert (exports / name).read_bytes() == content
     mesh = trimesh.load(io.BytesIO(content), file_type="ply")
     assert np.allclose(mesh.bounds, pear().bounds, atol=5)  # In millimetres again.

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import time
-from typing import Any, Dict, List, Optional, Tuple, Type
+from typing import Any, Dict, List, Mapping, Optional, Tuple, Type
 
 import torch
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
@@ -27,9 +26,6 @@ from winner_ns.plugin.datamanager import SignalDataManager, SignalDataManagerCon
 from winner_ns.plugin.model import SignalModel, SignalModelConfig
 from winner_ns.safe_text import terminal
 from winner_ns.viewing.panel import SignalPanel
-
-FIGURES_EVERY = 1.0
-"""Seconds between two updates of the figures in the viewer's panel."""
 
 
 @dataclass
@@ -60,10 +56,11 @@ class SignalPipeline(VanillaPipeline):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._figures_shown = 0.0
         self._watch: Optional[CollapseWatch] = None
         target = self.datamanager.target
         self.model.show(self.fields, target and target.signal)
+        if target is not None:
+            self.panel.measure = self.quick_figures
 
     @property
     def models(self) -> Dict[str, SignalModel]:
@@ -86,18 +83,13 @@ class SignalPipeline(VanillaPipeline):
         """What each field's steps have taken, where there are several: kept in checkpoints."""
         return {}
 
-    @torch.no_grad()
-    def show_figures(self) -> None:
-        """Brings the figures in the viewer's panel up to date."""
-        target = self.datamanager.target
-        if target is not None:
-            self.panel.update_figures(
-                {name: quick_figures(field, target) for name, field in self.panel.view.fields.items()}
-            )
+    def quick_figures(self, fields: Mapping[str, LoadedField]) -> Dict[str, Dict[str, float]]:
+        """Estimates of the figures that count, by field and name, for the viewer's panel."""
+        return {name: quick_figures(field, self.datamanager.need_target()) for name, field in fields.items()}
 
     def load_pipeline(self, loaded_state: Dict[str, Any], step: int) -> None:
         super().load_pipeline(loaded_state, step)
-        self.show_figures()
+        self.panel.step = step + 1
 
     @torch.no_grad()
     def figures(self) -> Dict[str, float]:
@@ -144,9 +136,7 @@ class SignalPipeline(VanillaPipeline):
 
     def get_training_callbacks(self, attributes: TrainingCallbackAttributes) -> List[TrainingCallback]:
         callbacks = super().get_training_callbacks(attributes)
-        callbacks.append(
-            TrainingCallback([TrainingCallbackLocation.AFTER_TRAIN_ITERATION], self._show_figures_at_times)
-        )
+        callbacks.append(TrainingCallback([TrainingCallbackLocation.AFTER_TRAIN_ITERATION], self._show_step))
         callbacks.append(TrainingCallback([TrainingCallbackLocation.AFTER_TRAIN], self._end_drawing))
         if attributes.trainer is not None and self.datamanager.target is not None:
             for model in self.models.values():
@@ -167,10 +157,8 @@ class SignalPipeline(VanillaPipeline):
         if self.datamanager.target is not None:
             self.datamanager.target.close()
 
-    def _show_figures_at_times(self, step: int) -> None:
-        if self.panel.viewer is not None and time() - self._figures_shown > FIGURES_EVERY:
-            self.show_figures()
-            self._figures_shown = time()
+    def _show_step(self, step: int) -> None:
+        self.panel.step = step + 1
 
     def finish(self, run: Path, step: int, seconds: float) -> None:
         """Writes what a user came for into the run's folder and says where it is."""

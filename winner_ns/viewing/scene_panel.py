@@ -76,7 +76,7 @@ class ScenePanel(ViewerElement[Any], ViewerControl):
     def _setup(self, viewer: Viewer) -> None:
         super()._setup(viewer)
         hide_training(viewer)
-        viewer.viser_server.on_client_connect(lambda client: keep_framed(client, self.framing))
+        viewer.viser_server.on_client_connect(lambda client: keep_framed(client, lambda: self.framing))
 
     def _frame_all(self) -> None:
         for client in self.viser_server.get_clients().values():
