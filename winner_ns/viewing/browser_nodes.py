@@ -34,8 +34,9 @@ class Node:
 
 class BrowserNodes:
     """viser's nodes cannot be given another picture, and one that is added by a name in use is blank until it is
-    loaded. So each is added by a name of its own, hidden, and shown when the browser has had the time to load it, in
-    the same message that takes away the one before. Names are used again: viser keeps a list of all there ever were.
+    loaded. So each is added by a name of its own, hidden, and shown when the browser has had the time to load it,
+    before the one in its place is taken away. (Not by viser's `atomic`: of two threads that use it, one may wait for
+    itself, for good.) Names are used again: viser keeps a list of all there ever were.
 
     Args:
         client: the browser.
@@ -71,22 +72,20 @@ class BrowserNodes:
         ready = [place for place, node in self._loading.items() if wait or time.monotonic() - node.since > LOADING]
         if not ready:
             return
-        with self._client.atomic():
-            for place in ready:
-                node = self._loading.pop(place)
-                node.handle.visible = True
-                # What refines another subject's picture would cover this one.
-                others = [p for p, n in self._shown.items() if p[0] == place[0] and n.subject != node.subject]
-                for replaced in {place, *others} & set(self._shown):
-                    self._remove(self._shown.pop(replaced))
-                self._shown[place] = node
+        for place in ready:
+            node = self._loading.pop(place)
+            node.handle.visible = True
+            # What refines another subject's picture would cover this one.
+            others = [p for p, n in self._shown.items() if p[0] == place[0] and n.subject != node.subject]
+            for replaced in {place, *others} & set(self._shown):
+                self._remove(self._shown.pop(replaced))
+            self._shown[place] = node
 
     def keep_only(self, places: Collection[Place]) -> None:
         """Takes all else away."""
-        with self._client.atomic():
-            for nodes in (self._loading, self._shown):
-                for place in set(nodes) - set(places):
-                    self._remove(nodes.pop(place))
+        for nodes in (self._loading, self._shown):
+            for place in set(nodes) - set(places):
+                self._remove(nodes.pop(place))
 
     def _remove(self, node: Node) -> None:
         node.handle.remove()
