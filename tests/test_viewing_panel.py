@@ -561,7 +561,11 @@ def test_the_slice_of_a_shape_follows_the_panel(opened):
         browser.use(panel.elements["slice_axis"], "x")
         browser.use(panel.elements["slice_position"], 0.25)
         assert (panel.settings().slice_axis, panel.settings().slice_position) == (0, 0.25)
-        browser.picture()
+        plane = browser.message("ImageMessage")["name"]
+        place = browser.message("SetPositionMessage", name=plane)["position"]
+        assert place == pytest.approx([2.5, 0.0, 0.0])
+        browser.use(viewer.control_panel._output_render, "exact")
+        assert browser.picture(lambda picture: picture.shape[1] > 1).shape[1] >= 256
         browser.use(viewer.control_panel._output_render, "shaded")
 
 

@@ -30,6 +30,8 @@ class ResponsiveRenderer(RenderStateMachine):
     def _send_output_to_viewer(self, outputs: Dict[str, Any], static_render: bool = True) -> None:
         # One that was under way would cover what the browser draws: it has depth.
         if not self._rests():
+            if getattr(self.viewer, "keeps_outputs", False):
+                self.output_keys = set(outputs.keys())  # Else all that is rendered would be offered anew.
             super()._send_output_to_viewer(outputs, static_render)
 
     def _calculate_image_res(self, aspect_ratio: float) -> Tuple[int, int]:
@@ -42,7 +44,7 @@ class ResponsiveRenderer(RenderStateMachine):
 viewer_module.RenderStateMachine = ResponsiveRenderer  # type: ignore[misc]
 
 
-def watch(viewer: Viewer, browser_draws: Callable[[], bool]) -> None:
+def watch(viewer: Viewer, browser_draws: Callable[[], bool], keeps_outputs: bool) -> None:
     """Makes a viewer's threads draw only what the browser does not, and leaves a training alone.
 
     nerfstudio lets a training sleep for as long as a camera moves, and says which step it is every thirty steps at
@@ -51,8 +53,9 @@ def watch(viewer: Viewer, browser_draws: Callable[[], bool]) -> None:
     Args:
         viewer: nerfstudio's.
         browser_draws: whether all that is shown is drawn by the browser.
+        keeps_outputs: whether the outputs that are offered stay, whatever is rendered.
     """
-    viewer.browser_draws = browser_draws  # type: ignore[attr-defined]
+    viewer.browser_draws, viewer.keeps_outputs = browser_draws, keeps_outputs  # type: ignore[attr-defined]
     update_scene = viewer.update_scene
 
     def update_without_waiting(step: int, num_rays_per_batch: Optional[int] = None) -> None:

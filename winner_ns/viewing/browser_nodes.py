@@ -8,11 +8,14 @@ from typing import Any, Collection, Dict, Hashable, List, Tuple
 
 import viser
 
-from winner_ns.viewing.drawing import Part
+from winner_ns.viewing.drawing import Part, Pose
 
 LOADING = 0.15
 """Seconds that a browser gets to decode what it has received, before it is shown in the place of something else:
 viser's page shows a blank picture until then, and does not say when it is done."""
+
+BYTES_A_SECOND = 2e7
+"""Of a mesh, which takes longer."""
 
 Place = Tuple[int, Hashable]
 """Which drawing, and the key of the part."""
@@ -28,8 +31,8 @@ class Node:
     """What was asked for when it was drawn."""
     state: Hashable
     """Of the fields."""
-    since: float
-    """When it was handed over."""
+    loaded: float
+    """When it has been loaded, most likely."""
 
 
 class BrowserNodes:
@@ -54,22 +57,23 @@ class BrowserNodes:
         node = self._loading.get(place) or self._shown.get(place)
         return node is not None and node.subject == subject and state in (None, node.state)
 
-    def put(self, place: Place, part: Part, made: Any, right: float, subject: Hashable, state: Hashable) -> None:
+    def put(self, place: Place, part: Part, made: Any, pose: Pose, subject: Hashable, state: Hashable) -> None:
         """Hands a part over, to be shown in this place a little later."""
         if not self._free:
             self._names += 1
             self._free.append(f"/signal/{self._names}")
         name = self._free.pop()
-        handle = part.add(self._client.scene, name, made, right, visible=False)
+        takes = LOADING + (len(made) / BYTES_A_SECOND if isinstance(made, bytes) else 0.0)
+        handle = part.add(self._client.scene, name, made, pose, visible=False)
         if place in self._loading:
             self._remove(self._loading[place])
-        self._loading[place] = Node(name, handle, subject, state, time.monotonic())
+        self._loading[place] = Node(name, handle, subject, state, time.monotonic() + takes)
 
     def reveal(self, wait: bool = False) -> None:
         """Shows what has been loaded by now; or, after a while, all of it."""
         if wait and self._loading:
-            time.sleep(max(max(node.since for node in self._loading.values()) + LOADING - time.monotonic(), 0.0))
-        ready = [place for place, node in self._loading.items() if wait or time.monotonic() - node.since > LOADING]
+            time.sleep(max(max(node.loaded for node in self._loading.values()) - time.monotonic(), 0.0))
+        ready = [place for place, node in self._loading.items() if wait or time.monotonic() > node.loaded]
         if not ready:
             return
         for place in ready:

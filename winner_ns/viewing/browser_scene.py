@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Dict, Hashable, List, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, Hashable, List, Optional, Tuple
 
 import numpy as np
 import torch
@@ -13,9 +12,11 @@ import viser
 from jaxtyping import Float
 from torch import Tensor
 
+from winner_ns.errors import SignalError
 from winner_ns.viewing.browser_nodes import BrowserNodes
-from winner_ns.viewing.drawing import SCENE_SCALE, Drawing, Interrupted, Look, Paint, Part, Work
-from winner_ns.viewing.signal_view import ViewSettings
+from winner_ns.viewing.drawing import SCENE_SCALE, Drawing, Interrupted, Look, Part, Pose, Work
+from winner_ns.viewing.exports import complaint
+from winner_ns.viewing.signal_view import Framing, ViewSettings
 
 if TYPE_CHECKING:
     from winner_ns.viewing.panel import SignalPanel
@@ -25,7 +26,7 @@ POLL = 0.1
 AT_REST = 0.15
 """Seconds without a motion, after which the camera has come to rest."""
 PIECE = 2**13
-"""Places that are painted in one go, between which a drawing may be interrupted."""
+"""Points that a field is asked for in one go, between which a drawing may be interrupted."""
 REST_OF_TRAINING = 9
 """While a field is trained, following it takes one part of the time in so many and one, so that training keeps its
 pace. What a user asks for is drawn at once."""
@@ -95,7 +96,10 @@ class BrowserScene(Thread):
         if (asked, look, self._state) == self._done or (self._moves() and self._done and self._done[0] == asked):
             return
         started = time.monotonic()
-        self._draw(asked, look)
+        try:
+            self._draw(asked, look)
+        except (SignalError, MemoryError) as error:
+            self._panel.say_legends([complaint(error)])
         self._follow_at = time.monotonic() + REST_OF_TRAINING * (time.monotonic() - started)
         self._done = asked, look, self._state
 
@@ -123,38 +127,38 @@ class BrowserScene(Thread):
     def _draw(self, asked: Asked, look: Look) -> None:
         outputs, settings = asked
         started = self._moved
-        parts: List[Tuple[int, float, Part]] = []
         drawings = [self._drawing(output, settings) for output in outputs]
-        middles = side_by_side(drawings)
-        for number, (drawing, right) in enumerate(zip(drawings, middles, strict=True)):
-            x, y, z = look.position
-            parts += [(number, right, part) for part in drawing.parts(replace(look, position=(x - right, y, z)))]
+        right = rightwards(self._view.framing(settings))
+        poses = [Pose(tuple((middle * right).tolist())) for middle in side_by_side(drawings)]
+        parts: List[Tuple[int, Part]] = []
+        for number, drawing in enumerate(drawings):
+            parts += [(number, part) for part in drawing.parts(poses[number].seen(look))]
         self._panel.say_legends([drawing.legend() for drawing in drawings])
 
         def work(part: Part, hurry: bool) -> Work:
-            def paint_all(paint: Paint, places: Float[Tensor, "n 2"]) -> Float[Tensor, "n 3"]:
-                painted = []
-                for piece in places.split(PIECE):
+            def in_pieces(function: Callable[[Tensor], Tensor], points: Tensor) -> Tensor:
+                results = []
+                for piece in points.split(PIECE):
                     other = self._panel.asked() != asked or (part.refines and self._moved != started)
                     if not self._running or (other and not hurry):
                         raise Interrupted
-                    painted.append(paint(piece))
+                    results.append(function(piece))
                     self._nodes.reveal()
-                return torch.cat(painted)
+                return torch.cat(results)
 
-            return paint_all
+            return in_pieces
 
-        for number, right, part in sorted(parts, key=lambda each: each[2].refines):
-            place, subject = (number, part.key), (outputs[number], settings, right)
+        for number, part in sorted(parts, key=lambda each: each[1].refines):
+            place, subject, pose = (number, part.key), (outputs[number], settings, poses[number]), poses[number]
             if self._nodes.has(place, subject, self._state):
                 continue
             coarse = None if part.refines or self._nodes.has(place, subject) else part.coarse()
             if coarse is not None:
-                self._nodes.put(place, coarse, coarse.make(work(coarse, True)), right, subject, "coarse")
-            self._nodes.put(place, part, part.make(work(part, False)), right, subject, self._state)
+                self._nodes.put(place, coarse, coarse.make(work(coarse, True)), pose, subject, "coarse")
+            self._nodes.put(place, part, part.make(work(part, False)), pose, subject, self._state)
             self._nodes.reveal()
         self._nodes.reveal(wait=True)
-        self._nodes.keep_only({(number, part.key) for number, _, part in parts})
+        self._nodes.keep_only({(number, part.key) for number, part in parts})
         self._panel.say_resolution(look)
 
     def _drawing(self, output: str, settings: ViewSettings) -> Drawing:
@@ -162,6 +166,12 @@ class BrowserScene(Thread):
         if key not in self._drawings:
             self._drawings[key] = self._view.drawing(output, settings)
         return self._drawings[key]
+
+
+def rightwards(framing: Framing) -> Float[np.ndarray, "3"]:
+    """Which way is right for a camera that faces the signal as it is framed."""
+    across = np.cross(framing.up, framing.towards_camera)
+    return across / np.linalg.norm(across)
 
 
 def side_by_side(drawings: List[Drawing]) -> List[float]:

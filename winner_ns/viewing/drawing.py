@@ -10,16 +10,17 @@ from typing import Any, Callable, Hashable, Iterator, List, Optional, Tuple
 import numpy as np
 import torch
 import viser
+import viser.transforms as tf
 from jaxtyping import Float
 from nerfstudio.viewer.viewer import VISER_NERFSTUDIO_SCALE_RATIO as SCENE_SCALE
 from torch import Tensor
 
 from winner_ns.viewing.legend import Legend, no_legend
 
-Paint = Callable[[Float[Tensor, "m 2"]], Float[Tensor, "m 3"]]
-"""Colours in 0 … 1 at places of a plane (x to the right, y up)."""
-Work = Callable[[Paint, Float[Tensor, "n 2"]], Float[Tensor, "n 3"]]
-"""Paints places piece by piece; may raise `Interrupted` between two of them."""
+Paint = Callable[[Float[Tensor, "m 2"]], Float[Tensor, "m c"]]
+"""Colours in 0 … 1, and where there is a fourth number, opacity at places of a plane (x to the right, y up)."""
+Work = Callable[[Callable[[Tensor], Tensor], Tensor], Tensor]
+"""Calls a function with points, [n, d], piece by piece; may raise `Interrupted` between two of them."""
 
 WHOLE = 512
 """Texels along the longer side of a picture of the whole plane."""
@@ -58,6 +59,44 @@ class Look:
         return self.resolution / max(self.aspect, 1.0)
 
 
+@dataclass(frozen=True)
+class Pose:
+    """How something lies in the scene."""
+
+    translation: Tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """In units of the scene."""
+    rotation: Tuple[float, float, float, float] = (1.0, 0.0, 0.0, 0.0)
+    """A quaternion (w, x, y, z)."""
+
+    def of(self, inner: Pose) -> Pose:
+        """The pose in the scene of what has a pose within what has this one."""
+        outer = tf.SO3(np.array(self.rotation))
+        moved = np.array(self.translation) + outer @ np.array(inner.translation)
+        return Pose(tuple(moved.tolist()), tuple((outer @ tf.SO3(np.array(inner.rotation))).wxyz.tolist()))
+
+    def seen(self, look: Look) -> Look:
+        """How one looks at it from there."""
+        back = tf.SO3(np.array(self.rotation)).inverse()
+        position = back @ (np.array(look.position) - self.translation)
+        rotation = back.as_matrix() @ np.array(look.rotation)
+        return replace(look, position=tuple(position.tolist()), rotation=tuple(map(tuple, rotation.tolist())))
+
+    @property
+    def matrix(self) -> Float[np.ndarray, "3 3"]:
+        """Of the rotation."""
+        return tf.SO3(np.array(self.rotation)).as_matrix()
+
+    @property
+    def wxyz(self) -> Tuple[float, float, float, float]:
+        """As viser takes it."""
+        return self.rotation
+
+    @property
+    def position(self) -> Tuple[float, ...]:
+        """As viser takes it, in its units."""
+        return tuple(SCENE_SCALE * x for x in self.translation)
+
+
 class Part(ABC):
     """One node of a browser's scene."""
 
@@ -78,8 +117,8 @@ class Part(ABC):
         """What is handed over."""
 
     @abstractmethod
-    def add(self, scene: viser.SceneApi, name: str, made: Any, right: float, visible: bool) -> viser.SceneNodeHandle:
-        """Hands it over, moved to the right by so many units of the scene."""
+    def add(self, scene: viser.SceneApi, name: str, made: Any, pose: Pose, visible: bool) -> viser.SceneNodeHandle:
+        """Hands it over, to lie in the scene like this."""
 
 
 class Drawing(ABC):
@@ -119,24 +158,20 @@ class Rectangle(Part):
         return replace(self, columns=max(self.columns // HURRY, 1), rows=max(self.rows // HURRY, 1))
 
     def make(self, work: Work) -> np.ndarray:
-        """Its pixels, [rows, columns, 3], bytes."""
+        """Its pixels, [rows, columns, 3 or 4], bytes."""
         x = self.left + (torch.arange(self.columns, dtype=torch.float64) + 0.5) * (self.width / self.columns)
         y = self.top - (torch.arange(self.rows, dtype=torch.float64) + 0.5) * (self.height / self.rows)
         places = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).reshape(-1, 2).float()
-        colours = work(self.paint, places).reshape(self.rows, self.columns, 3)
+        colours = work(self.paint, places).reshape(self.rows, self.columns, -1)
         return (255 * colours.cpu().clamp(0.0, 1.0)).round().to(torch.uint8).numpy()
 
-    def add(self, scene: viser.SceneApi, name: str, made: Any, right: float, visible: bool) -> viser.SceneNodeHandle:
-        middle = self.left + self.width / 2 + right, self.top - self.height / 2, self.forward
+    def add(self, scene: viser.SceneApi, name: str, made: Any, pose: Pose, visible: bool) -> viser.SceneNodeHandle:
+        middle = self.left + self.width / 2, self.top - self.height / 2, self.forward
+        # viser's own images hang upside down, seen from +z.
+        lies = pose.of(Pose(middle, (0.0, 1.0, 0.0, 0.0)))
+        width, height = SCENE_SCALE * self.width, SCENE_SCALE * self.height
         return scene.add_image(
-            name,
-            made,
-            SCENE_SCALE * self.width,
-            SCENE_SCALE * self.height,
-            format="png",
-            wxyz=(0.0, 1.0, 0.0, 0.0),  # viser's own images hang upside down, seen from +z.
-            position=tuple(SCENE_SCALE * x for x in middle),
-            visible=visible,
+            name, made, width, height, format="png", wxyz=lies.wxyz, position=lies.position, visible=visible
         )
 
 
@@ -214,3 +249,43 @@ class PlaneDrawing(Drawing):
         margin = (np.ptp(places, axis=0)) / 20  # What lies between the outermost ray that meets it and the next.
         low, high = np.maximum(places.min(0) - margin, 0), np.minimum(places.max(0) + margin, 2 * half)
         return low, high, middle, float(depth.min()) * 2 * tangent / look.height
+
+
+@dataclass(frozen=True)
+class Placed(Part):
+    """A part that lies elsewhere."""
+
+    part: Part
+    pose: Pose
+
+    @property
+    def refines(self) -> bool:  # type: ignore[override]
+        return self.part.refines
+
+    @property
+    def key(self) -> Hashable:
+        return self.part.key, self.pose
+
+    def coarse(self) -> Optional[Part]:
+        coarse = self.part.coarse()
+        return None if coarse is None else Placed(coarse, self.pose)
+
+    def make(self, work: Work) -> Any:
+        return self.part.make(work)
+
+    def add(self, scene: viser.SceneApi, name: str, made: Any, pose: Pose, visible: bool) -> viser.SceneNodeHandle:
+        return self.part.add(scene, name, made, pose.of(self.pose), visible)
+
+
+@dataclass(frozen=True)
+class Together(Drawing):
+    """Several drawings in one place, each in a pose."""
+
+    drawings: Tuple[Tuple[Drawing, Pose], ...]
+    half_width: float
+    legend: Legend = no_legend
+
+    def parts(self, look: Look) -> Iterator[Part]:
+        for drawing, pose in self.drawings:
+            for part in drawing.parts(pose.seen(look)):
+                yield Placed(part, pose)

@@ -20,12 +20,11 @@ from nerfstudio.viewer.viewer_elements import (
 )
 
 from winner_ns.errors import SignalError
-from winner_ns.fields.description import Description
 from winner_ns.fields.files import LoadedField
 from winner_ns.glue.viewer_defects import LabelledSlider, emptied_tab, keep_hidden, remove_folder_of, watch
-from winner_ns.safe_text import markdown
 from winner_ns.viewing.browser_scene import BESIDE, Asked, BrowserScene
 from winner_ns.viewing.controls import Control, Dropdown
+from winner_ns.viewing.described import FIGURES, described
 from winner_ns.viewing.drawing import Look
 from winner_ns.viewing.exports import Exports, complaint
 from winner_ns.viewing.framing import frame_client, keep_framed
@@ -35,12 +34,6 @@ if TYPE_CHECKING:
     from nerfstudio.viewer.viewer import Viewer
 
 GAINS = ["1", "2", "5", "10", "20", "50", "100", "200", "500", "1000"]
-FIGURES = {
-    "psnr": ("PSNR", "{:.2f} dB"),
-    "psnr_heldout": ("PSNR between", "{:.2f} dB"),
-    "iou": ("IoU", "{:.4f}"),
-}
-"""The figures that count, how they are called and written."""
 SHARP = 1024
 """Pixels across a picture that is quickly drawn; nerfstudio's own is 512."""
 FIGURES_EVERY, FIGURES_SHARE = 1.0, 19
@@ -137,7 +130,8 @@ class SignalPanel(ViewerElement[Any], ViewerControl):
     def state(self) -> Hashable:
         """Tells the fields as they are now from what they were."""
         networks = [field.network for field in self.view.fields.values()]
-        return tuple((p.data_ptr(), p._version) for network in networks for p in network.parameters())
+        weights = tuple((p.data_ptr(), p._version) for network in networks for p in network.parameters())
+        return weights, self.trains()
 
     def trains(self) -> bool:
         """Whether the fields change by themselves."""
@@ -155,7 +149,8 @@ class SignalPanel(ViewerElement[Any], ViewerControl):
             {
                 name: LoadedField(network.eval().requires_grad_(False), self.view.fields[name].description)
                 for name, network in copies.items()
-            }
+            },
+            quick=self.trains(),
         )
 
     def resolution(self) -> int:
@@ -223,15 +218,15 @@ class SignalPanel(ViewerElement[Any], ViewerControl):
         for element in (panel._train_speed, panel._train_util):
             keep_hidden(element)
         if self.view.outputs:
-            panel._layer_depth.value = False
             of_numbers = panel._elements_by_tag["colormap"] + panel._elements_by_tag["split_colormap"]
             for element in (*of_numbers, panel._colormap, panel._split_colormap, panel._layer_depth):
                 keep_hidden(element)
             keep_hidden(panel._split_percentage)
-            panel.update_output_options(list(self.view.outputs))
+            first, *others = self.view.outputs
+            panel.update_output_options([first, *others[:-1], *self.view.rendered, *others[-1:]])
         with emptied_tab(server.gui, "Export"):
             self._install_exports(server)
-        watch(viewer, self.browser_draws)
+        watch(viewer, self.browser_draws, bool(self.view.outputs))
         if self.view.is_quick(beside_training=viewer.trainer is not None):
             panel._max_res.value = SHARP  # Lines and letters want it.
         if len(self.view.fields) > 1:
@@ -266,7 +261,9 @@ class SignalPanel(ViewerElement[Any], ViewerControl):
         """Of all that is seen side by side."""
         framing = self.view.framing(self.settings())
         count = len(self.asked()[0]) if self.browser_draws() else 1
-        return replace(framing, half_width=count * framing.half_width + (count - 1) * BESIDE / 2)
+        if count == 1:
+            return framing
+        return replace(framing, half_width=count * max(framing.half_width, framing.radius) + (count - 1) * BESIDE / 2)
 
     def _show_original(self, visible: bool) -> None:
         assert self.viewer is not None
@@ -291,26 +288,8 @@ class SignalPanel(ViewerElement[Any], ViewerControl):
             self.gui_handle.content = self._description()
 
     def _description(self) -> str:
-        lines = [self._described(name) for name in self.view.fields]
-        figures = list(dict.fromkeys(figure for known in self.figures.values() for figure in known))
-        if len(self.view.fields) == 1:
-            known = next(iter(self.figures.values()), {})
-            return "  \n".join(
-                [*lines, *(f"{FIGURES[key][0]} {FIGURES[key][1].format(known[key])}" for key in figures)]
-            )
-        facts = list(dict.fromkeys(fact for known in self.facts.values() for fact in known))
-        rows = [["field", *(FIGURES[key][0] for key in figures), *facts]]
-        rows.append([":--", *("--:" for _ in rows[0][1:])])
-        for name in self.view.fields:
-            known, known_facts = self.figures.get(name, {}), self.facts.get(name, {})
-            values = [FIGURES[key][1].format(known[key]) if key in known else "" for key in figures]
-            rows.append([markdown(name), *values, *(known_facts.get(fact, "") for fact in facts)])
-        table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-        return table + "\n\n" + "  \n".join(lines)
-
-    def _described(self, name: str) -> str:
-        """Which field it is and what its noise is, in a line."""
-        return described_field(name, self.view.fields[name].description)
+        descriptions = {name: field.description for name, field in self.view.fields.items()}
+        return described(descriptions, self.figures, self.facts)
 
     # How they are taken home -----------------------------------------------------------------------------------------
 
@@ -340,18 +319,6 @@ def _element(control: Control) -> ViewerElement:
     if isinstance(control, Dropdown):
         return ViewerDropdown(control.label, control.at_first, list(control.options))
     return LabelledSlider(control.label, control.at_first, control.least, control.most, control.step)
-
-
-def described_field(name: str, description: Description) -> str:
-    """A field and its noise, in a line of Markdown."""
-    made_of, noise = description.network, description.spectrum
-    depth, width = (made_of.settings.get(size, "") for size in ("depth", "width"))
-    words = f"**{markdown(name)}** {markdown(f'{depth} x {width}')}"
-    if noise is not None:
-        words += f", psi {noise.psi:.4g}"
-        if made_of.family_class.takes_noise or noise.s0 > 0:
-            words += f", s0 {noise.s0:.4g}, s1 {noise.s1:.4g} ({markdown(noise.law)})"
-    return words
 
 
 def hide_training(viewer: Viewer) -> None:

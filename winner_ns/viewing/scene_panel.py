@@ -9,8 +9,9 @@ import viser
 from nerfstudio.viewer.viewer_elements import ViewerButton, ViewerControl, ViewerElement
 
 from winner_ns.fields.description import Description
+from winner_ns.viewing.described import described_field
 from winner_ns.viewing.framing import frame_client, keep_framed
-from winner_ns.viewing.panel import described_field, folder_at_the_top, hide_training
+from winner_ns.viewing.panel import folder_at_the_top, hide_training
 from winner_ns.viewing.signal_view import Framing
 
 if TYPE_CHECKING:

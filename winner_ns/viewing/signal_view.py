@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from winner_ns.viewing.drawing import Drawing
 
 Original = TypeVar("Original", bound=Signal)
+Value = TypeVar("Value")
+
 Draw = Callable[[], Tensor]
 """Draws a picture: [n, 3] colours in 0 … 1, or [n, 1] numbers that the viewer colours, a row for each ray."""
 
@@ -130,6 +132,8 @@ class SignalView(ABC, Generic[Original]):
     """What of it can be played, the first one unless another is chosen: field, original, error."""
     outputs: Tuple[str, ...] = ()
     """Those that the browser can draw by itself, the first one shown at first; others are nerfstudio's to render."""
+    rendered: Tuple[str, ...] = ()
+    """Outputs that are offered beside them, which nerfstudio renders."""
     has_overlay: bool = False
     """Whether the browser can draw the original over the pictures (`add_overlay`)."""
 
@@ -166,8 +170,8 @@ class SignalView(ABC, Generic[Original]):
         """What values of the controls, by name, mean: the parts of ViewSettings that they set."""
         return {}
 
-    def of_fields(self, fields: Mapping[str, LoadedField]) -> SignalView:
-        """The same view of other states of its fields."""
+    def of_fields(self, fields: Mapping[str, LoadedField], quick: bool = False) -> SignalView:
+        """The same view of other states of its fields; quick: to be drawn often, at little cost."""
         view = copy(self)
         view.fields = dict(fields)
         return view
@@ -213,7 +217,7 @@ class SignalView(ABC, Generic[Original]):
         names: List[str] = list(settings.difference or self.fields)[:2]
         return [self.fields[name] for name in names]
 
-    def with_the_last_field_last(self, draws: Dict[str, Draw], output: str) -> Dict[str, Draw]:
+    def with_the_last_field_last(self, draws: Dict[str, Value], output: str) -> Dict[str, Value]:
         """With several fields, puts this output of the last one to the end: the split screen's other half at first."""
         if len(self.fields) > 1:
             name = self.named(list(self.fields)[-1], output)
