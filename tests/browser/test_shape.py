@@ -83,7 +83,8 @@ def test_split_screen_shows_two_outputs_side_by_side(page):
     left, right = both[:, :middle], both[:, middle:]
     assert coloured(left).sum() < 0.02 * inked(left).sum() and coloured(right).sum() > 0.4 * inked(right).sum()
     one, other = box_of(inked(left)), box_of(inked(right))
-    assert (one.width, one.height) == pytest.approx((other.width, other.height), rel=0.15)
+    # As far from the camera; seen from different sides, they are not as wide.
+    assert one.height == pytest.approx(other.height, rel=0.1)
 
 
 def test_what_is_traced_exactly_is_what_the_browser_draws(page):
