@@ -14,7 +14,7 @@ from torch import Tensor
 from winner_ns.fitting.grid_target import GridTarget
 from winner_ns.fitting.shape_target import ShapeTarget
 from winner_ns.fitting.target import Target
-from winner_ns.signals.shape_losses import SHAPE_LOSSES
+from winner_ns.shape_losses import SHAPE_LOSSES
 from winner_ns.spectrum.measure import SHAPE_RESOLUTION, shape_target
 
 MOST_LINES = 64

@@ -18,7 +18,7 @@ from winner_ns.meshing.cleaning import is_watertight, largest_components, simpli
 from winner_ns.meshing.fitted_surface import fitted_level_set, mesh_resolution
 from winner_ns.meshing.level_set_points import outward_normals, project
 from winner_ns.progress import Report, silent
-from winner_ns.signals.shape_losses import shape_loss
+from winner_ns.shape_losses import shape_loss
 from winner_ns.writing import check_output, replacing
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from winner_ns.fields.families import build_field, outline
 from winner_ns.fields.input_gradient import value_and_gradient
 from winner_ns.fields.mean_squared_error import evaluate
 from winner_ns.fields.units import MOST_SAMPLES
-from winner_ns.signals.shape_losses import shape_loss
+from winner_ns.shape_losses import shape_loss
 from winner_ns.synced import replacing_synced
 
 FORMAT_VERSION = 1

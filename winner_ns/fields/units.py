@@ -14,7 +14,7 @@ from torch import Tensor
 
 from winner_ns.reading import MOST_MAGNITUDE
 from winner_ns.safe_text import is_harmless
-from winner_ns.signals.shape_losses import SHAPE_LOSSES
+from winner_ns.shape_losses import SHAPE_LOSSES
 
 if TYPE_CHECKING:
     from winner_ns.fields.files import LoadedField

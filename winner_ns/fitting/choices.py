@@ -8,7 +8,7 @@ from winner_ns.fields.families import FAMILIES
 from winner_ns.fitting.classical_denoisers import DENOISERS
 from winner_ns.fitting.pseudo_samples import BETWEEN
 from winner_ns.kinds import KINDS
-from winner_ns.signals.shape_losses import SHAPE_LOSSES
+from winner_ns.shape_losses import SHAPE_LOSSES
 from winner_ns.spectrum.laws import LAWS
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ from winner_ns.fitting.evaluation import quick_shape_figures, shape_figures
 from winner_ns.fitting.judged_points import judged_points
 from winner_ns.fitting.sample_split import SampleSplit
 from winner_ns.fitting.target import Target, TargetOptions
+from winner_ns.shape_losses import SHAPE_LOSSES, ShapeLoss
 from winner_ns.signals import ShapeSignal
 from winner_ns.signals.shape import EARLIER_NEAR_SURFACE, usual_near_surface
-from winner_ns.signals.shape_losses import SHAPE_LOSSES, ShapeLoss
 from winner_ns.signals.shape_sampler import ShapeSampler, block_seed, draw_block
 from winner_ns.spectrum import TargetSpectrum
 from winner_ns.spectrum.measure import ShapeMeasure

@@ -13,7 +13,7 @@ from winner_ns.fields import mean_squared_error
 from winner_ns.fields.eikonal import eikonal_loss
 from winner_ns.fitting.adam import BETA2, Adam
 from winner_ns.fitting.best_state import BestState
-from winner_ns.signals.shape_losses import SHAPE_LOSSES
+from winner_ns.shape_losses import SHAPE_LOSSES
 
 Batch = Tuple[Tensor, Tensor]
 """Coordinates [n, d] and target values [n, c]."""

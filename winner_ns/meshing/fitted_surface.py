@@ -15,7 +15,7 @@ from winner_ns.fields.files import LoadedField
 from winner_ns.fields.sample_values import fingerprint
 from winner_ns.meshing.extraction import LevelSet, extract_level_set
 from winner_ns.progress import Report, silent
-from winner_ns.signals.shape_losses import shape_loss
+from winner_ns.shape_losses import shape_loss
 
 RESOLUTION = 256
 """Grid points along each axis of the meshes of results, figures and pictures, where nothing else is asked for."""

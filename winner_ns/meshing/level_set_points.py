@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 
 from winner_ns.fields.files import LoadedField
 from winner_ns.fields.input_gradient import value_and_gradient
-from winner_ns.signals.shape_losses import shape_loss
+from winner_ns.shape_losses import shape_loss
 
 STEPS = 6
 TOLERANCE = 1e-4

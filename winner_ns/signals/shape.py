@@ -13,10 +13,10 @@ from jaxtyping import Bool, Float, Int
 from winner_ns.errors import SignalError, counted
 from winner_ns.mapped import give_back_memory
 from winner_ns.progress import Report, progress_bar, silent
+from winner_ns.shape_losses import SHAPE_LOSSES
 from winner_ns.signals.curve_order import along_a_curve
 from winner_ns.signals.distance_samples import Cuts, DistanceSamples
 from winner_ns.signals.mesh_repair import WindingNumbers, doubled_areas
-from winner_ns.signals.shape_losses import SHAPE_LOSSES
 from winner_ns.signals.surfels import surfel_areas, surfel_windings
 
 ShapeSource = Literal["mesh", "distances", "oriented-points", "points"]

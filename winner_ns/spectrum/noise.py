@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Shaped
 
 from winner_ns.safe_text import is_word
-from winner_ns.signals.shape_losses import SHAPE_LOSSES
+from winner_ns.shape_losses import SHAPE_LOSSES
 from winner_ns.spectrum.band import SineNetwork, initial_band
 from winner_ns.spectrum.centroid import MOST_SAMPLES, line_centroids, spectral_centroid
 from winner_ns.spectrum.denoised import denoised_frequency
