@@ -13,7 +13,7 @@ from torch import Tensor
 
 from winner_ns.fields.files import LoadedField
 from winner_ns.meshing.extraction import extract_level_set
-from winner_ns.meshing.fitted_surface import TRUSTED, fitted_loss
+from winner_ns.shape_losses import shape_loss
 from winner_ns.signals import ShapeSignal
 from winner_ns.viewing.colours import signed_colours
 from winner_ns.viewing.drawing import Drawing, PlaneDrawing, Pose, Together, Work
@@ -49,7 +49,7 @@ def fitted_surface(field: LoadedField, level: float, found: Found) -> Surface:
         level: the distance that it is at, in units of the unit cube.
         found: the surfaces of before, the last MOST_FOUND of which are kept.
     """
-    trusted = TRUSTED[fitted_loss(field)] * field.description.target["distance_scale"]
+    trusted = shape_loss(field.description.target).trusted * field.description.target["distance_scale"]
 
     def surface(work: Work, resolution: int) -> Tuple[Float[np.ndarray, "v 3"], Int[np.ndarray, "f 3"]]:
         def distance(points: Tensor) -> Tensor:
