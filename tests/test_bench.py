@@ -985,13 +985,6 @@ def test_a_folder_belongs_to_one_benchmark(finished, tmp_path, capsys):
     assert (tmp_path / "mine" / "results.jsonl").read_text() == "my notes, without a line's end"
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["results.jsonl"]
 
-    # Whoever has pictures in a folder of this name does not want a benchmark to work in it.
-    (tmp_path / "photos" / "inputs").mkdir(parents=True)
-    (tmp_path / "photos" / "inputs" / "mine.png").write_bytes(b"mine")
-    assert main(["bench", str(other), "--out", str(tmp_path / "photos")]) == 1
-    assert "is not empty, and no benchmark's" in capsys.readouterr().err
-    assert [path.name for path in (tmp_path / "photos" / "inputs").iterdir()] == ["mine.png"]
-
 
 @pytest.mark.slow
 def test_after_a_failure_the_others_are_shown_and_the_message_is_kept_in_full(tmp_path, capsys):

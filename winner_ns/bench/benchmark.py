@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Optional, Sequence
@@ -27,7 +26,7 @@ from winner_ns.writing import replacing_files, unwritable, write_json
 
 MARK = "bench.json"
 """Which benchmark a folder belongs to: another one's tables are never written over it."""
-LOCK = ".lock"
+OURS = {".lock", "inputs", "cells"}
 """What a benchmark may have left in its folder before it is marked."""
 
 
@@ -83,17 +82,9 @@ def run_bench(
     _check_folder(folder, mark)
     cells_of(preset, ())  # Fields that cannot be are refused before anything is written.
     with _alone_in(folder), replacing_files(True):
-        begun = (folder / MARK).exists()
-        write_json(folder / MARK, mark)
-        try:
-            cells = cells_of(preset, prepare_inputs(preset, folder / "inputs", data, allowed))
-        except SignalError:
-            if not begun:
-                # With other data it is another benchmark, for which the folder is as free as before.
-                (folder / MARK).unlink()
-                shutil.rmtree(folder / "inputs", ignore_errors=True)
-            raise
+        cells = cells_of(preset, prepare_inputs(preset, folder / "inputs", data, allowed))
         results = ResultsFile(folder / "results.jsonl")
+        write_json(folder / MARK, mark)
         keys = [cell.key for cell in cells]
         known = {record["key"] for record in results.records}
         missing = [cell for cell in cells if cell.key not in known]
@@ -138,7 +129,7 @@ def _check_folder(folder: Path, mark: Dict[str, Optional[str]]) -> None:
         raise SignalError(folder / MARK, f"cannot be read ({error})", "give another --out") from error
     if marked not in (None, mark):
         raise SignalError(folder, f"is the benchmark {_told(marked)}, not {_told(mark)}", "give another --out")
-    if marked is None and folder.is_dir() and {each.name for each in folder.iterdir()} - {LOCK}:
+    if marked is None and folder.is_dir() and {each.name for each in folder.iterdir()} - OURS:
         raise SignalError(folder, "is not empty, and no benchmark's", "give another --out")
 
 
@@ -225,7 +216,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / LOCK, timeout=0)
+        lock = FileLock(folder / ".lock", timeout=0)
         lock.acquire()
     except Timeout as error:
         raise SignalError(folder, "another benchmark is writing there", "wait for it, or give another --out") from error
