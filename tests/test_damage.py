@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import struct
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -44,8 +46,16 @@ def flip(path: Path, position: int, bits: int = 0x40) -> None:
 
 
 def damage_weights(path: Path) -> None:
-    """Changes a byte in the middle of a checkpoint's or a field file's numbers."""
-    flip(path, path.read_bytes().find(b"PK\x01\x02") // 2 if path.suffix == ".ckpt" else path.stat().st_size - 5)
+    """Changes a byte in the middle of a checkpoint's largest record, or near the end of a field file's numbers."""
+    if path.suffix != ".ckpt":
+        flip(path, path.stat().st_size - 5)
+        return
+    with zipfile.ZipFile(path) as archive:
+        largest = max(archive.infolist(), key=lambda record: record.file_size)
+    # Between the records there is padding, which nobody reads; a record's bytes follow its two names' lengths.
+    header = path.read_bytes()[largest.header_offset :][:30]
+    begins = largest.header_offset + 30 + sum(struct.unpack("<HH", header[26:30]))
+    flip(path, begins + largest.file_size // 2)
 
 
 def content_of_checkpoint(path: Path):

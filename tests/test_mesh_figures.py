@@ -356,7 +356,7 @@ def bad_files(folder: Path) -> Dict[str, str]:
     return {
         "missing.ply": "does not exist",
         "empty.ply": "is empty",
-        "bare.ply": "has 1 points",
+        "bare.ply": "has 1 point;",
         "line.off": "no face with an area",
         "huge.off": "coordinates above",
         "holes.off": "NaN or infinite",

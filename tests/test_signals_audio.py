@@ -226,7 +226,7 @@ def test_a_silent_slice_of_a_sound(tmp_path):
 
 @pytest.mark.parametrize("frames", [1, 15])
 def test_too_short(tmp_path, frames):
-    with pytest.raises(SignalError, match=f"too short .{frames} samples"):
+    with pytest.raises(SignalError, match=f"too short .{frames} sample"):
         load_signal(write(tmp_path / "a.wav", tone(100)[30 : 30 + frames]))
 
 
