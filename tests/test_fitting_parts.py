@@ -259,21 +259,21 @@ def test_quick_figures_of_a_shape_known_at_its_own_points_are_those_of_what_they
 
 
 def test_the_rate_follows_a_wide_band_as_far_as_the_second_layer_has_noise():
-    picture = np.random.default_rng(0).integers(0, 256, (96, 96), dtype=np.uint8)
-    target = target_of(picture)
+    pixels = np.random.default_rng(0).integers(0, 256, (96, 96), dtype=np.uint8)
+    gray, colour = target_of(pixels), target_of(np.repeat(pixels[..., None], 3, axis=2))
 
-    def settled(**choices):
+    def settled(target=gray, **choices):
         return FieldPlan.of(**choices).settle(target).settled
 
+    omega = settled(purpose=1).spectrum.omega
     for width in (64, 128, 256):
-        wide, wider = settled(purpose=4, width=width), settled(purpose=16, width=width)
-        assert wide.noise.band * width > 10_000
-        # Four times the band is half the rate.
-        assert wide.learning_rate == pytest.approx(1e-3 * math.sqrt(10_000 / (width * wide.noise.band)), rel=1e-9)
-        assert wider.learning_rate == pytest.approx(wide.learning_rate / 2, rel=0.01)
-    narrow = settled(purpose=0.3, width=128)
-    assert 0 < narrow.noise.s0 and narrow.noise.band * 128 < 10_000 and narrow.learning_rate == 1e-3
-    assert settled(s0=500, width=256).learning_rate == 1e-3
-    assert settled(purpose=4, width=256, learning_rate=2e-3).learning_rate == 2e-3
-    sound = FieldPlan.of(purpose=8).settle(target_of((picture.ravel() / 255.0 - 0.5, 8000)))
+        reached = 20_000 / (width * omega)  # The kappa up to which the rate is full.
+        for kappa, share in ((0.9, 1), (1.25, 0.8), (1.6, 0.625), (4, 0.5)):
+            rate = settled(purpose=kappa * reached, width=width).learning_rate
+            assert rate == pytest.approx(share * 1e-3, rel=1e-3)
+        # Of three channels, the band counts by the root of that.
+        assert settled(colour, purpose=reached, width=width).learning_rate == pytest.approx(1e-3 / 3**0.5, rel=1e-3)
+    assert settled(s0=5000, width=256).learning_rate == 1e-3
+    assert settled(purpose=40, width=256, learning_rate=2e-3).learning_rate == 2e-3
+    sound = FieldPlan.of(purpose=8).settle(target_of((pixels.ravel() / 255.0 - 0.5, 8000)))
     assert sound.learning_rate == 5e-4

@@ -32,9 +32,9 @@ class TrainingDefaults:
     """Adam's, for sine fields; other families bring their published one."""
     beta2: float = 0.999
     """Adam's decay of the squared gradients' average, of all families; 0.999 is Adam's own."""
-    full_rate_up_to: Optional[float] = 10_000.0
-    """The field's width times its initial band in radians per unit, up to which it learns at the full rate
-    (`winner_ns.fitting.plan.stable_share`). None: the rate suits every band."""
+    full_rate_up_to: Optional[float] = 20_000.0
+    """The field's width times its initial band in radians per unit times the root of its channels, up to which it
+    learns at the full rate (`winner_ns.fitting.plan.stable_share`). None: the rate suits every band."""
 
 
 @dataclass(frozen=True)

@@ -214,7 +214,8 @@ class FieldPlan:
         by_setting = bool(changed) and noise is not None and noise.s0 == 0
         denoising = KINDS[spectrum.kind].denoising if self._leaves_out_noise(spectrum) else None
         width = settings.get("width") or training.width
-        rate = self.learning_rate or _default_rate(family, None if by_setting else noise, width, training, denoising)
+        told = None if by_setting else noise
+        rate = self.learning_rate or _default_rate(family, told, width, out_dim, training, denoising)
         beta2 = training.beta2 if self.beta2 is None else self.beta2
         decay = self.weight_decay
         if decay is None:
@@ -393,6 +394,7 @@ def _default_rate(
     family: type[Field],
     noise: Optional[NoiseReport],
     width: int,
+    channels: int,
     training: TrainingDefaults,
     denoising: Optional[DenoisingDefaults],
 ) -> float:
@@ -402,22 +404,24 @@ def _default_rate(
         return denoising.learning_rate
     if noise.bright and noise.kappa == 0.0:
         return RATE_WITHOUT_INTERPOLATION
-    return training.learning_rate * stable_share(noise, width, training.full_rate_up_to)
+    return training.learning_rate * stable_share(noise, width, channels, training.full_rate_up_to)
 
 
-def stable_share(noise: NoiseReport, width: int, full_up_to: Optional[float]) -> float:
-    """The part of the learning rate, in (0, 1], at which a field with this noise settles: sqrt(full_up_to/(H B)).
+def stable_share(noise: NoiseReport, width: int, channels: int, full_up_to: Optional[float]) -> float:
+    """The part of the learning rate, from 1/2 to 1, at which a field with this noise settles: full_up_to/(H B sqrt(C)).
 
     Adam's steps move a sum over H weights H times as far as one of them, and a field of band B turns as much faster:
     with the noise of the law matching on the second layer (V = 3), wide fields of a wide band do not settle at the full
-    rate. Without that noise they do, and need it: where V is nearer to 1, B counts by (V - 1)/2. Measured at H of 128
-    and 256 and B from 36 to 220 rad/unit (docs/spectrum.md).
+    rate, those of colours sooner than those of one channel. Without that noise they do, and need it: where V is nearer
+    to 1, B counts by (V - 1)/2. Measured at H of 128 and 256, C of 1 and 3 and B from 36 to 220 rad/unit
+    (docs/spectrum.md).
 
     Args:
         noise: of the fresh field.
         width: H.
-        full_up_to: H B in radians per unit, from which on the rate falls; None: it suits every band.
+        channels: C, of the values.
+        full_up_to: H B sqrt(C) in radians per unit, from which on the rate falls; None: it suits every band.
     """
     second_layer = width * noise.s1**2 / 4  # (V - 1)/2, of V = 1 + H s1²/2.
-    unsettled = width * noise.band * min(1.0, second_layer)
-    return 1.0 if full_up_to is None or unsettled <= full_up_to else math.sqrt(full_up_to / unsettled)
+    unsettled = width * noise.band * math.sqrt(channels) * min(1.0, second_layer)
+    return 1.0 if full_up_to is None or unsettled <= full_up_to else max(full_up_to / unsettled, 0.5)
