@@ -17,7 +17,6 @@ from PIL import Image
 from winner_ns.analysis import analyze, kernel, subject_before_training, subject_of_run, verdict
 from winner_ns.analysis.gradients import measure_gradients
 from winner_ns.analysis.kernel import eigenvector_spectra, measure_kernel, tangent_kernel
-from winner_ns.analysis.layers import OUTPUT, named_layers, pre_activations
 from winner_ns.analysis.sampled import SampledTarget, piece_sides, sampled_target
 from winner_ns.analysis.spectra import TARGET, measure_spectra
 from winner_ns.analysis.statistics import layer_theory, measure_statistics
@@ -25,6 +24,7 @@ from winner_ns.commands.main import main
 from winner_ns.errors import SignalError
 from winner_ns.fields import FAMILIES, build_field, winner_init
 from winner_ns.fields.description import Description, NetworkDescription
+from winner_ns.fields.layers import OUTPUT, named_layers, neuron_bands, pre_activations
 from winner_ns.fitting.collapse import CollapseWatch
 from winner_ns.fitting.plan import FieldPlan
 from winner_ns.samples import CHIPTUNE
@@ -169,6 +169,18 @@ def test_pre_activations_are_what_the_layers_compute(family: str) -> None:
 
 
 @pytest.mark.slow
+def test_the_band_of_a_neuron_is_that_of_its_wave() -> None:
+    bands = neuron_bands(Waves(3.0, 4000.0), in_dim=2)
+    assert bands[OUTPUT].tolist() == pytest.approx([math.sqrt((3**2 + 4000**2) / 4)], rel=0.05)  # cos² is 1/2.
+    for family in FAMILIES:
+        field = small_field(family, in_dim=2)
+        assert all(torch.isfinite(band).all() and (band > 0).any() for band in neuron_bands(field, 2).values())
+    field = small_field("siren", in_dim=2)
+    first = 30 * field.layers[0].weight.norm(dim=1) / math.sqrt(2)
+    assert neuron_bands(field, 2)["layer 1"].tolist() == pytest.approx(first.tolist(), rel=1e-6)
+    assert next(field.parameters()).dtype == torch.float32  # Bands are taken of a copy.
+
+
 @pytest.mark.parametrize(("dimensions", "s0", "s1"), [(1, 0.0, 0.0), (1, 500.0, 0.3), (2, 25.0, 0.125), (3, 6.0, 0.05)])
 def test_standard_deviations_are_those_of_theory(dimensions: int, s0: float, s1: float) -> None:
     field = build_field("siren", dimensions, 1, {"width": 512}, generator())

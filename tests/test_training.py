@@ -80,7 +80,7 @@ def test_sound(tone, ns_train, ns_eval, runs):
 
 
 @pytest.mark.slow
-def test_records_have_pictures_and_sounds_of_the_signal(tone, photo, ns_train, runs):
+def test_records_have_pictures_sounds_and_bands_of_the_signal(tone, photo, ns_train, runs):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     def recorded(data):
@@ -91,6 +91,8 @@ def test_records_have_pictures_and_sounds_of_the_signal(tone, photo, ns_train, r
         records.Reload()
         (picture,) = records.Images("Eval Images/comparison")
         assert picture.step == 2 and picture.width > 500
+        layers = ["layer 1", "layer 2", "layer 3", "layer 4", "output"]
+        assert sorted(records.Tags()["histograms"]) == [f"Bands, rad per unit/winner/{layer}" for layer in layers]
         return records
 
     (sound,) = recorded(tone).Audio("Eval Sounds/winner")

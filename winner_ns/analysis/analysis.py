@@ -9,13 +9,13 @@ from torch import nn
 
 from winner_ns.analysis.gradients import LossGradients, measure_gradients
 from winner_ns.analysis.kernel import MOST_POINTS, Kernel, measure_kernel
-from winner_ns.analysis.layers import is_sine_network
 from winner_ns.analysis.sampled import SampledTarget, sampled_target
 from winner_ns.analysis.spectra import Spectra, measure_spectra
 from winner_ns.analysis.statistics import LayerStatistics, measure_statistics
 from winner_ns.analysis.subject import Subject
 from winner_ns.errors import setting_error
 from winner_ns.fields.description import Description
+from winner_ns.fields.layers import is_sine_network
 from winner_ns.progress import Report, silent
 
 

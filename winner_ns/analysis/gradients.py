@@ -8,7 +8,7 @@ from typing import Dict
 import torch
 from torch import nn
 
-from winner_ns.analysis.layers import parameters_by_layer
+from winner_ns.fields.layers import parameters_by_layer
 from winner_ns.fitting.target import Target
 from winner_ns.fitting.training import training_loss
 

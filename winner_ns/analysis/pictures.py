@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List
 import numpy as np
 
 from winner_ns.analysis.analysis import Analysis, StateAnalysis
-from winner_ns.analysis.layers import OUTPUT
 from winner_ns.analysis.spectra import TARGET
+from winner_ns.fields.layers import OUTPUT
 from winner_ns.safe_text import plot
 from winner_ns.spectrum.expectation import rounded
 from winner_ns.writing import replacing

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float
 from torch import nn
 
-from winner_ns.analysis.layers import pre_activations
 from winner_ns.analysis.sampled import SampledTarget
+from winner_ns.fields.layers import pre_activations
 
 TARGET = "target"
 MOST_NEURONS = 64

@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import nn
 
-from winner_ns.analysis.layers import OUTPUT, pre_activations
 from winner_ns.analysis.sampled import SampledTarget
 from winner_ns.fields.description import Description
+from winner_ns.fields.layers import OUTPUT, pre_activations
 from winner_ns.spectrum.band import SineNetwork, wide_layers
 from winner_ns.spectrum.laws import NoiseScales
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import List
 
 from winner_ns.analysis.analysis import Analysis, StateAnalysis
-from winner_ns.analysis.layers import OUTPUT
 from winner_ns.analysis.spectra import TARGET
+from winner_ns.fields.layers import OUTPUT
 from winner_ns.fitting.collapse import LEAST_STEPS, PLATEAU
 from winner_ns.spectrum.expectation import NOISE_RATIO, band_verdict, rounded
 

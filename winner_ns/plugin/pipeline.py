@@ -18,6 +18,7 @@ from winner_ns.errors import one_line_errors
 from winner_ns.export.comparison import comparison_pixels
 from winner_ns.export.results import results_table, write_fitted
 from winner_ns.fields.files import LoadedField
+from winner_ns.fields.layers import neuron_bands
 from winner_ns.figures.grids import psnr
 from winner_ns.fitting.collapse import CollapseWatch, collapse_line, collapse_watch
 from winner_ns.fitting.evaluation import evaluate_field, on_plateau, pictures, quick_figures
@@ -27,7 +28,7 @@ from winner_ns.kinds import KINDS
 from winner_ns.meshing.fitted_surface import usual_resolution
 from winner_ns.plugin.datamanager import SignalDataManager, SignalDataManagerConfig
 from winner_ns.plugin.model import SignalModel, SignalModelConfig
-from winner_ns.plugin.records import put_sound
+from winner_ns.plugin.records import put_histogram, put_sound
 from winner_ns.safe_text import terminal
 from winner_ns.viewing.panel import SignalPanel
 
@@ -140,6 +141,13 @@ class SignalPipeline(VanillaPipeline):
             if row.heard is not None:
                 put_sound(f"Eval Sounds/{name}", *row.get("heard")(fitted, signal), step=step)
 
+    def put_bands(self, step: int) -> None:
+        """Records the band of each neuron, by layer, in radians per unit of coordinate."""
+        for name, fitted in self.fields.items():
+            for layer, bands in neuron_bands(fitted.network, fitted.description.network.in_dim).items():
+                if torch.isfinite(bands).all():
+                    put_histogram(f"Bands, rad per unit/{name}/{layer}", bands.numpy(), step)
+
     def export(self, folder: Path) -> List[Path]:
         """Writes the results as files (`write_results`)."""
         from winner_ns.export.results import write_results
@@ -150,6 +158,7 @@ class SignalPipeline(VanillaPipeline):
         with usual_resolution(LOOKED_AT):
             metrics: Dict[str, Any] = dict(self.figures())
             self.put_sounds(step)
+            self.put_bands(step)
             metrics["num_rays"] = self.datamanager.get_train_rays_per_batch()
             return metrics, self.pictures()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, Dict, List, Tuple
 
 import torch
@@ -14,6 +15,11 @@ from winner_ns.fields.wire import ComplexLinear
 OUTPUT = "output"
 CHUNK = 4096
 """Points that are evaluated at a time."""
+POINTS = 1024
+"""Random points of the domain over which the bands of neurons are averaged."""
+SPACING = 1e-6
+"""Of the differences that derivatives are taken by, in units of coordinate; in double precision, that is exact to a
+thousandth up to bands of 10^5 rad/unit."""
 
 
 def named_layers(network: nn.Module) -> Dict[str, nn.Module]:
@@ -41,7 +47,10 @@ def parameters_by_layer(network: nn.Module) -> Dict[str, List[nn.Parameter]]:
 
 @torch.no_grad()
 def pre_activations(
-    network: nn.Module, coordinates: Float[Tensor, "n d"], most_neurons: int = 2**30
+    network: nn.Module,
+    coordinates: Float[Tensor, "n d"],
+    most_neurons: int = 2**30,
+    dtype: torch.dtype = torch.float32,
 ) -> Dict[str, Float[Tensor, "n h"]]:
     """What each layer's activation is applied to, and under "output" the field's values.
 
@@ -52,6 +61,7 @@ def pre_activations(
         network: a field of any family.
         coordinates: points.
         most_neurons: of each hidden layer, so many neurons at most, evenly spaced.
+        dtype: of what is returned.
 
     Returns:
         By layer, on the CPU.
@@ -61,7 +71,7 @@ def pre_activations(
 
     def keep(name: str, z: Tensor) -> None:
         step = -(-z.shape[-1] // most_neurons)
-        parts.setdefault(name, []).append(z[..., ::step].to("cpu", torch.float32, copy=True))
+        parts.setdefault(name, []).append(z[..., ::step].to("cpu", dtype, copy=True))
 
     def hook_of(name: str) -> Any:
         def hook(layer: nn.Module, inputs: Tuple[Tensor, ...], output: Tensor) -> None:
@@ -83,3 +93,26 @@ def pre_activations(
             hook.remove()
     order = [*(name for name in parts if name != OUTPUT), OUTPUT]
     return {name: torch.cat(parts[name]) for name in order}
+
+
+def neuron_bands(network: nn.Module, in_dim: int, seed: int = 0) -> Dict[str, Float[Tensor, " h"]]:
+    """The band of each neuron: the root mean square, over the domain and its axes, of the derivative of what its
+    activation is applied to, in radians per unit of coordinate; of sines of the first layer, omega_0 |w|/sqrt(d).
+
+    Args:
+        network: a field of any family whose layers are torch's.
+        in_dim: d, of its coordinates.
+        seed: of the points.
+
+    Returns:
+        By layer, on the CPU; "output" is the field's values.
+    """
+    doubled = copy.deepcopy(network).double()
+    at = torch.rand(POINTS, in_dim, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * 2 - 1
+    here = pre_activations(doubled, at, dtype=torch.float64)
+    squares = {name: torch.zeros(z.shape[1], dtype=torch.float64) for name, z in here.items()}
+    for step in SPACING * torch.eye(in_dim, dtype=torch.float64):
+        there = pre_activations(doubled, at + step, dtype=torch.float64)
+        for name, z in here.items():
+            squares[name] += ((there[name] - z) / SPACING).square().mean(0)
+    return {name: (square / in_dim).sqrt().float() for name, square in squares.items()}
