@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from winner_ns.commands.export import EXPORTS
-from winner_ns.commands.main import COMMANDS, _parser, main
+from winner_ns.commands.main import COMMANDS, main, parser
 
 SLOW = {
     "PIL", "av", "cv2", "igl", "imagecodecs", "jinja2", "matplotlib", "mcubes", "nerfstudio", "networkx", "numpy",
@@ -70,8 +70,8 @@ def test_fit_and_export_import_what_they_use(photo, tmp_path):
 
 
 def test_every_command_shows_an_example_that_it_takes():
-    parser = _parser()
+    takes = parser()
     for name, module in [*COMMANDS.items(), *((f"export {what}", module) for what, module in EXPORTS.items())]:
         program, *arguments = shlex.split(module.EXAMPLE)
         assert program == "winner-ns" and module.EXAMPLE.startswith(f"winner-ns {name} ")
-        parser.parse_args(arguments)
+        takes.parse_args(arguments)

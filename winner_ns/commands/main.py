@@ -35,7 +35,7 @@ status."""
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Runs `winner-ns`; returns the exit status: 0, 1 for bad input, 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP
     (argparse exits with 2)."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     with warnings.catch_warnings(), INTERRUPTION:
         silence_libraries()
         return _run(options)
@@ -81,7 +81,7 @@ def _fail(line: str) -> int:
     return 1
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="winner-ns",
         description="Fit any signal - an image, a sound, a shape, a volume, a film - with a small sine network.",
