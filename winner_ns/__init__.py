@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from winner_ns.fitting.fit import fit as fit
     from winner_ns.kinds import Kind as Kind
     from winner_ns.kinds import register_kind as register_kind
+    from winner_ns.many.fit_many import fit_many as fit_many
+    from winner_ns.many.store import load_fields as load_fields
     from winner_ns.signals import ReadOptions as ReadOptions
     from winner_ns.signals import load_signal as load_signal
     from winner_ns.spectrum import LAWS as LAWS
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
 _EXPORTS = {
     "fit": "winner_ns.fitting.fit",
+    "fit_many": "winner_ns.many.fit_many",
+    "load_fields": "winner_ns.many.store",
     "FittedField": "winner_ns.fitting.fit",
     "FitStep": "winner_ns.fitting.fit",
     "load_field": "winner_ns.fields.files",

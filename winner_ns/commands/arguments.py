@@ -15,10 +15,15 @@ NETWORK = ("family", "width", "depth", "omega_0", "first_omega_0")
 LAW = ("law", "purpose", "s0", "s1")
 
 
-def add_reading(parser: argparse.ArgumentParser) -> None:
-    """Which part of a sound is read, and how; and how much any file may take unpacked."""
+def add_reading(parser: argparse.ArgumentParser, start: bool = True) -> None:
+    """Which part of a sound is read, and how; and how much any file may take unpacked.
+
+    Args:
+        start: whether some of it can be skipped by --start, which may have another meaning.
+    """
     sound = parser.add_argument_group("sounds")
-    sound.add_argument("--start", type=float, help="seconds to skip")
+    if start:
+        sound.add_argument("--start", type=float, help="seconds to skip")
     sound.add_argument("--duration", type=float, help="seconds to read")
     sound.add_argument("--duration-samples", type=int, help="samples to read, instead of --duration")
     sound.add_argument("--sample-rate", type=int, help="hertz to resample to")

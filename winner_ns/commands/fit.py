@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Optional
 
 from winner_ns.commands.arguments import (
+    READING,
     add_overwrite,
     add_reading,
     count,
@@ -33,6 +34,14 @@ if TYPE_CHECKING:
 
 HELP = "fit a field to a signal: winner-ns fit photo.jpg"
 EXAMPLE = "winner-ns fit photo.jpg"
+CHOICES = (
+    "kind", "family", "purpose", "law", "steps", "width", "depth", "beta2", "seed", "holdout", "between", "denoiser",
+)  # fmt: skip
+"""Arguments of `winner_ns.fit` that have a flag …"""
+SETTINGS = (
+    "omega_0", "first_omega_0", "s0", "s1", "learning_rate", "weight_decay", "batch_size", "schedule", "shape_loss",
+)  # fmt: skip
+"""… and those that --set gives."""
 _RESUMED = ("resume", "thing", "overwrite", "steps", "device", "quiet", "run")
 
 
@@ -49,6 +58,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RUN",
         help="go on with a run, to its end or to --steps; THING: where its file is now",
     )
+    add_choices(parser)
+    parser.add_argument("--device", metavar="D", help="cpu, cuda, … (default: CUDA if present, else MPS, else CPU)")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but where the results are")
+    add_reading(parser)
+
+
+def add_choices(parser: argparse.ArgumentParser) -> None:
+    """What `winner_ns.fit` can be told of a field and of what it is fitted by."""
     parser.add_argument("--kind", metavar="K", help="image, audio, shape, volume or video (default: told by the file)")
     parser.add_argument(
         "--family", metavar="F", help="winner (default), siren, finer, wire, gauss, relu-pe, rff, hash-grid, …"
@@ -87,14 +104,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="batch_size, learning_rate, weight_decay, schedule, omega_0, first_omega_0, s0, s1, shape_loss, or one "
         "of the family",
     )
-    parser.add_argument("--device", metavar="D", help="cpu, cuda, … (default: CUDA if present, else MPS, else CPU)")
-    parser.add_argument("--quiet", action="store_true", help="print nothing but where the results are")
-    add_reading(parser)
+
+
+def choices_of(options: argparse.Namespace) -> Dict[str, Any]:
+    """The arguments of `winner_ns.fit` that those of `add_choices` and `add_reading` stand for, as far as given."""
+    further = dict(options.settings or ())
+    choices = {name: further.pop(name) for name in SETTINGS if name in further}
+    choices |= given(options, CHOICES)
+    if given(options, READING):
+        choices["read"] = read_options_of(options)
+    return {**choices, **({"settings": further} if further else {})}
 
 
 def run(options: argparse.Namespace) -> None:
     # All that is written is in the run's own folder.
-    with settings_called(lambda setting: _flag_of(options, setting)), replacing_files(True):
+    with settings_called(lambda setting: flag_of_choice(options, setting)), replacing_files(True):
         _run(options)
 
 
@@ -167,34 +191,13 @@ def _say_how_to_go_on(folder: Path, trained: bool) -> None:
 
 def _settle(options: argparse.Namespace) -> "tuple[Any, int, str]":
     """What is fitted, how long, and by which schedule."""
-    from winner_ns.fitting.fit import settle_fit
-    from winner_ns.fitting.plan import FieldPlan
-    from winner_ns.fitting.target import TargetOptions
+    from winner_ns.fitting.fit import plan_and_options, settle_fit
 
-    further = dict(options.settings or ())
-    settings = ("omega_0", "first_omega_0", "s0", "s1", "learning_rate", "weight_decay")
-    named = {name: further.pop(name) for name in settings if name in further}
-    named |= given(options, ("family", "law", "purpose", "width", "depth", "beta2"))
-    batch_size, schedule = further.pop("batch_size", None), str(further.pop("schedule", "cosine"))
-    shape_loss = str(further.pop("shape_loss", TargetOptions.shape_loss))
-    plan = FieldPlan.of(**named, options=further)
-    chosen = TargetOptions(
-        options.holdout or "none",
-        **given(options, ("between", "denoiser")),
-        shape_loss=shape_loss,
-        seed=42 if options.seed is None else options.seed,
-    )
-    settled = settle_fit(
-        options.thing,
-        plan,
-        chosen,
-        options.kind,
-        read_options_of(options),
-        batch_size,
-        options.steps,
-        schedule,
-        options.device,
-    )
+    choices = choices_of(options)
+    read, kind, steps = choices.pop("read", None), choices.pop("kind", None), choices.pop("steps", None)
+    batch_size, schedule = choices.pop("batch_size", None), str(choices.pop("schedule", "cosine"))
+    plan, target_options = plan_and_options(**choices)
+    settled = settle_fit(options.thing, plan, target_options, kind, read, batch_size, steps, schedule, options.device)
     return settled, options.steps or settled.target.row.training.steps, schedule
 
 
@@ -244,7 +247,7 @@ def _write_results(field: FittedField, folder: Path, curve: Dict[str, Any], quie
         raise written.problem
 
 
-def _flag_of(options: argparse.Namespace, setting: str) -> str:
+def flag_of_choice(options: argparse.Namespace, setting: str) -> str:
     """What a user wrote, or could have, for a setting."""
     if setting in dict(options.settings or ()) or setting in ("field", "settings"):
         return "--set" if setting in ("field", "settings") else f"--set {setting}"

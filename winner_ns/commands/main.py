@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Optional, Sequence
 
 from winner_ns import __version__
-from winner_ns.commands import analyze, bench, compare, eval_mesh, eval_run, export, fit, inspect, view
+from winner_ns.commands import analyze, bench, compare, eval_mesh, eval_run, export, fit, fit_many, inspect, view
 from winner_ns.errors import SignalError
 from winner_ns.interruption import INTERRUPTION, Ended
 from winner_ns.progress import silence_libraries
@@ -19,6 +19,7 @@ from winner_ns.writing import replacing_files
 
 COMMANDS = {
     "fit": fit,
+    "fit-many": fit_many,
     "inspect": inspect,
     "view": view,
     "eval": eval_run,

@@ -145,6 +145,7 @@ def fit(
     denoiser: Optional[str] = None,
     shape_loss: str = "distance",
     read: Optional[Union[ReadOptions, Mapping[str, Any]]] = None,
+    start: Optional[Union[LoadedField, Mapping[str, Tensor]]] = None,
     progress: bool = True,
     callback: Optional[Callback] = None,
 ) -> FittedField:
@@ -190,6 +191,7 @@ def fit(
         shape_loss: what shapes are fitted by: distance, occupancy or eikonal.
         read: which part of a sound is read, and how: start and duration in seconds, sample_rate in hertz, mono; and
             decoded_limit, GiB that a compressed file of any kind may take when it is unpacked (0: no limit).
+        start: a field of the same family and sizes, or its weights by name, to begin with in place of fresh weights.
         progress: whether progress is shown.
         callback: called after each step (`FitStep`); returning True ends the training.
 
@@ -201,12 +203,39 @@ def fit(
     """
     if callback is not None and not callable(callback):
         raise setting_error("callback", f"{shown(callback)} cannot be called", "give a function of one argument")
+    plan, options = plan_and_options(
+        family=family, law=law, purpose=purpose, s0=s0, s1=s1, learning_rate=learning_rate, beta2=beta2,
+        weight_decay=weight_decay, width=width, depth=depth, omega_0=omega_0, first_omega_0=first_omega_0,
+        settings=settings, holdout=holdout, between=between, denoiser=denoiser, shape_loss=shape_loss, seed=seed,
+    )  # fmt: skip
+    settled = settle_fit(data, plan, options, kind, read_options(read), batch_size, steps, schedule, device)
+    if callback is None:
+        return fit_settled(settled, steps, schedule, device, progress, start=start)[0]
+
+    def tell(training: Training, loss: Tensor, field: FittedField) -> bool:
+        return callback(FitStep(training.step, training.steps, loss, field)) is True
+
+    return fit_settled(settled, steps, schedule, device, progress, tell, start=start)[0]
+
+
+def plan_and_options(
+    *,
+    settings: Optional[Mapping[str, Any]] = None,
+    holdout: Optional[Union[str, float]] = None,
+    between: Optional[str] = None,
+    denoiser: Optional[str] = None,
+    shape_loss: str = TargetOptions.shape_loss,
+    seed: int = 42,
+    **field: Any,
+) -> Tuple[FieldPlan, TargetOptions]:
+    """The plan of a field and what of its signal is trained on, from arguments of `fit`.
+
+    Args:
+        field: those that `FieldPlan.of` takes.
+        settings, holdout, between, denoiser, shape_loss, seed: as for `fit`.
+    """
     if settings is not None and not isinstance(settings, Mapping):
         raise setting_error("settings", f"{shown(settings)} is no mapping", "give names and values")
-    plan = FieldPlan.of(
-        family, law, purpose, s0, s1, learning_rate, beta2, weight_decay, width=width, depth=depth,
-        omega_0=omega_0, first_omega_0=first_omega_0, options=dict(settings or {}),
-    )  # fmt: skip
     options = TargetOptions(
         holdout="none" if holdout is None else str(holdout),
         between=between,
@@ -214,14 +243,7 @@ def fit(
         shape_loss=shape_loss,
         seed=seed,
     )
-    settled = settle_fit(data, plan, options, kind, read_options(read), batch_size, steps, schedule, device)
-    if callback is None:
-        return fit_settled(settled, steps, schedule, device, progress)[0]
-
-    def tell(training: Training, loss: Tensor, field: FittedField) -> bool:
-        return callback(FitStep(training.step, training.steps, loss, field)) is True
-
-    return fit_settled(settled, steps, schedule, device, progress, tell)[0]
+    return FieldPlan.of(**field, options=dict(settings or {})), options
 
 
 def settle_fit(
@@ -241,6 +263,27 @@ def settle_fit(
         SignalError: data or a choice that cannot be used.
     """
     refuse_scene(data)
+    options = check_fit(plan, options, kind, batch_size, steps, schedule, device)
+    return plan.settle(with_withheld(target_of(data, kind, options, read), [plan]), batch_size)
+
+
+def check_fit(
+    plan: FieldPlan,
+    options: TargetOptions,
+    kind: Optional[str] = None,
+    batch_size: Optional[int] = None,
+    steps: Optional[int] = None,
+    schedule: str = "cosine",
+    device: Optional[Union[str, torch.device]] = None,
+) -> TargetOptions:
+    """Looks whether choices can be, as far as that can be told without a signal; arguments as for `settle_fit`.
+
+    Returns:
+        The options, with a seed that is a plain number.
+
+    Raises:
+        SignalError: a choice that cannot be used.
+    """
     plan.check()
     options = replace(options, seed=checked_seed(options.seed))
     if steps is not None:
@@ -252,7 +295,7 @@ def settle_fit(
         whole_number("batch_size", batch_size, 0)
     if kind is not None:
         text("kind", kind, "give a name, or leave it out")
-    return plan.settle(with_withheld(target_of(data, kind, options, read), [plan]), batch_size)
+    return options
 
 
 def fit_settled(
@@ -264,6 +307,7 @@ def fit_settled(
     after_step: Optional[Callable[[Training, Tensor, FittedField], bool]] = None,
     state: Optional[Dict[str, Any]] = None,
     ending: Optional[ContextManager[Callable[[], bool]]] = None,
+    start: Optional[Union[LoadedField, Mapping[str, Tensor]]] = None,
 ) -> "tuple[FittedField, Training]":
     """Trains a field whose every setting is decided.
 
@@ -277,18 +321,22 @@ def fit_settled(
         state: of `Training.state_dict`, to go on from.
         ending: entered while steps are made; gives what is asked before each whether somebody has ended the training.
             None: Ctrl-C does.
+        start: as for `fit`.
 
     Returns:
         The field, and the training with its state.
 
     Raises:
-        SignalError: a number of steps, a schedule or a device that cannot be.
+        SignalError: a number of steps, a schedule or a device that cannot be, or a start of other sizes.
     """
     target, description = settled.target, settled.description
     steps = target.row.training.steps if steps is None else whole_number("steps", steps, 1)
     assert description.order is not None
     batch_size = description.order.batch_size
     network = settled.initial_field().to(checked_device(device))
+    if start is not None:
+        _begin_with(network, start)
+        description = description.with_further(started="given weights")
     loss_name = str(description.target.get("loss", ""))
     training = Training(
         network,
@@ -331,6 +379,24 @@ def fit_settled(
         network.eval().requires_grad_(False)
         target.close()
     return field, training
+
+
+def _begin_with(network: Field, start: Union[LoadedField, Mapping[str, Tensor]]) -> None:
+    """Gives a fresh network the weights of another field.
+
+    Raises:
+        SignalError: they are of other sizes, or not finite.
+    """
+    weights = start.network.state_dict() if isinstance(start, LoadedField) else start
+    advice = "give a field of the same family, width, depth, coordinates and channels"
+    own = network.state_dict()
+    if not isinstance(weights, Mapping) or {name: tuple(w.shape) for name, w in weights.items()} != {
+        name: tuple(w.shape) for name, w in own.items()
+    }:
+        raise setting_error("start", "has weights of other names or sizes than the field", advice)
+    if not all(bool(torch.isfinite(w).all()) for w in weights.values()):
+        raise setting_error("start", "has weights that are not finite", advice)
+    network.load_state_dict(dict(weights))
 
 
 @contextmanager

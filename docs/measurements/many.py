@@ -1,0 +1,88 @@
+"""How long many small pictures take: python -m docs.measurements.many FOLDER OF PHOTOGRAPHS [--count 10000]
+
+Crops of 28 x 28 pixels of the photographs at half size, in gray, fitted by `winner_ns.fit_many` on all cores; and, with
+--kills, how often the program was killed meanwhile, and whether the store is the same as without.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+import winner_ns
+
+CHOICES = {"width": 32, "depth": 4, "steps": 150, "purpose": "fit"}
+FIT = """
+import json, sys, winner_ns
+winner_ns.fit_many(sys.argv[1], sys.argv[2], **json.loads(sys.argv[3]))
+"""
+
+
+def crops(folder: Path, count: int, side: int = 28) -> np.ndarray:
+    """[count, side, side] uint8, from places that are drawn at random."""
+    generator = np.random.default_rng(0)
+    photographs = []
+    for path in sorted(each for each in folder.iterdir() if each.suffix.lower() in (".png", ".jpg", ".jpeg")):
+        image = Image.open(path).convert("L")
+        photographs.append(np.asarray(image.resize((image.width // 2, image.height // 2), Image.Resampling.LANCZOS)))
+    rows = []
+    while len(rows) < count:
+        pixels = photographs[generator.integers(len(photographs))]
+        top, left = (generator.integers(size - side + 1) for size in pixels.shape)
+        crop = pixels[top : top + side, left : left + side]
+        if crop.min() < crop.max():
+            rows.append(crop)
+    return np.stack(rows)
+
+
+def kill_often(source: Path, store: Path, kills: int) -> None:
+    """Starts a program that fills a store, and kills it after some seconds, so many times; then lets it end."""
+    draw = random.Random(0)
+    for number in range(kills + 1):
+        process = subprocess.Popen([sys.executable, "-c", FIT, str(source), str(store), json.dumps(CHOICES)])
+        if number < kills:
+            time.sleep(draw.uniform(1.0, 12.0))
+            process.kill()
+        process.wait()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photographs", type=Path)
+    parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--kills", type=int, default=0)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        source, store = Path(temporary) / "crops.npy", Path(temporary) / "store"
+        np.save(source, crops(options.photographs, options.count))
+        started = time.monotonic()
+        winner_ns.fit_many(source, store, **CHOICES)
+        seconds = time.monotonic() - started
+        summary = json.loads((store / "summary.json").read_text())
+        share = summary["training_seconds"] / summary["seconds"]
+        size = sum(each.stat().st_size for each in store.rglob("*") if each.is_file()) / 2**20
+        print(f"{options.count} pictures of 28 x 28, {CHOICES}")
+        print(f"{seconds:.0f} s, {share:.0%} of the processes' work is training, {size:.1f} MiB")
+        print(f"PSNR {summary['figures']['psnr']}, {summary['failed']} failed")
+        if options.kills:
+            again = Path(temporary) / "again"
+            kill_often(source, again, options.kills)
+            ours, theirs = winner_ns.load_fields(store), winner_ns.load_fields(again)
+            same = ours.names == theirs.names and all(
+                vector.equal(other) for (vector, _), (other, _) in zip(ours.dataset(), theirs.dataset())
+            )
+            lines = len((again / "index.jsonl").read_text().splitlines())
+            print(f"killed {options.kills} times: {lines} lines for {len(theirs)} fields, the same weights: {same}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""Where the work of a store is done: in processes of this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import List, Optional
+
+from winner_ns.errors import SignalError
+
+CRASHES = 2
+"""Of processes on one item, after which it is left: what ends one may have had to do with others."""
+
+
+def devices(workers: int = 0) -> List[str]:
+    """Where each of the processes trains: a GPU each, else a core each.
+
+    Args:
+        workers: number of processes; 0: as many as there are GPUs, or cores that this program may use.
+    """
+    import torch
+
+    if torch.cuda.is_available():
+        gpus = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+        return [gpus[number % len(gpus)] for number in range(workers or len(gpus))]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return ["cpu"] * (workers or cores)
+
+
+class LocalProcess:
+    """A worker of this machine, with a device of its own.
+
+    Args:
+        folder: the store's.
+        device: where it trains.
+    """
+
+    def __init__(self, folder: Path, device: str) -> None:
+        self.device = device
+        # One thread each: what comes out must not depend on how many others there are.
+        one = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "IGL_NUM_THREADS"), "1")
+        path = os.pathsep.join(each or os.getcwd() for each in sys.path)
+        # In a session of its own: Ctrl-C is for the program that started it, and training would take it for its own.
+        self.process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-m", "winner_ns.many.worker", str(folder), device],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            encoding="utf-8",
+            env={**os.environ, **one, "PYTHONPATH": path},
+            start_new_session=True,
+        )
+
+    @property
+    def number(self) -> int:
+        """Of the process."""
+        return self.process.pid
+
+    def status(self) -> Optional[int]:
+        """None while it is at work, 0 where nothing was left for it, else how it ended: below 0 by a signal.
+
+        Raises:
+            SignalError: it could not read or write the store.
+        """
+        status = self.process.poll()
+        if status == 1 and self.process.stdout is not None:
+            with suppress(ValueError, KeyError):
+                said = json.loads(self.process.stdout.read())["error"]
+                source, _, rest = said.partition(": ")
+                problem, _, advice = rest.rpartition("; ")
+                raise SignalError(source, problem, advice)
+        return status
+
+    def end(self) -> None:
+        """Ends it, whatever it is at."""
+        self.process.kill()
+        self.process.wait()
