@@ -767,6 +767,7 @@ LOST = [
     ({"between": "splines"}, ["between is 'splines'", "one of kriging, none"]),
     ({"between": "kriging", "kind": "shape", "signals": ["bunny"], "metrics": ["iou"]}, ["nothing for shapes"]),
     ({"between": "kriging", "departures": {"siren": {"sampling": "by-loss"}}}, ["between is nothing", "sampling"]),
+    ({"fields": {"a": "siren:between=kriging"}, "departures": {"a": {"sampling": "by-loss"}}}, ["between is nothing"]),
     ({"fields": {"a": "winner:purpose=fit"}, "departures": {"a": {"constants_of": "image"}}},
      ["departures.a.constants_of and winner:purpose=fit both"]),
     ({"metrics": ["iou"]}, ["metrics: iou is of shape, not of image"]),

@@ -12,6 +12,7 @@ from winner_ns.bench.preset_values import READERS, check_keys, mapping, parts_of
 from winner_ns.bench.preset_yaml import read_yaml
 from winner_ns.errors import SignalError
 from winner_ns.fields.families import FAMILIES
+from winner_ns.fitting.pseudo_samples import BETWEEN
 from winner_ns.kinds import KINDS
 
 BUDGETS = ("short", "paper")
@@ -168,8 +169,9 @@ def _build(path: Path, data: Mapping[str, Any]) -> Preset:
         raise SignalError(path, f"the task is {preset.task} and the kind {preset.kind}", advice)
     if "holdout" in given and preset.task != "heldout":
         raise SignalError(path, f"holdout is nothing for the task {preset.task}", "take it out, or say task: heldout")
-    by_loss = any("sampling" in departure for departure in preset.departures.values())
-    if preset.between not in (None, "none") and by_loss:
+    by_loss = [preset.fields[name] for name, departure in preset.departures.items() if "sampling" in departure]
+    own = any(each in parts_of(text) for text in by_loss for each in BETWEEN_TRAINED)
+    if own or (preset.between not in (None, "none") and by_loss):
         raise SignalError(path, "between is nothing for fields with the departure sampling", "take one of them out")
     if preset.between not in (None, "none") and preset.kind != "any" and not has_samples(preset.kind):
         raise SignalError(path, f"between is nothing for {KINDS[preset.kind].plural}", "take it out")
@@ -192,6 +194,10 @@ def _build(path: Path, data: Mapping[str, Any]) -> Preset:
         if "sampling" in departure and preset.batch == 0:
             raise SignalError(path, f"departures.{name}.sampling has nothing to choose from", "give a batch above 0")
     return replace(preset, fields=fields, departures=departures)
+
+
+BETWEEN_TRAINED = [f"between={each}" for each in BETWEEN if each != "none"]
+"""What an entry of a field says where it is trained on estimates, too."""
 
 
 def _suits(departure: str, family: str) -> bool:
