@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
     if not quiet:
         announce("listing", options.source)
     from winner_ns.many.fit_many import fit_many
-    from winner_ns.many.summary import PAGE, TABLE
+    from winner_ns.many.summary import PAGE, summary_of
 
     shown = _Line()
 
@@ -76,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
         print("interrupted; what is fitted is kept, and the same command goes on", file=sys.stderr)
         raise
     shown.clear()
-    summary = json.loads((options.out / TABLE).read_text(encoding="utf-8"))
+    summary = summary_of(options.out)
     if options.json:
         print(json.dumps(summary))
     else:

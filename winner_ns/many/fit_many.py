@@ -289,15 +289,14 @@ def _forget_errors(folder: Path) -> None:
 
 
 def _fill(folder: Path, items: Sequence[Item], where: Sequence[str], leads: bool, tell: Optional[Told]) -> None:
-    """Has processes at work until nothing is left to do."""
+    """Has processes at work until nothing is left to do; who leads waits for what other programs are still at."""
     begun, crashes = time.monotonic(), Counter()
     lines = merge(folder) if leads else read_index(folder)
-    before = _done(folder, lines)
-    missing = len(items) - before
-    processes = [LocalProcess(folder, device) for device in where[:missing]]
+    done = before = _done(folder, lines)
     leases = Leases(folder / WORK)
+    processes = [LocalProcess(folder, device) for device in where[: len(items) - before]]
     try:
-        while processes:
+        while processes or (leads and done < len(items)):
             time.sleep(LOOK)
             for process in list(processes):
                 status = process.status()
@@ -309,10 +308,13 @@ def _fill(folder: Path, items: Sequence[Item], where: Sequence[str], leads: bool
                     processes.append(LocalProcess(folder, process.device))
             if leads and len(landed(folder)) >= FULL:
                 lines = merge(folder)
+            elif not leads:
+                lines = read_index(folder)
+            done = _done(folder, lines)
+            if leads and not processes and done < len(items) and not leases.any_alive():
+                processes.append(LocalProcess(folder, where[0]))
             if tell is not None:
-                waiting = [] if leads else read_index(folder)
-                done = _done(folder, waiting or lines)
-                failed = sum("error" in line for line in waiting or lines)
+                failed = sum("error" in line for line in lines)
                 tell(Progress(done, failed, len(items), done - before, time.monotonic() - begun))
     finally:
         for process in processes:

@@ -62,6 +62,10 @@ class Leases:
             if self.holder(index) == process:
                 yield index
 
+    def any_alive(self) -> bool:
+        """Whether somebody is at work."""
+        return any(not self._is_over(int(path.stem)) for path in self.folder.glob("*.lease"))
+
     def _take(self, index: int) -> bool:
         if self._create(index):
             return True

@@ -180,6 +180,7 @@ class FieldStore(Sequence[LoadedField]):
         labels: what each is one of; None where nobody said.
         figures: of each, by name.
         errors: what could not be fitted, by name: one line each.
+        lines: the table's, of all signals.
     """
 
     def __init__(self, folder: Union[str, os.PathLike]) -> None:
@@ -193,12 +194,12 @@ class FieldStore(Sequence[LoadedField]):
         for path in landed(self.folder):
             line, _ = read_landed(path)
             lines.setdefault(line["index"], {**line, "shard": None})
-        whole = [line for _, line in sorted(lines.items())]
-        self._lines = [line for line in whole if "error" not in line]
+        self.lines: List[Line] = [line for _, line in sorted(lines.items())]
+        self._lines = [line for line in self.lines if "error" not in line]
         self.names: List[str] = [line["name"] for line in self._lines]
         self.labels: List[Optional[str]] = [line.get("label") for line in self._lines]
         self.figures: List[Dict[str, float]] = [line["figures"] for line in self._lines]
-        self.errors: Dict[str, str] = {line["name"]: line["error"] for line in whole if "error" in line}
+        self.errors: Dict[str, str] = {line["name"]: line["error"] for line in self.lines if "error" in line}
         self._places = {name: place for place, name in enumerate(self.names)}
         self._open: "OrderedDict[Path, Any]" = OrderedDict()
 

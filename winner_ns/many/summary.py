@@ -11,8 +11,8 @@ import numpy as np
 from winner_ns.errors import SignalError, counted
 from winner_ns.figures.words import words_of
 from winner_ns.kinds import KINDS
-from winner_ns.many.items import Item
-from winner_ns.many.store import Line, load_fields
+from winner_ns.many.items import Item, read_items
+from winner_ns.many.store import ITEMS, Line, load_fields
 from winner_ns.safe_text import html
 from winner_ns.signals import ReadOptions, signal_of
 from winner_ns.writing import replacing, write_json
@@ -64,12 +64,17 @@ def summarise(items: Sequence[Item], lines: Sequence[Line]) -> Dict[str, Any]:
     }
 
 
-def write_summary(folder: Path, items: Sequence[Item], lines: Sequence[Line]) -> Dict[str, Any]:
-    """Writes the summary as JSON and as a page that holds all it shows.
+def summary_of(folder: Path) -> Dict[str, Any]:
+    """`summarise` of what there is in a store now.
 
-    Returns:
-        The summary.
+    Raises:
+        SignalError: it is none, or damaged.
     """
+    return summarise(read_items(folder / ITEMS), load_fields(folder).lines)
+
+
+def write_summary(folder: Path, items: Sequence[Item], lines: Sequence[Line]) -> None:
+    """Writes the summary as JSON and as a page that holds all it shows."""
     summary = summarise(items, lines)
     write_json(folder / TABLE, summary)
     fitted = [line for line in lines if "error" not in line]
@@ -95,7 +100,6 @@ def write_summary(folder: Path, items: Sequence[Item], lines: Sequence[Line]) ->
     head += f"<meta name='viewport' content='width=device-width'><style>{_STYLE}</style><body>"
     with replacing(folder / PAGE) as temporary:
         temporary.write_text(head + "\n".join(parts) + "</body></html>\n", encoding="utf-8")
-    return summary
 
 
 def _values(fitted: Sequence[Line]) -> Dict[str, Dict[int, float]]:

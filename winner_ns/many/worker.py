@@ -68,6 +68,11 @@ def work(folder: Path, device: str) -> None:
             done_mark(folder, item.index).touch()
 
 
+def is_over(folder: Path) -> bool:
+    """Whether another program has seen the end of all items, and taken the leases away."""
+    return not (folder / WORK).is_dir()
+
+
 def fitted(
     folder: Path,
     item: Item,
@@ -127,6 +132,9 @@ def main() -> None:
     torch.set_num_threads(1)
     try:
         work(folder, device)
+    except FileNotFoundError:
+        if not is_over(folder):
+            raise
     except SignalError as error:
         print(json.dumps({"error": str(error)}), file=answer, flush=True)
         os._exit(1)
