@@ -220,9 +220,18 @@ def test_stores_that_are_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     with pytest.raises(SignalError, match="is a store of version 99"):
         winner_ns.load_fields(mine)
     (mine / "store.json").write_text('{"winner_ns_store": 1, "choices": {}}')
-    (mine / INDEX).write_text('{"index": 0, "name": "a", "figures": {}, "shard": "../../a.safetensors"}\n')
-    with pytest.raises(SignalError, match="line 1 is none of a store"):
-        winner_ns.load_fields(mine)
+    whole = {"index": 0, "name": "a", "label": None, "figures": {"psnr": 1.0}, "shard": "000000.safetensors",
+             "seconds": 1, "training_seconds": 1, "description": {}}  # fmt: skip
+    wrong = [{"shard": "../../a.safetensors"}, {"index": "0"}, {"figures": {"<b>": 1}}, {"figures": {"psnr": "high"}},
+             {"figures": 3}, {"label": ["a"]}, {"description": None}, {"seconds": "long"}, {"error": 1}]  # fmt: skip
+    for changed in wrong:
+        (mine / INDEX).write_text(json.dumps({**whole, **changed}) + "\n")
+        with pytest.raises(SignalError, match="line 1 is none of a store"):
+            winner_ns.load_fields(mine)
+    (mine / INDEX).write_text(json.dumps(whole) + "\n")
+    fields = winner_ns.load_fields(mine)
+    with pytest.raises(SignalError, match="000000.safetensors: cannot be read"):
+        fields[0]
 
 
 def test_leases_are_taken_once_and_end_with_their_process(tmp_path: Path) -> None:
@@ -247,7 +256,8 @@ def test_leases_are_taken_once_and_end_with_their_process(tmp_path: Path) -> Non
 
 def test_a_merge_that_was_cut_short_is_gone_on_with(tmp_path: Path) -> None:
     def landing(index: int) -> None:
-        line = {"index": index, "name": str(index), "figures": {}, "description": {}}
+        times = {"seconds": 1.0, "training_seconds": 1.0}
+        line = {"index": index, "name": str(index), "figures": {}, "description": {}, **times}
         land(tmp_path, index, line, {"w": torch.full((2,), float(index))})
 
     for index in range(3):

@@ -11,6 +11,7 @@ summary.html, summary.json
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections import OrderedDict
 from pathlib import Path
@@ -22,6 +23,7 @@ from torch import Tensor
 
 from winner_ns.errors import SignalError
 from winner_ns.fields.files import LoadedField, rebuild_field
+from winner_ns.safe_text import is_word
 from winner_ns.synced import replacing_synced
 from winner_ns.writing import make_folder
 
@@ -65,15 +67,36 @@ def read_index(folder: Path) -> List[Line]:
     for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         try:
             line = json.loads(text)
-            if type(line["index"]) is not int or not isinstance(line["name"], str):
-                raise ValueError("it has no index or name")
-            if "error" not in line and not (isinstance(line["figures"], dict) and _is_shard(line["shard"])):
-                raise ValueError("it has no shard or figures")
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            _check_line(line)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             problem = f"line {number} is none of a store ({error})"
             raise SignalError(path, problem, "get a whole copy of the store") from error
         lines.append(line)
     return lines
+
+
+def _check_line(line: Any) -> None:
+    """Raises ValueError, TypeError or KeyError for what is no line of a table, which may come from anywhere."""
+    if type(line["index"]) is not int or line["index"] < 0 or not isinstance(line["name"], str):
+        raise ValueError("it has no index or name")
+    if not isinstance(line.get("label"), (str, type(None))):
+        raise ValueError("its label is no text")
+    if not _is_number(line["seconds"]):
+        raise ValueError("its seconds are no number")
+    if "error" in line:
+        if not isinstance(line["error"], str):
+            raise ValueError("its error is no text")
+        return
+    if not (
+        _is_shard(line["shard"]) and isinstance(line["description"], dict) and _is_number(line["training_seconds"])
+    ):
+        raise ValueError("it has no shard or description")
+    if not all(is_word(name) and (value is None or _is_number(value)) for name, value in line["figures"].items()):
+        raise ValueError("its figures are none")
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
 
 
 def _is_shard(name: Any) -> bool:

@@ -92,6 +92,8 @@ def fitted(
         seed = (choices.get("seed", 42) + item.index) % 2**32
         data = item.data(arrays)
         field = fit(data, **{**choices, "seed": seed}, device=device, start=start, progress=False)
+        if field.steps < (choices.get("steps") or field.description.row.training.steps):
+            raise KeyboardInterrupt  # Somebody has ended it, which a fit takes for the wish to have what there is.
         figures = {name: float(value) for name, value in field.figures.items()}
         description = replace(field.description, name=Path(item.name).name)
         line |= {
