@@ -16,10 +16,16 @@ SummedGradient = Callable[[nn.Module, Tensor, Tensor, int], Tuple[Tensor, List[T
 """(field, coordinates, targets, chunk) to the summed loss and its gradient by the field's parameters."""
 
 
-def default_chunk(device: torch.device) -> int:
-    """Points per piece: on a CPU what keeps a 256-wide field's layers in a core's cache (measured); else many, of which
-    a layer 1024 wide still takes but 256 MiB."""
-    return 256 if device.type == "cpu" else 65536
+def default_chunk(device: torch.device, width: int = 256) -> int:
+    """Points per piece: on a CPU what keeps a field's layers in a core's cache, and of narrow ones more, as each piece
+    costs some dozen calls (measured, docs/benchmarks.md); else many, of which a layer 1024 wide still takes but 256
+    MiB."""
+    return min(max(256, 65536 // width), 2048) if device.type == "cpu" else 65536
+
+
+def width_of(field: nn.Module) -> int:
+    """Neurons of a field's widest layer."""
+    return max((parameter.shape[0] for parameter in field.parameters() if parameter.ndim == 2), default=256)
 
 
 def gradient_of(summed: SummedLoss) -> SummedGradient:
@@ -99,7 +105,7 @@ def chunked_mean(
     if chunk is None:
         # A hash grid's gradient is as large as its tables, whatever the number of points.
         whole = getattr(field, "whole_batch", False)
-        chunk = max(len(coordinates), 1) if whole else default_chunk(coordinates.device)
+        chunk = max(len(coordinates), 1) if whole else default_chunk(coordinates.device, width_of(field))
     if not torch.is_grad_enabled():
         losses = [summed(field, x, y) for x, y in zip(coordinates.split(chunk), targets.split(chunk))]
         return torch.stack(losses).sum() / count
