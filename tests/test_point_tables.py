@@ -100,6 +100,14 @@ HEADERS = {
     "# x y z normal_x normal_y normal_z label": "012345c",
     "x [m], y [m], z [m], alpha": "012c",
     "id,x,y,z,nx,ny,nz,material,Scalar field": "c012345cc",
+    "nx,ny,nz,px,py,pz": "345012",
+    "red,green,blue,pos_x,pos_y,pos_z": "ccc012",
+    '"Normals:0","Normals:1","Normals:2","Points:0","Points:1","Points:2"': "345012",
+    "intensity;Northing;Easting;Elevation": "c102",
+    ",x,y,z": "c012",
+    "Unnamed: 0,x,y,z,nx,ny,nz": "c012345",
+    "0,1,2,3,4,5": "012345",
+    "a,b,c": "012",
 }
 
 
@@ -118,6 +126,29 @@ def test_headers_say_what_columns_are(tmp_path: Path, header: str) -> None:
     ):
         (tmp_path / name).write_bytes(content.encode())
         assert_ball(load_signal(tmp_path / name), source)
+
+
+def test_names_that_say_nothing_of_places_are_refused(tmp_path: Path) -> None:
+    np.savetxt(tmp_path / "a.csv", ball()[:, [3, 4, 5, 0, 1, 2]], delimiter=",", header="a,b,c,d,e,f", comments="")
+    with pytest.raises(SignalError, match="calls its columns a, b, c, d, e, f, none of them x, y and z"):
+        load_signal(tmp_path / "a.csv")
+
+
+def test_a_place_of_whole_numbers_is_no_line_of_names(tmp_path: Path) -> None:
+    grid = np.argwhere(np.ones((9, 9, 9), bool))
+    outside = ((grid == 0) | (grid == 8)).any(axis=1)
+    table = np.concatenate([[[0, 1, 2]], grid[outside]])
+    np.savetxt(tmp_path / "a.csv", table, delimiter=",", fmt="%d")
+    assert load_signal(tmp_path / "a.csv").metadata["points"] == outside.sum()
+    np.savetxt(tmp_path / "b.tsv", np.r_[[[0, 1, 2]], grid[outside & (grid != [0, 1, 2]).any(axis=1)]], "%d", "\t")
+    assert load_signal(tmp_path / "b.tsv").metadata["points"] == outside.sum()
+
+
+def test_which_points_are_inside_is_no_surface(tmp_path: Path) -> None:
+    points = np.random.default_rng(0).uniform(-1, 1, (900, 3))
+    np.savez(tmp_path / "a.npz", points=points, occupancies=np.packbits(np.linalg.norm(points, axis=1) < 0.5))
+    with pytest.raises(SignalError, match="says which points are inside .occupancies."):
+        load_signal(tmp_path / "a.npz")
 
 
 def test_utf_16_and_a_count_of_points(tmp_path: Path) -> None:

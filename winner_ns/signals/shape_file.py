@@ -31,7 +31,7 @@ MIN_POINTS = 16
 FLATNESS = 1e-6
 """Thickness, as a share of the size, below which a shape counts as flat."""
 
-TEXT_SUFFIXES = (".xyz", ".txt", ".csv", ".pts", ".asc")
+TEXT_SUFFIXES = (".xyz", ".txt", ".csv", ".tsv", ".pts", ".asc")
 
 # Share of the outermost samples that have to be inside for distances to be the wrong way round.
 _MOSTLY = 0.9
