@@ -103,7 +103,7 @@ HEADERS = {
     "nx,ny,nz,px,py,pz": "345012",
     "red,green,blue,pos_x,pos_y,pos_z": "ccc012",
     '"Normals:0","Normals:1","Normals:2","Points:0","Points:1","Points:2"': "345012",
-    "intensity;Northing;Easting;Elevation": "c102",
+    "Normal x;Normal y;Normal z;Northing;Easting;Elevation": "345102",
     ",x,y,z": "c012",
     "Unnamed: 0,x,y,z,nx,ny,nz": "c012345",
     "0,1,2,3,4,5": "012345",
@@ -228,6 +228,16 @@ def test_directions_that_belong_to_nothing_are_left_aside(tmp_path: Path) -> Non
     shape = load_signal(as_ply(tmp_path / "a.ply", table))
     assert_ball(shape, "points")
     assert "do not belong to a surface" in shape.warnings[0]
+
+
+def test_directions_of_which_one_component_has_the_wrong_sign_are_left_aside(tmp_path: Path) -> None:
+    mesh = trimesh.creation.torus(1.0, 0.4, 48, 24)
+    table = np.c_[mesh.vertices, mesh.vertex_normals * [1, 1, -1]]
+    shape = load_signal(as_ply(tmp_path / "a.ply", table))
+    assert "do not belong to a surface" in shape.warnings[0]
+    places = shape.points * shape.scale + shape.center
+    ring = places * [1, 1, 0] / np.linalg.norm(places[:, :2], axis=1, keepdims=True)
+    np.testing.assert_allclose(shape.normals, (places - ring) / 0.4, atol=0.1)
 
 
 @pytest.mark.slow
