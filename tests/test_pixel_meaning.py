@@ -232,6 +232,16 @@ def test_palettes_of_every_depth(tmp_path, dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_palette_with_numbers_of_8_bits(tmp_path, dtype):
+    colours = np.random.default_rng(1).integers(0, 256, (3, 2 ** (8 * np.dtype(dtype).itemsize)), dtype=np.uint16)
+    index = np.random.default_rng(2).integers(0, colours.shape[1], SHAPE, dtype=dtype)
+    write(tmp_path / "a.tif", index, "palette", colormap=colours)
+    expected = np.moveaxis(colours, 0, -1)[index] * (257 if dtype == np.uint16 else 1)
+    np.testing.assert_array_equal(read(tmp_path / "a.tif"), expected.astype(dtype))
+    assert "numbers below 256" in load_signal(tmp_path / "a.tif").warnings[0]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_luma_and_differences_become_light(tmp_path, dtype):
     samples = noise(3)
     write(tmp_path / "a.tif", at_depth(samples, np.uint8) if dtype == np.uint8 else samples.astype(np.uint16) << 8, 6)

@@ -33,6 +33,8 @@ MAX_PIXELS = 2**31
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 _EXR = b"\x76\x2f\x31\x01"
 _HDR = (b"#?RADIANCE", b"#?RGBE")
+_OF_PILLOW = ("PNG", "JPEG", "TIFF", "WEBP", "AVIF", "BMP", "DIB", "GIF")
+"""Of others Pillow cuts samples to 8 bits without a word, or has another program decode them (EPS)."""
 
 # OpenCV asks for it when the first such file is read, also if it was imported before.
 os.environ.setdefault("OPENCV_IO_ENABLE_OPENEXR", "1")
@@ -150,7 +152,7 @@ def _through_pillow(
     from PIL import Image
 
     try:
-        with _any_size(), Image.open(path) as image:
+        with _any_size(), Image.open(path, formats=_OF_PILLOW) as image:
             _check_size(path, image.height, image.width, 4)
             # Phones store previews as further pictures of a JPEG ("MPO"): nothing that a user would miss.
             if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
@@ -253,15 +255,24 @@ def _exr(path: Path, warnings: List[str]) -> np.ndarray:
         warnings.append(f"{path}: its channels {listed} are left out")
     pixels = _through_opencv(path)
     # Light is multiplied with alpha in this format.
-    return straight_alpha(pixels) if pixels.ndim == 3 and pixels.shape[-1] == 4 else pixels
+    return straight_alpha(pixels) if pixels.ndim == 3 and pixels.shape[-1] in (2, 4) else pixels
 
 
 def _radiance_size(path: Path) -> Tuple[int, int]:
-    """Height and width that a Radiance file's header promises; 0 where it promises none."""
+    """Height and width that a Radiance file's header promises; 0 where it promises none.
+
+    Raises:
+        SignalError: its colours or the order of its rows are others than those that are read.
+    """
     with open(path, "rb") as file:
         for line in file.read(2**16).split(b"\n"):
             words = line.split()
+            if line.strip().lower() == b"format=32-bit_rle_xyze":
+                raise SignalError(path, "has colours as X, Y and Z of CIE 1931", "save it with red, green and blue")
             if len(words) == 4 and words[0][1:] in (b"X", b"Y") and words[1].isdigit() and words[3].isdigit():
+                if (words[0], words[2]) != (b"-Y", b"+X"):
+                    problem = f"has rows or columns that run another way ({line.decode('ascii', 'replace')})"
+                    raise SignalError(path, problem, "save it from top to bottom and left to right, -Y and +X")
                 return int(words[1]), int(words[3])
     return 0, 0
 
@@ -390,7 +401,7 @@ def pictures_in(path: Path) -> int:
     from PIL import Image
 
     try:
-        with _any_size(), Image.open(path) as image:
+        with _any_size(), Image.open(path, formats=_OF_PILLOW) as image:
             return int(getattr(image, "n_frames", 1))
     except Exception:  # Any type: whatever Pillow's parsers stumble on in a damaged file.
         return 0

@@ -233,6 +233,10 @@ class _Reading:
         if table is None or table.shape[0] != 3:
             raise SignalError(self.path, "has no palette", "get a whole copy of the file")
         colours = np.ascontiguousarray(table.T)
+        if colours.max() < 256:
+            # Colours have 16 bits; some writers leave 8 there, which would all be black (libtiff takes them so, too).
+            colours = colours * np.uint16(257)
+            self.warnings.append(f"{self.path}: its palette has numbers below 256, which are taken for those of 8 bits")
         if samples.dtype.itemsize == 1:
             colours = (colours // 256).astype(np.uint8)
         result = np.empty((*samples.shape[:2], 3 + further), colours.dtype)
