@@ -79,6 +79,12 @@ def test_films_are_turned_and_mirrored_as_they_say(tmp_path):
         np.testing.assert_array_equal(load_signal(path).samples, turned(FRAMES[:4]))
 
 
+def test_the_picture_before_a_png_animation_is_none_of_it(tmp_path):
+    pictures = [Image.fromarray(frame) for frame in FRAMES]
+    pictures[0].save(tmp_path / "a.png", save_all=True, append_images=pictures[1:], default_image=True, duration=100)
+    np.testing.assert_array_equal(load_signal(tmp_path / "a.png").samples, FRAMES[1:])
+
+
 def test_what_a_film_has_no_place_for_is_said(tmp_path):
     said = {}
     for name, codec, pixels in (("a.mp4", "libx264", "yuv420p"), ("a.webm", "libvpx-vp9", "yuva420p")):

@@ -241,6 +241,22 @@ def test_a_palette_with_numbers_of_8_bits(tmp_path, dtype):
     assert "numbers below 256" in load_signal(tmp_path / "a.tif").warnings[0]
 
 
+def test_a_preview_before_a_picture_is_none(tmp_path):
+    small, large = (np.random.default_rng(i).integers(0, 256, (8 + i, 9 + i, 3), dtype=np.uint8) for i in (0, 9))
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(small, photometric="rgb", subfiletype=1)
+        file.write(small[..., 0] > 9, photometric="minisblack", subfiletype=4)
+        file.write(large, photometric="rgb")
+    np.testing.assert_array_equal(read(tmp_path / "a.tif"), large)
+    assert "number 3, the first that is no preview or mask, is used" in load_signal(tmp_path / "a.tif").warnings[0]
+    # As raw photographs are: what was taken is not among the pages.
+    with tifffile.TiffWriter(tmp_path / "b.dng") as file:
+        file.write(small, photometric="rgb", subfiletype=1, subifds=1)
+        file.write(large[..., 0], photometric=32803, subfiletype=0)
+    with pytest.raises(SignalError, match="holds a preview alone of a picture that is not read"):
+        load_signal(tmp_path / "b.dng")
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_luma_and_differences_become_light(tmp_path, dtype):
     samples = noise(3)

@@ -49,7 +49,7 @@ class TiffPicture:
 
 
 def read_tiff(path: Path, warnings: List[str]) -> TiffPicture:
-    """The first picture of a TIFF.
+    """The first picture of a TIFF that is neither a smaller copy of another one nor a mask.
 
     Raises:
         SignalError: it is damaged or too large, or its samples mean something that is not known here.
@@ -59,18 +59,33 @@ def read_tiff(path: Path, warnings: List[str]) -> TiffPicture:
 
     try:
         with tifffile.TiffFile(path) as file:
-            page = file.pages[0]
+            number, page = next(((i, page) for i, page in enumerate(file.pages) if not _is_beside(page)), (0, None))
+            if page is None:
+                problem = "holds a preview alone of a picture that is not read, as raw photographs do"
+                raise SignalError(path, problem, "develop it, and save it as TIFF or PNG")
             count = len(file.pages)
             if file.is_imagej:
                 count = max(count, int((file.imagej_metadata or {}).get("images", 1)))
             if count > 1:
-                warnings.append(f"{path}: holds {count} pictures; the first one is used")
-            return _Reading(path, page, warnings).picture()
+                which = "the first one" if number == 0 else f"number {number + 1}, the first that is no preview or mask,"
+                warnings.append(f"{path}: holds {count} pictures; {which} is used")
+            try:
+                return _Reading(path, page, warnings).picture()
+            except Unread as error:
+                if number == 0:
+                    raise  # Pillow has the first one.
+                problem = f"cannot be unpacked ({error})"
+                raise SignalError(path, problem, "save the picture that is meant by itself") from error
     except (SignalError, Unread):
         raise
     except Exception as error:  # Any type: whatever its parser and the decoders stumble on in a damaged file.
         reason = f" ({error})" if str(error) and "\n" not in str(error) else ""
         raise SignalError(path, f"is a cut or damaged image{reason}", "get a whole copy of the file") from error
+
+
+def _is_beside(page: Any) -> bool:
+    """Whether a page says that it is another picture's smaller copy or mask (TIFF 6.0, NewSubfileType)."""
+    return bool(int(page.subfiletype) & 5)
 
 
 def _decoded(page: Any) -> np.ndarray:

@@ -219,7 +219,8 @@ def _animation(path: Path) -> _Film:
             count, at = getattr(image, "n_frames", 1), Fraction(0)
             film.file_format = str(image.format).lower()
             check_decoded(path, float(count) * image.width * image.height * 4)
-            for number in range(count):
+            # A PNG may have a picture before the film's first one, for those who know of no films.
+            for number in range(1 if getattr(image, "default_image", False) else 0, count):
                 image.seek(number)
                 image.load()
                 film.add(np.asarray(image.convert("RGBA")), at)
