@@ -157,14 +157,17 @@ def _through_pillow(
             # Phones store previews as further pictures of a JPEG ("MPO"): nothing that a user would miss.
             if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
                 warnings.append(f"{path}: holds {image.n_frames} pictures; the primary one is used")
-            image.load()
+            file_format = (image.format or "").replace("MPO", "JPEG")
+            pixels = _past_pillow(path, image)
+            if pixels is None:
+                image.load()
             if orientation is None:
                 # Read after loading, because Pillow turns TIFFs by itself and then drops the tag.
                 orientation = int(image.getexif().get(ORIENTATION, 1))
-            file_format = (image.format or "").replace("MPO", "JPEG")
-            pixels, colour = _shown(image, path, warnings, 1)
-            if file_format == "AVIF":
-                pixels = _deeper_avif(path, pixels)
+            if pixels is None:
+                pixels, colour = _shown(image, path, warnings, 1)
+            else:
+                colour = Colour.said(image.info.get("icc_profile"))
             return oriented(pixels, orientation), colour, file_format
     except SignalError:
         raise
@@ -305,20 +308,26 @@ def _heic(path: Path, warnings: List[str]) -> Tuple[np.ndarray, Colour]:
     return pixels, Colour.said(primary.info.get("icc_profile"))
 
 
-def _deeper_avif(path: Path, pixels: np.ndarray) -> np.ndarray:
-    """An AVIF's pixels of more than 8 bits, which Pillow cuts to 8, as 16; those of 8 bits as they are."""
+def _past_pillow(path: Path, image: Any) -> Optional[np.ndarray]:
+    """Pixels of what Pillow would take several times their memory for (WebP, as for an animation), or would cut to 8
+    bits (AVIF of more, which become 16); None of others."""
     import imagecodecs
 
+    if image.format == "WEBP" and getattr(image, "n_frames", 1) == 1:
+        return imagecodecs.webp_decode(path.read_bytes())
+    if image.format != "AVIF":
+        return None
     data = path.read_bytes()
     at = data.find(b"pixi")  # Which bits a channel has: version and flags, number of channels, bits of each.
     bits = data[at + 9] if 0 <= at < len(data) - 9 else 8
     if not 8 < bits <= 12:
-        return pixels
-    _check_size(path, pixels.shape[0], pixels.shape[1], 8)
+        return None
+    _check_size(path, image.height, image.width, 8)
     deep: Any = imagecodecs.avif_decode(data)
-    if deep.ndim == 2 and pixels.ndim == 3:
-        deep = np.broadcast_to(deep[..., None], (*deep.shape, pixels.shape[-1]))
-    return full_range(deep[..., : pixels.shape[-1]] if pixels.ndim == 3 else deep, bits)
+    channels = len(image.getbands())
+    if deep.ndim == 2 and channels > 1:
+        deep = np.broadcast_to(deep[..., None], (*deep.shape, channels))
+    return full_range(deep[..., :channels] if channels > 1 else deep, bits)
 
 
 def _through_opencv(path: Path, data: Optional[bytes] = None) -> np.ndarray:
