@@ -396,7 +396,8 @@ class _FileSource:
         if frames < self.promised:
             return [_is_cut(self.path, self.promised, frames)]
         if self.metadata["format"] == "OGG" and _ogg_begins_again(self.path):
-            return [f"{self.path}: holds several sounds, one behind the other; the {frames} samples of the first are used"]
+            several = f"{self.path}: holds several sounds, one behind the other"
+            return [f"{several}; the {frames} samples of the first are used"]
         if self.metadata["format"] == "OGG" and not _ogg_ends(self.path):
             return [f"{self.path}: is cut, the {frames} samples that are there are used"]
         return []

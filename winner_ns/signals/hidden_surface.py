@@ -21,6 +21,8 @@ within a solid 1; a single wall across a solid, which is no boundary itself, has
 
 # Points that tell whether there are hidden faces at all: a share of 1e-4 of the area is missed once in a thousand.
 _POINTS_ASKED = 2**16
+# Edges that are looked at in one go.
+_BATCH = 2**16
 # Nearer to a plane than this a corner lies in it; in units of the unit cube.
 _FLAT = 1e-11
 
@@ -37,24 +39,38 @@ class OuterSurface:
     where the solid is; some of these faces may lie inside it."""
 
 
-def outer_surface(
+def has_hidden_faces(
     vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"], windings: WindingNumbers
-) -> Optional[OuterSurface]:
-    """The surface that separates a solid from what is around it, or None where no face is hidden.
+) -> bool:
+    """Whether parts of a surface lie inside the solid, by points all over it.
 
     Args:
         vertices: in the unit cube.
         faces: oriented outward, each with an area.
         windings: of the mesh.
     """
-    if not _hidden(windings, _scattered(vertices, faces)).any():
-        return None
-    pairs, coplanar = _crossing_pairs(vertices, faces)
+    return bool(_hidden(windings, _scattered(vertices, faces)).any())
+
+
+def outer_surface(
+    vertices: Float[np.ndarray, "v 3"],
+    faces: Int[np.ndarray, "f 3"],
+    windings: WindingNumbers,
+    crossings: Tuple[Int[np.ndarray, "p 2"], Bool[np.ndarray, " p"]],
+) -> Optional[OuterSurface]:
+    """The surface that separates a solid from what is around it, or None where no face is hidden after all.
+
+    Args:
+        vertices, faces, windings: as for `has_hidden_faces`.
+        crossings: `crossing_pairs` of the mesh.
+    """
+    pairs, coplanar = crossings
     crossing = np.unique(pairs)
     whole = np.setdiff1d(np.arange(len(faces)), crossing, assume_unique=True)
     hidden = _hidden_patches(vertices, faces[whole], windings)
     whole = whole[~hidden]
-    pieces, owner = _cut(vertices[faces], pairs, coplanar)
+    pieces, owner = _cut(vertices[faces[crossing]], np.searchsorted(crossing, pairs), coplanar)
+    owner = crossing[owner]
     seen = ~_hidden(windings, pieces)
     if seen.all() and not hidden.any():
         return None  # Where a surface almost touches itself, the winding number errs.
@@ -90,10 +106,13 @@ def _doubled_areas(corners: Float[np.ndarray, "n 3 3"]) -> Float[np.ndarray, " n
     return np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
 
 
-def _crossing_pairs(
+def crossing_pairs(
     vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]
 ) -> Tuple[Int[np.ndarray, "p 2"], Bool[np.ndarray, " p"]]:
-    """Pairs of faces that meet other than in vertices and edges that they share, and which of these are coplanar."""
+    """Pairs of faces that meet other than in vertices and edges that they share, and which of these are coplanar.
+
+    Takes some 250 bytes a face while it searches.
+    """
     from igl.predicates import find_self_intersections
 
     _, pairs, coplanar = find_self_intersections(vertices, faces)
@@ -103,21 +122,32 @@ def _crossing_pairs(
     found = []
     for apart in range(1, edges.counts.max()):
         same = np.flatnonzero(edge[apart:] == edge[:-apart])
-        one, other = edges.halfedges[same], edges.halfedges[same + apart]
-        (side, face), (_, partner) = np.divmod(one, len(faces)), np.divmod(other, len(faces))
-        start, end = vertices[faces[face, side]], vertices[faces[face, (side + 1) % 3]]
-        along = (end - start) / np.linalg.norm(end - start, axis=1, keepdims=True)
-        # The directions from the edge, in which the faces lie.
-        tips = (vertices[faces[f, (h // len(faces) + 2) % 3]] - start for f, h in ((face, one), (partner, other)))
-        a, b = (tip - np.einsum("ni,ni->n", tip, along)[:, None] * along for tip in tips)
-        folded = np.linalg.norm(np.cross(a, b), axis=1) < 1e-9 * np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-        folded &= np.einsum("ni,ni->n", a, b) > 0
-        found.append(np.stack([face, partner], axis=1)[folded])
+        for first in range(0, len(same), _BATCH):
+            part = same[first : first + _BATCH]
+            found.append(_folded(vertices, faces, edges.halfedges[part], edges.halfedges[part + apart]))
     folds = np.concatenate([np.empty((0, 2), np.int64), *found])
     return (
         np.concatenate([np.asarray(pairs, np.int64).reshape(-1, 2), folds]),
         np.append(np.asarray(coplanar, bool).ravel(), np.ones(len(folds), bool)),
     )
+
+
+def _folded(
+    vertices: Float[np.ndarray, "v 3"],
+    faces: Int[np.ndarray, "f 3"],
+    one: Int[np.ndarray, " n"],
+    other: Int[np.ndarray, " n"],
+) -> Int[np.ndarray, "p 2"]:
+    """Pairs of the faces of half-edges side by side that lie in one plane and on the same side of the edge."""
+    (side, face), (_, partner) = np.divmod(one, len(faces)), np.divmod(other, len(faces))
+    start, end = vertices[faces[face, side]], vertices[faces[face, (side + 1) % 3]]
+    along = (end - start) / np.linalg.norm(end - start, axis=1, keepdims=True)
+    # The directions from the edge, in which the faces lie.
+    tips = (vertices[faces[f, (h // len(faces) + 2) % 3]] - start for f, h in ((face, one), (partner, other)))
+    a, b = (tip - np.einsum("ni,ni->n", tip, along)[:, None] * along for tip in tips)
+    folded = np.linalg.norm(np.cross(a, b), axis=1) < 1e-9 * np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    folded &= np.einsum("ni,ni->n", a, b) > 0
+    return np.stack([face, partner], axis=1)[folded]
 
 
 def _hidden_patches(

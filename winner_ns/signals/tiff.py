@@ -67,7 +67,8 @@ def read_tiff(path: Path, warnings: List[str]) -> TiffPicture:
             if file.is_imagej:
                 count = max(count, int((file.imagej_metadata or {}).get("images", 1)))
             if count > 1:
-                which = "the first one" if number == 0 else f"number {number + 1}, the first that is no preview or mask,"
+                later = f"number {number + 1}, the first that is no preview or mask,"
+                which = later if number else "the first one"
                 warnings.append(f"{path}: holds {count} pictures; {which} is used")
             try:
                 return _Reading(path, page, warnings).picture()
