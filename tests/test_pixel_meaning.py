@@ -241,6 +241,22 @@ def test_a_palette_with_numbers_of_8_bits(tmp_path, dtype):
     assert "numbers below 256" in load_signal(tmp_path / "a.tif").warnings[0]
 
 
+@pytest.mark.parametrize(("dtype", "said"), [("f4", "-9999"), ("f4", "-3.4e+38"), ("i2", "-32768"), ("u1", "7")])
+def test_values_that_stand_for_no_sample(tmp_path, dtype, said):
+    samples = np.arange(8, 80).reshape(8, 9).astype(dtype)
+    tag = (42113, 2, len(said), said, True)
+    write(tmp_path / "a.tif", samples, "minisblack", extratags=[tag])
+    np.testing.assert_array_equal(read(tmp_path / "a.tif")[..., 0], samples)
+    samples[2, :3] = float(said)
+    write(tmp_path / "a.tif", samples, "minisblack", extratags=[tag])
+    told = "3 of 72 samples have the value that stands for none"
+    if dtype == "u1":
+        assert told in load_signal(tmp_path / "a.tif").warnings[0]
+        return
+    with pytest.raises(SignalError, match=told):
+        load_signal(tmp_path / "a.tif")
+
+
 def test_a_preview_before_a_picture_is_none(tmp_path):
     small, large = (np.random.default_rng(i).integers(0, 256, (8 + i, 9 + i, 3), dtype=np.uint8) for i in (0, 9))
     with tifffile.TiffWriter(tmp_path / "a.tif") as file:

@@ -9,7 +9,7 @@ from typing import Any, List, Optional, Sequence, Union
 import numpy as np
 
 from winner_ns.errors import SignalError
-from winner_ns.mapped import MAPPED_BUDGET, forget_pages
+from winner_ns.mapped import MAPPED_BUDGET, blocks, forget_pages
 from winner_ns.reading import check_decoded
 from winner_ns.signals import array
 from winner_ns.signals.colour import Colour
@@ -30,6 +30,7 @@ SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _PALETTE, _SEPARATED, _YCBCR, _CIELAB, _ICCLAB = 0, 1, 2, 3, 5, 6, 8, 9
 _OWN = {_MIN_IS_WHITE: 1, _MIN_IS_BLACK: 1, _RGB: 3, _PALETTE: 1, _SEPARATED: 4, _YCBCR: 3, _CIELAB: 3, _ICCLAB: 3}
 """Samples a pixel that each needs."""
+_NO_DATA = 42113
 _UNSAID, _ASSOCIATED, _STRAIGHT = 0, 1, 2
 _JPEG = (6, 7, 34892, 33007)
 """Compressions whose decoder gives red, green and blue for luma and differences."""
@@ -133,6 +134,7 @@ class _Reading:
 
     def picture(self) -> TiffPicture:
         samples = self._samples()
+        self._check_missing(samples)
         samples, profile = self._light(samples)
         return TiffPicture(oriented(samples, self._number(ORIENTATION, 1)), profile)
 
@@ -163,6 +165,22 @@ class _Reading:
             samples = np.moveaxis(samples.reshape(shape[2], *shape[:2]), 0, -1)
         samples = samples.reshape(shape)
         return np.multiply(samples, np.uint8(255), dtype=np.uint8) if samples.dtype.kind == "b" else samples
+
+    def _check_missing(self, samples: np.ndarray) -> None:
+        """What stands for no sample (tag 42113, of maps) is refused as NaN is, or told where it may be a colour, too."""
+        try:
+            value = float(getattr(self.page.tags.get(_NO_DATA), "value", ""))
+        except (TypeError, ValueError):
+            return
+        # A text says more digits than single precision holds.
+        value = samples.dtype.type(value) if samples.dtype.kind == "f" else value
+        count = sum(int(np.count_nonzero(part == value)) for part in blocks(samples, array.CHUNK))
+        if not count:
+            return
+        problem = f"{count} of {samples.size} samples have the value that stands for none ({value:g})"
+        if samples.dtype.kind in "if":
+            raise SignalError(self.path, problem, "replace them before fitting")
+        self.warnings.append(f"{self.path}: {problem}; they are taken as they are")
 
     # What they mean ---------------------------------------------------------------------------------------------
 
