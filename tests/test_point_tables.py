@@ -144,6 +144,12 @@ def test_a_place_of_whole_numbers_is_no_line_of_names(tmp_path: Path) -> None:
     assert load_signal(tmp_path / "b.tsv").metadata["points"] == outside.sum()
 
 
+def test_a_line_longer_than_any_of_points_is_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("1," * 40_000 + "1\n")
+    with pytest.raises(SignalError, match="no table of numbers"):
+        load_signal(tmp_path / "a.csv")
+
+
 def test_which_points_are_inside_is_no_surface(tmp_path: Path) -> None:
     points = np.random.default_rng(0).uniform(-1, 1, (900, 3))
     np.savez(tmp_path / "a.npz", points=points, occupancies=np.packbits(np.linalg.norm(points, axis=1) < 0.5))

@@ -45,6 +45,7 @@ _LEFT_ASIDE = (
     "timestamp", "id", "index", "u", "v", "s", "t",
 )  # fmt: skip
 _DELIMITERS = (";", ",", "\t")
+_MOST_LETTERS = 2**16  # Of a line: a matrix of millions of columns is none of points.
 # Share of the rows whose three numbers have to have the length 1 to be normals.
 _MOST = 0.99
 # Slope of an unsigned distance, which is 1 straight away from the surface.
@@ -137,6 +138,8 @@ def points_of_text(path: Path) -> PointTable:
     try:
         with open(path, encoding=_encoding(path), newline=None) as file:
             first, names = _next(file), None
+            if len(first) > _MOST_LETTERS:
+                raise ValueError("a line is too long for a point")
             while first.lstrip().startswith(_COMMENTS):
                 # Most comments name no columns.
                 said = _names(first.strip().lstrip("#/"))
