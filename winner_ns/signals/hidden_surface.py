@@ -39,6 +39,29 @@ class OuterSurface:
     where the solid is; some of these faces may lie inside it."""
 
 
+@dataclass
+class Crossings:
+    """How faces of a mesh meet, as far as that is found without its winding numbers."""
+
+    pairs: Int[np.ndarray, "p 2"]
+    """Faces that meet other than in vertices and edges that they share."""
+    coplanar: Bool[np.ndarray, " p"]
+    """Whether these are in one plane."""
+    whole: Int[np.ndarray, " w"]
+    """Faces that nothing crosses."""
+    whole_patch: Int[np.ndarray, " w"]
+    """Of these alone, the patches that edges of two faces connect."""
+    patch: Int[np.ndarray, " f"]
+    """Of all faces."""
+
+    @classmethod
+    def of(cls, vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]) -> "Crossings":
+        """Finds them; takes some 300 bytes a face while it searches."""
+        pairs, coplanar = _crossing_pairs(vertices, faces)
+        whole = np.setdiff1d(np.arange(len(faces)), pairs)
+        return cls(pairs, coplanar, whole, _manifold_patches(faces[whole]), _manifold_patches(faces))
+
+
 def has_hidden_faces(
     vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"], windings: WindingNumbers
 ) -> bool:
@@ -56,18 +79,17 @@ def outer_surface(
     vertices: Float[np.ndarray, "v 3"],
     faces: Int[np.ndarray, "f 3"],
     windings: WindingNumbers,
-    crossings: Tuple[Int[np.ndarray, "p 2"], Bool[np.ndarray, " p"]],
+    crossings: Crossings,
 ) -> Optional[OuterSurface]:
     """The surface that separates a solid from what is around it, or None where no face is hidden after all.
 
     Args:
         vertices, faces, windings: as for `has_hidden_faces`.
-        crossings: `crossing_pairs` of the mesh.
+        crossings: of the mesh.
     """
-    pairs, coplanar = crossings
+    pairs, coplanar, whole = crossings.pairs, crossings.coplanar, crossings.whole
     crossing = np.unique(pairs)
-    whole = np.setdiff1d(np.arange(len(faces)), crossing, assume_unique=True)
-    hidden = _hidden_patches(vertices, faces[whole], windings)
+    hidden = _hidden_patches(vertices, faces[whole], crossings.whole_patch, windings)
     whole = whole[~hidden]
     pieces, owner = _cut(vertices[faces[crossing]], np.searchsorted(crossing, pairs), coplanar)
     owner = crossing[owner]
@@ -78,11 +100,13 @@ def outer_surface(
 
     joined = np.concatenate([vertices, pieces.reshape(-1, 3)])
     kept = np.concatenate([faces[whole], np.arange(len(vertices), len(joined)).reshape(-1, 3)])
-    used, kept = np.unique(kept, return_inverse=True)
-    patch = _manifold_patches(faces)
+    used = np.zeros(len(joined), bool)
+    used[kept] = True
+    kept = (np.cumsum(used) - 1)[kept]
+    patch = crossings.patch
     shown = np.zeros(patch.max() + 1, bool)
     shown[patch[whole]] = shown[patch[owner]] = True
-    return OuterSurface(joined[used], kept.reshape(-1, 3), faces[shown[patch]])
+    return OuterSurface(joined[used], kept, faces[shown[patch]])
 
 
 def _hidden(windings: WindingNumbers, corners: Float[np.ndarray, "n 3 3"]) -> Bool[np.ndarray, " n"]:
@@ -106,13 +130,10 @@ def _doubled_areas(corners: Float[np.ndarray, "n 3 3"]) -> Float[np.ndarray, " n
     return np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
 
 
-def crossing_pairs(
+def _crossing_pairs(
     vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]
 ) -> Tuple[Int[np.ndarray, "p 2"], Bool[np.ndarray, " p"]]:
-    """Pairs of faces that meet other than in vertices and edges that they share, and which of these are coplanar.
-
-    Takes some 250 bytes a face while it searches.
-    """
+    """Pairs of faces that meet other than in vertices and edges that they share, and which of these are coplanar."""
     from igl.predicates import find_self_intersections
 
     _, pairs, coplanar = find_self_intersections(vertices, faces)
@@ -151,13 +172,15 @@ def _folded(
 
 
 def _hidden_patches(
-    vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"], windings: WindingNumbers
+    vertices: Float[np.ndarray, "v 3"],
+    faces: Int[np.ndarray, "f 3"],
+    patch: Int[np.ndarray, " f"],
+    windings: WindingNumbers,
 ) -> Bool[np.ndarray, " f"]:
     """Faces that nothing crosses, patch by patch: all of one are hidden or none is. Its largest faces tell, by area, as
     a single one may lie across a hole, where winding numbers are a guess."""
     if not len(faces):
         return np.zeros(0, bool)
-    patch = _manifold_patches(faces)
     area = doubled_areas(vertices, faces)
     order = np.lexsort((-area, patch))
     _, first, of = np.unique(patch[order], return_index=True, return_inverse=True)
@@ -170,6 +193,8 @@ def _manifold_patches(faces: Int[np.ndarray, "f 3"]) -> Int[np.ndarray, " f"]:
     """Numbers the patches of faces that edges of two faces connect."""
     import igl
 
+    if not len(faces):
+        return np.zeros(0, np.int64)
     return np.asarray(igl.extract_manifold_patches(np.ascontiguousarray(faces))[1], np.int64)
 
 

@@ -15,7 +15,7 @@ from winner_ns.reading import MOST_MAGNITUDE
 from winner_ns.signals.array import check_magnitudes, open_array
 from winner_ns.signals.distance_samples import STEEP, DistanceSamples, found_cuts, outermost, steepest_slope
 from winner_ns.signals.given_normals import DOUBTFUL, checked_normals
-from winner_ns.signals.hidden_surface import crossing_pairs, has_hidden_faces, outer_surface
+from winner_ns.signals.hidden_surface import Crossings, has_hidden_faces, outer_surface
 from winner_ns.signals.mesh_file import mesh_type, read_mesh_file
 from winner_ns.signals.mesh_repair import WindingNumbers, oriented_outward, without_repeated_faces
 from winner_ns.signals.options import ReadOptions
@@ -152,7 +152,8 @@ def _from_mesh(
         # Searching for crossings takes as much memory as the winding numbers' tree: never both.
         del windings
         give_back_memory()
-        crossings = crossing_pairs(vertices, faces)
+        crossings = Crossings.of(vertices, faces)
+        give_back_memory()
         windings = WindingNumbers(vertices, faces)
         outer = outer_surface(vertices, faces, windings, crossings)
     if outer is not None:
