@@ -167,7 +167,7 @@ class _Reading:
         return np.multiply(samples, np.uint8(255), dtype=np.uint8) if samples.dtype.kind == "b" else samples
 
     def _check_missing(self, samples: np.ndarray) -> None:
-        """What stands for no sample (tag 42113, of maps) is refused as NaN is, or told where it may be a colour, too."""
+        """What stands for no sample (of maps) is refused as NaN is, or told where it may be a colour, too."""
         try:
             value = float(getattr(self.page.tags.get(_NO_DATA), "value", ""))
         except (TypeError, ValueError):
