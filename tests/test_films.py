@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from fractions import Fraction
 from pathlib import Path
 from typing import List
@@ -53,6 +54,49 @@ def shown(signal) -> List[int]:
     at = (np.arange(round(len(signal.samples) / rate * 10)) + 0.5) / 10
     frames = signal.samples[(at * rate).astype(int)][..., :3]
     return [int(np.abs(FRAMES.astype(int) - frame).sum(axis=(1, 2, 3)).argmin()) for frame in frames]
+
+
+# What a film's header says a place x, y is shown at, as in phones' films, and what that does to a frame.
+TURNS = {
+    (0, 1, -1, 0): lambda frames: np.rot90(frames, -1, (1, 2)),
+    (-1, 0, 0, -1): lambda frames: frames[:, ::-1, ::-1],
+    (0, -1, 1, 0): lambda frames: np.rot90(frames, 1, (1, 2)),
+    (-1, 0, 0, 1): lambda frames: frames[:, :, ::-1],
+    (1, 0, 0, -1): lambda frames: frames[:, ::-1],
+    (0, 1, 1, 0): lambda frames: frames.swapaxes(1, 2),
+    (0, -1, -1, 0): lambda frames: frames.swapaxes(1, 2)[:, ::-1, ::-1],
+}
+
+
+def test_films_are_turned_and_mirrored_as_they_say(tmp_path):
+    path = write_film(tmp_path / "a.mov", [100] * 4, "qtrle")
+    data = bytearray(path.read_bytes())
+    matrix = data.index(b"tkhd") + 4 + 40  # Of version 0 (ISO/IEC 14496-12, 8.3.2).
+    for (a, b, c, d), turned in TURNS.items():
+        numbers = [65536 * each for each in (a, b, 0, c, d, 0, 0, 0)]
+        data[matrix : matrix + 36] = struct.pack(">9i", *numbers, 2**30)
+        path.write_bytes(data)
+        np.testing.assert_array_equal(load_signal(path).samples, turned(FRAMES[:4]))
+
+
+def test_the_picture_before_a_png_animation_is_none_of_it(tmp_path):
+    pictures = [Image.fromarray(frame) for frame in FRAMES]
+    pictures[0].save(tmp_path / "a.png", save_all=True, append_images=pictures[1:], default_image=True, duration=100)
+    np.testing.assert_array_equal(load_signal(tmp_path / "a.png").samples, FRAMES[1:])
+
+
+def test_what_a_film_has_no_place_for_is_said(tmp_path):
+    said = {}
+    for name, codec, pixels in (("a.mp4", "libx264", "yuv420p"), ("a.webm", "libvpx-vp9", "yuva420p")):
+        with av.open(str(tmp_path / name), "w") as container:
+            stream = container.add_stream(codec, rate=10)
+            stream.height, stream.width, stream.pix_fmt = 16, 16, pixels
+            stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
+            for shade in (0, 200):
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((16, 16, 4), shade, "u1"), "rgba")))
+            container.mux(stream.encode())
+        said[name] = " ".join(load_signal(tmp_path / name).warnings)
+    assert "pixels are 4:3 wide" in said["a.mp4"] and "alpha is not decoded" in said["a.webm"]
 
 
 @pytest.mark.parametrize("name", ["a.mkv", "a.mov", "a.gif", "a.png", "a.webp"])

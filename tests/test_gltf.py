@@ -199,6 +199,19 @@ def test_only_the_default_scene_is_taken_and_said(tmp_path: Path) -> None:
     assert_box(shape, center=(9, 0, 0))
 
 
+def test_what_is_not_visible_is_left_out_and_said(tmp_path: Path) -> None:
+    gltf = boxes()
+    hidden = {"KHR_node_visibility": {"visible": False}}
+    gltf.node(mesh=0, translation=[9, 0, 0], extensions=hidden)
+    gltf.node(mesh=0, translation=[0, 9, 0], extensions={"KHR_node_visibility": {"visible": True}})
+    gltf.node(children=[1, 2], extensions=hidden)
+    gltf.json.update(scenes=[{"nodes": [0, 3]}], extensionsUsed=["KHR_node_visibility"])
+    shape = load_signal(gltf.written(tmp_path / "a.glb"))
+    assert shape.warnings == [f"{tmp_path / 'a.glb'}: 3 nodes not visible left out"]
+    shape.warnings.clear()
+    assert_box(shape)
+
+
 def test_instances(tmp_path: Path) -> None:
     gltf = boxes(node=False)
     places = np.array([[0, 0, 0], [5, 0, 0], [10, 0, 0]], "f4")

@@ -257,6 +257,7 @@ VARIANTS = {
     "colours": lambda s: "\n".join(line + " 255 0 1" if line.startswith("v") else line for line in s.split("\n")),
     "some-colours": lambda s: s.replace("\n", " 0.5 0.5 0.5\n", 1),
     "groups": lambda s: "g a b\ns off\nusemtl red\n" + s + "\ng\n",
+    "former-word": lambda s: s.replace("f ", "fo "),
     "spaces": lambda s: s.replace(" ", "    ").replace("\n", "   \n\n"),
 }
 
@@ -321,7 +322,8 @@ def test_a_binary_stl_may_call_itself_solid(tmp_path: Path) -> None:
 def test_stl_text_of_several_solids_in_any_letters(tmp_path: Path) -> None:
     one, other = trimesh.creation.box((1, 1, 1)), trimesh.creation.box((1, 1, 1)).apply_translation((3, 0, 0))
     text = "".join(trimesh.exchange.stl.export_stl_ascii(mesh) + "\n" for mesh in (one, other))
-    for content in (text, text.upper().replace("SOLID", "SOLID named vertex 1 2 3"), text.replace("\n", "\r\n")):
+    names = text.upper().replace("SOLID", "SOLID named vertex 1 2 3")
+    for content in (text, names, *(text.replace("\n", end) for end in ("\r\n", "\r"))):
         shape = load(tmp_path / "a.stl", content.encode())
         assert shape.watertight and shape.enclosed_volume() * shape.scale**3 == pytest.approx(2)
 
@@ -373,6 +375,7 @@ def test_off_in_all_its_forms(tmp_path: Path) -> None:
     wrapped = [line.replace(" ", "\n", 3) if i == 0 else line for i, line in enumerate(corners)]
     for head, points, polygons in (
         (f"OFF\n{counts}", rows, corners),
+        (f"off\n{counts}", rows, corners),
         (f"OFF{counts}", rows, coloured),  # As ModelNet has it.
         (f"OFF {counts}", rows, wrapped),
         (f"{counts}", rows, corners),

@@ -232,6 +232,48 @@ def test_palettes_of_every_depth(tmp_path, dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_palette_with_numbers_of_8_bits(tmp_path, dtype):
+    colours = np.random.default_rng(1).integers(0, 256, (3, 2 ** (8 * np.dtype(dtype).itemsize)), dtype=np.uint16)
+    index = np.random.default_rng(2).integers(0, colours.shape[1], SHAPE, dtype=dtype)
+    write(tmp_path / "a.tif", index, "palette", colormap=colours)
+    expected = np.moveaxis(colours, 0, -1)[index] * (257 if dtype == np.uint16 else 1)
+    np.testing.assert_array_equal(read(tmp_path / "a.tif"), expected.astype(dtype))
+    assert "numbers below 256" in load_signal(tmp_path / "a.tif").warnings[0]
+
+
+@pytest.mark.parametrize(("dtype", "said"), [("f4", "-9999"), ("f4", "-3.4e+38"), ("i2", "-32768"), ("u1", "7")])
+def test_values_that_stand_for_no_sample(tmp_path, dtype, said):
+    samples = np.arange(8, 80).reshape(8, 9).astype(dtype)
+    tag = (42113, 2, len(said), said, True)
+    write(tmp_path / "a.tif", samples, "minisblack", extratags=[tag])
+    np.testing.assert_array_equal(read(tmp_path / "a.tif")[..., 0], samples)
+    samples[2, :3] = float(said)
+    write(tmp_path / "a.tif", samples, "minisblack", extratags=[tag])
+    told = "3 of 72 samples have the value that stands for none"
+    if dtype == "u1":
+        assert told in load_signal(tmp_path / "a.tif").warnings[0]
+        return
+    with pytest.raises(SignalError, match=told):
+        load_signal(tmp_path / "a.tif")
+
+
+def test_a_preview_before_a_picture_is_none(tmp_path):
+    small, large = (np.random.default_rng(i).integers(0, 256, (8 + i, 9 + i, 3), dtype=np.uint8) for i in (0, 9))
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(small, photometric="rgb", subfiletype=1)
+        file.write(small[..., 0] > 9, photometric="minisblack", subfiletype=4)
+        file.write(large, photometric="rgb")
+    np.testing.assert_array_equal(read(tmp_path / "a.tif"), large)
+    assert "number 3, the first that is no preview or mask, is used" in load_signal(tmp_path / "a.tif").warnings[0]
+    # As raw photographs are: what was taken is not among the pages.
+    with tifffile.TiffWriter(tmp_path / "b.dng") as file:
+        file.write(small, photometric="rgb", subfiletype=1, subifds=1)
+        file.write(large[..., 0], photometric=32803, subfiletype=0)
+    with pytest.raises(SignalError, match="holds a preview alone of a picture that is not read"):
+        load_signal(tmp_path / "b.dng")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_luma_and_differences_become_light(tmp_path, dtype):
     samples = noise(3)
     write(tmp_path / "a.tif", at_depth(samples, np.uint8) if dtype == np.uint8 else samples.astype(np.uint16) << 8, 6)

@@ -100,6 +100,14 @@ HEADERS = {
     "# x y z normal_x normal_y normal_z label": "012345c",
     "x [m], y [m], z [m], alpha": "012c",
     "id,x,y,z,nx,ny,nz,material,Scalar field": "c012345cc",
+    "nx,ny,nz,px,py,pz": "345012",
+    "red,green,blue,pos_x,pos_y,pos_z": "ccc012",
+    '"Normals:0","Normals:1","Normals:2","Points:0","Points:1","Points:2"': "345012",
+    "Normal x;Normal y;Normal z;Northing;Easting;Elevation": "345102",
+    ",x,y,z": "c012",
+    "Unnamed: 0,x,y,z,nx,ny,nz": "c012345",
+    "0,1,2,3,4,5": "012345",
+    "a,b,c": "012",
 }
 
 
@@ -118,6 +126,35 @@ def test_headers_say_what_columns_are(tmp_path: Path, header: str) -> None:
     ):
         (tmp_path / name).write_bytes(content.encode())
         assert_ball(load_signal(tmp_path / name), source)
+
+
+def test_names_that_say_nothing_of_places_are_refused(tmp_path: Path) -> None:
+    np.savetxt(tmp_path / "a.csv", ball()[:, [3, 4, 5, 0, 1, 2]], delimiter=",", header="a,b,c,d,e,f", comments="")
+    with pytest.raises(SignalError, match="calls its columns a, b, c, d, e, f, none of them x, y and z"):
+        load_signal(tmp_path / "a.csv")
+
+
+def test_a_place_of_whole_numbers_is_no_line_of_names(tmp_path: Path) -> None:
+    grid = np.argwhere(np.ones((9, 9, 9), bool))
+    outside = ((grid == 0) | (grid == 8)).any(axis=1)
+    table = np.concatenate([[[0, 1, 2]], grid[outside]])
+    np.savetxt(tmp_path / "a.csv", table, delimiter=",", fmt="%d")
+    assert load_signal(tmp_path / "a.csv").metadata["points"] == outside.sum()
+    np.savetxt(tmp_path / "b.tsv", np.r_[[[0, 1, 2]], grid[outside & (grid != [0, 1, 2]).any(axis=1)]], "%d", "\t")
+    assert load_signal(tmp_path / "b.tsv").metadata["points"] == outside.sum()
+
+
+def test_a_line_longer_than_any_of_points_is_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("1," * 40_000 + "1\n")
+    with pytest.raises(SignalError, match="no table of numbers"):
+        load_signal(tmp_path / "a.csv")
+
+
+def test_which_points_are_inside_is_no_surface(tmp_path: Path) -> None:
+    points = np.random.default_rng(0).uniform(-1, 1, (900, 3))
+    np.savez(tmp_path / "a.npz", points=points, occupancies=np.packbits(np.linalg.norm(points, axis=1) < 0.5))
+    with pytest.raises(SignalError, match="says which points are inside .occupancies."):
+        load_signal(tmp_path / "a.npz")
 
 
 def test_utf_16_and_a_count_of_points(tmp_path: Path) -> None:
@@ -197,6 +234,16 @@ def test_directions_that_belong_to_nothing_are_left_aside(tmp_path: Path) -> Non
     shape = load_signal(as_ply(tmp_path / "a.ply", table))
     assert_ball(shape, "points")
     assert "do not belong to a surface" in shape.warnings[0]
+
+
+def test_directions_of_which_one_component_has_the_wrong_sign_are_left_aside(tmp_path: Path) -> None:
+    mesh = trimesh.creation.torus(1.0, 0.4, 48, 24)
+    table = np.c_[mesh.vertices, mesh.vertex_normals * [1, 1, -1]]
+    shape = load_signal(as_ply(tmp_path / "a.ply", table))
+    assert "do not belong to a surface" in shape.warnings[0]
+    places = shape.points * shape.scale + shape.center
+    ring = places * [1, 1, 0] / np.linalg.norm(places[:, :2], axis=1, keepdims=True)
+    np.testing.assert_allclose(shape.normals, (places - ring) / 0.4, atol=0.1)
 
 
 @pytest.mark.slow

@@ -9,15 +9,18 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path, PureWindowsPath
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from matplotlib.figure import Figure
+from PIL import Image
 from rich.console import Console
 from test_description import IMAGE, changed, field_of
 
+import winner_ns
 from winner_ns.commands.main import main
 from winner_ns.errors import SignalError
 from winner_ns.export.comparison import grid_figure
@@ -236,3 +239,10 @@ def test_a_comparison_draws_a_name_with_dollars(tmp_path):
     samples = torch.rand(24, 40, 3).numpy() * 255
     signal = GridSignal("image", Path("x.png"), samples.astype("uint8"), 127.5, 127.5, (0.6, 1.0))
     grid_figure(field, signal).savefig(tmp_path / "comparison.png")
+
+
+def test_a_file_with_a_backslash_in_its_name_is_told_to_be_renamed(tmp_path):
+    path = tmp_path / "..\\x.png"
+    Image.fromarray(np.arange(48, dtype=np.uint8).reshape(6, 8)).save(path)
+    with pytest.raises(SignalError, match="has a backslash in its name"):
+        winner_ns.fit(path, steps=1, width=8, depth=1)

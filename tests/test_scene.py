@@ -488,6 +488,25 @@ def test_names_that_are_not_quite_the_files(tmp_path, writer, said, file):
         assert "1 of 3 images are missing" in line(folder, folder)
 
 
+@pytest.mark.parametrize("text", [False, True])
+def test_names_that_are_whole_paths(tmp_path, text):
+    folder = colmap_scene(tmp_path / "scene", text=text)
+    path = folder / f"sparse/0/images.{'txt' if text else 'bin'}"
+    images = (colmap.read_images_text if text else colmap.read_images_binary)(path)
+    for where, found in ((tmp_path / "elsewhere", True), (tmp_path / "nowhere", False), (Path("x" * 300), False)):
+        name = str(where / "f_00.png")
+        (colmap.write_images_text if text else colmap.write_images_binary)(
+            {**images, 1: images[1]._replace(name=name)}, path
+        )
+        if found:
+            picture(Path(name))
+            assert check_scene(folder) == []
+            read = scene_dataparser(folder).setup().get_dataparser_outputs(split="val").image_filenames
+            assert [file.resolve() for file in read] == [Path(name).resolve()]
+        else:
+            assert "1 of 3 images are missing" in line(folder, folder)
+
+
 @pytest.mark.parametrize(
     ("said", "file"),
     [

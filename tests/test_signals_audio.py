@@ -194,6 +194,15 @@ def test_cut_compressed_files_are_noticed(tmp_path, suffix, capfd):
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_sounds_behind_the_first_one_of_an_ogg_are_said_to_be_left_out(tmp_path, subtype):
+    path = tmp_path / "a.ogg"
+    soundfile.write(path, np.sin(np.arange(4000) / 10), 48000, format="OGG", subtype=subtype)
+    assert load_signal(path).warnings == []
+    path.write_bytes(2 * path.read_bytes())
+    assert "holds several sounds, one behind the other; the 4000 samples" in load_signal(path).warnings[0]
+
+
 def test_a_streamed_wav_without_a_length_is_whole(tmp_path):
     path = write(tmp_path / "a.wav", tone())
     data = bytearray(path.read_bytes())

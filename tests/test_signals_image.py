@@ -206,6 +206,45 @@ def test_hdr(tmp_path):
     assert signal.metadata == {"mode": "RGB", "format": "HDR"}
 
 
+@pytest.mark.parametrize("said", ["+Y 3 +X 4", "-Y 3 -X 4", "+X 4 -Y 3", "FORMAT=32-bit_rle_xyze"])
+def test_a_hdr_of_other_rows_or_colours_is_refused(tmp_path, said):
+    header = f"#?RADIANCE\n{said}\n\n-Y 3 +X 4\n" if "=" in said else f"#?RADIANCE\n\n{said}\n"
+    (tmp_path / "a.hdr").write_bytes(header.encode() + bytes(range(48)))
+    with pytest.raises(SignalError, match="another way" if "X " in said else "colours as X, Y and Z"):
+        load_signal(tmp_path / "a.hdr")
+
+
+def test_gray_exr_with_alpha(tmp_path):
+    """Written by hand: rows of halves, channel after channel (OpenEXR file layout)."""
+
+    def attribute(name, kind, content):
+        return name.encode() + b"\0" + kind.encode() + b"\0" + struct.pack("<I", len(content)) + content
+
+    channels = b"".join(name + struct.pack("<iB3xii", 1, 0, 1, 1) for name in (b"A\0", b"Y\0")) + b"\0"
+    box = struct.pack("<4i", 0, 0, 3, 2)
+    header = b"\x76\x2f\x31\x01\2\0\0\0" + b"".join(
+        attribute(*each)
+        for each in (
+            ("channels", "chlist", channels), ("compression", "compression", b"\0"), ("dataWindow", "box2i", box),
+            ("displayWindow", "box2i", box), ("lineOrder", "lineOrder", b"\0"),
+            ("pixelAspectRatio", "float", struct.pack("<f", 1)), ("screenWindowCenter", "v2f", bytes(8)),
+            ("screenWindowWidth", "float", struct.pack("<f", 1)),
+        )
+    ) + b"\0"  # fmt: skip
+    light, alpha = np.arange(12.0).reshape(3, 4), np.array([1.0, 0.5, 0.25, 0.0])
+    stored = np.stack([np.broadcast_to(alpha, (3, 4)), np.where(alpha > 0, light * alpha, light)], axis=1)
+    rows = [struct.pack("<iI", i, 16) + row.astype("<f2").tobytes() for i, row in enumerate(stored)]
+    places = [len(header) + 24 + 24 * i for i in range(3)]
+    (tmp_path / "a.exr").write_bytes(header + struct.pack("<3Q", *places) + b"".join(rows))
+    check(tmp_path / "a.exr", np.stack([light, np.broadcast_to(alpha, (3, 4))], axis=-1).astype(np.float32), "EXR")
+
+
+def test_formats_whose_depth_would_be_lost_are_refused(tmp_path):
+    (tmp_path / "a.ppm").write_bytes(b"P6 4 3 65535\n" + bytes(range(72)))
+    with pytest.raises(SignalError, match="no image of a known format"):
+        load_signal(tmp_path / "a.ppm", "image")
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_arrays(tmp_path, dtype, channels):

@@ -384,6 +384,8 @@ def _check_travels(description: Description, settled: SettledNetwork) -> None:
     """Raises SignalError, before any training, for a field whose file could not be opened again."""
     if not all(map(is_harmless, description.name + description.data)):
         raise SignalError(description.name, "its path has characters that cannot be shown", "rename it")
+    if "\\" in description.name:
+        raise SignalError(description.name, "has a backslash in its name, at which others end a folder", "rename it")
     try:
         Description.from_dict(json.loads(json.dumps(description.as_dict())))
     except (TypeError, ValueError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Tuple, Type
@@ -25,7 +26,7 @@ class ColmapImages(ColmapDataParser):
         found = super()._get_all_images_and_cameras(recon_dir)
         folder, names, images = self.config.data / self.config.images_path, _full_names(recon_dir), NamedImages()
         for frame in found["frames"]:
-            name = names.get(frame["colmap_im_id"], str(Path(frame["file_path"]).relative_to(folder)))
+            name = names.get(frame["colmap_im_id"], os.path.relpath(frame["file_path"], folder))
             frame["file_path"] = images.find(folder, name).as_posix()
         return found
 
@@ -98,7 +99,9 @@ def read_colmap(scene: SceneFolder) -> ColmapScene:
     there = next((Path(name) for name in IMAGE_FOLDERS if (scene.folder / name).is_dir()), Path())
     full, found = _full_names(model), NamedImages()
     said = [full.get(image.id, image.name) for image in ordered]
-    names = [found.find(scene.folder / there, name).relative_to(scene.folder / there).as_posix() for name in said]
+    files = [found.find(scene.folder / there, name) for name in said]
+    # A name may be a whole path, to elsewhere.
+    names = [Path(os.path.relpath(file, scene.folder / there)).as_posix() for file in files]
     return ColmapScene(scene.folder, scene.model, there, names, said, sizes, np.stack(poses))
 
 

@@ -37,13 +37,13 @@ class NamedImages:
             suffix: that the format adds to all names.
         """
         named = folder / (name + suffix)
-        if named.is_file():
+        if is_file(named):
             return named
         usual = folder / (name.replace("\\", "/") + suffix)
-        if usual.is_file():
+        if is_file(usual):
             return usual
         given = folder / name.replace("\\", "/")
-        if given.is_file():
+        if is_file(given):
             return given
         base, suffixes = _base_and_suffixes(given.name)
         fitting = [
@@ -67,6 +67,14 @@ class NamedImages:
         return self._folders[folder]
 
 
+def is_file(path: Path) -> bool:
+    """Whether a file is there; what the system takes for no name at all, as one that is too long, is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def _base_and_suffixes(name: str) -> Tuple[str, List[str]]:
     """A name without its image suffixes, and these in small letters."""
     suffixes = []
@@ -84,7 +92,7 @@ def renamed_note(source: Path, names: Sequence[str], files: Sequence[Path]) -> L
         names: as it does.
         files: that were found.
     """
-    other = [(name, file) for name, file in zip(names, files) if file.is_file() and Path(name).name != file.name]
+    other = [(name, file) for name, file in zip(names, files) if is_file(file) and Path(name).name != file.name]
     if not other:
         return []
     name, file = other[0]
@@ -105,7 +113,7 @@ def check_images(
         sizes: width and height of each in pixels, give or take one that rounding makes; None: all the same.
         masks: whether they are masks, of any mode.
     """
-    missing = [file for file in files if not file.is_file()]
+    missing = [file for file in files if not is_file(file)]
     if missing:
         raise SignalError(
             source,
@@ -148,10 +156,10 @@ def downscale_factor(largest: Path, copies: Callable[[int], Sequence[Path]]) -> 
         largest: a photograph of full size.
         copies: factor -> the files of all copies that are so much smaller.
     """
-    if not largest.is_file():
+    if not is_file(largest):
         return 1
     factor, side = 1, max(_header(largest)[0])
-    while side / factor > LARGEST_SIDE and all(file.is_file() for file in copies(2 * factor)):
+    while side / factor > LARGEST_SIDE and all(is_file(file) for file in copies(2 * factor)):
         factor *= 2
     return factor
 

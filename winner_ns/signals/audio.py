@@ -395,6 +395,9 @@ class _FileSource:
             return [_is_endless(self.path, frames)]
         if frames < self.promised:
             return [_is_cut(self.path, self.promised, frames)]
+        if self.metadata["format"] == "OGG" and _ogg_begins_again(self.path):
+            several = f"{self.path}: holds several sounds, one behind the other"
+            return [f"{several}; the {frames} samples of the first are used"]
         if self.metadata["format"] == "OGG" and not _ogg_ends(self.path):
             return [f"{self.path}: is cut, the {frames} samples that are there are used"]
         return []
@@ -461,6 +464,20 @@ def _ogg_ends(path: Path) -> bool:
         tail = file.read()
     page = tail.rfind(b"OggS")
     return page >= 0 and page + 5 < len(tail) and bool(tail[page + 5] & 4)
+
+
+def _ogg_begins_again(path: Path) -> bool:
+    """Whether a further stream begins in an Ogg file behind the first ones' pages, as in recordings of a radio
+    (RFC 3533, section 4: chained streams)."""
+    begun = False
+    with open(path, "rb") as file:
+        while (head := file.read(27))[:4] == b"OggS" and len(head) == 27:
+            begins = bool(head[5] & 2)
+            if begins and begun:
+                return True
+            begun = begun or not begins
+            file.seek(sum(file.read(head[26])), os.SEEK_CUR)
+    return False
 
 
 _BIT_RATES = {

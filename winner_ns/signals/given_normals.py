@@ -82,6 +82,12 @@ def checked_normals(
             share = _sound_share(points, other, spacing)
             if share > DOUBTFUL and 1 - share <= (1 - sound) / 2:
                 best, sound = other, share
+    if sound < DOUBTFUL:
+        # Directions that are off by some angle, as by one component's sign, still are half right here and there.
+        estimated = turned_outward(tree, plane_normals(tree, points), spacing)
+        share = 0.0 if estimated is None else _sound_share(points, estimated, spacing)
+        if share > DOUBTFUL and 1 - share <= (1 - sound) / 2:
+            return None
     turned = int((np.einsum("pi,pi->p", best, normals) < 0)[known].sum())
     return CheckedNormals(best, turned, inward and not turned, sound)
 

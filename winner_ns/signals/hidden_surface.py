@@ -21,6 +21,8 @@ within a solid 1; a single wall across a solid, which is no boundary itself, has
 
 # Points that tell whether there are hidden faces at all: a share of 1e-4 of the area is missed once in a thousand.
 _POINTS_ASKED = 2**16
+# Edges that are looked at in one go.
+_BATCH = 2**16
 # Nearer to a plane than this a corner lies in it; in units of the unit cube.
 _FLAT = 1e-11
 
@@ -37,24 +39,60 @@ class OuterSurface:
     where the solid is; some of these faces may lie inside it."""
 
 
-def outer_surface(
+@dataclass
+class Crossings:
+    """How faces of a mesh meet, as far as that is found without its winding numbers."""
+
+    pairs: Int[np.ndarray, "p 2"]
+    """Faces that meet other than in vertices and edges that they share."""
+    coplanar: Bool[np.ndarray, " p"]
+    """Whether these are in one plane."""
+    whole: Int[np.ndarray, " w"]
+    """Faces that nothing crosses."""
+    whole_patch: Int[np.ndarray, " w"]
+    """Of these alone, the patches that edges of two faces connect."""
+    patch: Int[np.ndarray, " f"]
+    """Of all faces."""
+
+    @classmethod
+    def of(cls, vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]) -> "Crossings":
+        """Finds them; takes some 300 bytes a face while it searches."""
+        pairs, coplanar = _crossing_pairs(vertices, faces)
+        whole = np.setdiff1d(np.arange(len(faces)), pairs)
+        return cls(pairs, coplanar, whole, _manifold_patches(faces[whole]), _manifold_patches(faces))
+
+
+def has_hidden_faces(
     vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"], windings: WindingNumbers
-) -> Optional[OuterSurface]:
-    """The surface that separates a solid from what is around it, or None where no face is hidden.
+) -> bool:
+    """Whether parts of a surface lie inside the solid, by points all over it.
 
     Args:
         vertices: in the unit cube.
         faces: oriented outward, each with an area.
         windings: of the mesh.
     """
-    if not _hidden(windings, _scattered(vertices, faces)).any():
-        return None
-    pairs, coplanar = _crossing_pairs(vertices, faces)
+    return bool(_hidden(windings, _scattered(vertices, faces)).any())
+
+
+def outer_surface(
+    vertices: Float[np.ndarray, "v 3"],
+    faces: Int[np.ndarray, "f 3"],
+    windings: WindingNumbers,
+    crossings: Crossings,
+) -> Optional[OuterSurface]:
+    """The surface that separates a solid from what is around it, or None where no face is hidden after all.
+
+    Args:
+        vertices, faces, windings: as for `has_hidden_faces`.
+        crossings: of the mesh.
+    """
+    pairs, coplanar, whole = crossings.pairs, crossings.coplanar, crossings.whole
     crossing = np.unique(pairs)
-    whole = np.setdiff1d(np.arange(len(faces)), crossing, assume_unique=True)
-    hidden = _hidden_patches(vertices, faces[whole], windings)
+    hidden = _hidden_patches(vertices, faces[whole], crossings.whole_patch, windings)
     whole = whole[~hidden]
-    pieces, owner = _cut(vertices[faces], pairs, coplanar)
+    pieces, owner = _cut(vertices[faces[crossing]], np.searchsorted(crossing, pairs), coplanar)
+    owner = crossing[owner]
     seen = ~_hidden(windings, pieces)
     if seen.all() and not hidden.any():
         return None  # Where a surface almost touches itself, the winding number errs.
@@ -62,11 +100,13 @@ def outer_surface(
 
     joined = np.concatenate([vertices, pieces.reshape(-1, 3)])
     kept = np.concatenate([faces[whole], np.arange(len(vertices), len(joined)).reshape(-1, 3)])
-    used, kept = np.unique(kept, return_inverse=True)
-    patch = _manifold_patches(faces)
+    used = np.zeros(len(joined), bool)
+    used[kept] = True
+    kept = (np.cumsum(used) - 1)[kept]
+    patch = crossings.patch
     shown = np.zeros(patch.max() + 1, bool)
     shown[patch[whole]] = shown[patch[owner]] = True
-    return OuterSurface(joined[used], kept.reshape(-1, 3), faces[shown[patch]])
+    return OuterSurface(joined[used], kept, faces[shown[patch]])
 
 
 def _hidden(windings: WindingNumbers, corners: Float[np.ndarray, "n 3 3"]) -> Bool[np.ndarray, " n"]:
@@ -103,16 +143,9 @@ def _crossing_pairs(
     found = []
     for apart in range(1, edges.counts.max()):
         same = np.flatnonzero(edge[apart:] == edge[:-apart])
-        one, other = edges.halfedges[same], edges.halfedges[same + apart]
-        (side, face), (_, partner) = np.divmod(one, len(faces)), np.divmod(other, len(faces))
-        start, end = vertices[faces[face, side]], vertices[faces[face, (side + 1) % 3]]
-        along = (end - start) / np.linalg.norm(end - start, axis=1, keepdims=True)
-        # The directions from the edge, in which the faces lie.
-        tips = (vertices[faces[f, (h // len(faces) + 2) % 3]] - start for f, h in ((face, one), (partner, other)))
-        a, b = (tip - np.einsum("ni,ni->n", tip, along)[:, None] * along for tip in tips)
-        folded = np.linalg.norm(np.cross(a, b), axis=1) < 1e-9 * np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-        folded &= np.einsum("ni,ni->n", a, b) > 0
-        found.append(np.stack([face, partner], axis=1)[folded])
+        for first in range(0, len(same), _BATCH):
+            part = same[first : first + _BATCH]
+            found.append(_folded(vertices, faces, edges.halfedges[part], edges.halfedges[part + apart]))
     folds = np.concatenate([np.empty((0, 2), np.int64), *found])
     return (
         np.concatenate([np.asarray(pairs, np.int64).reshape(-1, 2), folds]),
@@ -120,14 +153,34 @@ def _crossing_pairs(
     )
 
 
+def _folded(
+    vertices: Float[np.ndarray, "v 3"],
+    faces: Int[np.ndarray, "f 3"],
+    one: Int[np.ndarray, " n"],
+    other: Int[np.ndarray, " n"],
+) -> Int[np.ndarray, "p 2"]:
+    """Pairs of the faces of half-edges side by side that lie in one plane and on the same side of the edge."""
+    (side, face), (_, partner) = np.divmod(one, len(faces)), np.divmod(other, len(faces))
+    start, end = vertices[faces[face, side]], vertices[faces[face, (side + 1) % 3]]
+    along = (end - start) / np.linalg.norm(end - start, axis=1, keepdims=True)
+    # The directions from the edge, in which the faces lie.
+    tips = (vertices[faces[f, (h // len(faces) + 2) % 3]] - start for f, h in ((face, one), (partner, other)))
+    a, b = (tip - np.einsum("ni,ni->n", tip, along)[:, None] * along for tip in tips)
+    folded = np.linalg.norm(np.cross(a, b), axis=1) < 1e-9 * np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    folded &= np.einsum("ni,ni->n", a, b) > 0
+    return np.stack([face, partner], axis=1)[folded]
+
+
 def _hidden_patches(
-    vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"], windings: WindingNumbers
+    vertices: Float[np.ndarray, "v 3"],
+    faces: Int[np.ndarray, "f 3"],
+    patch: Int[np.ndarray, " f"],
+    windings: WindingNumbers,
 ) -> Bool[np.ndarray, " f"]:
     """Faces that nothing crosses, patch by patch: all of one are hidden or none is. Its largest faces tell, by area, as
     a single one may lie across a hole, where winding numbers are a guess."""
     if not len(faces):
         return np.zeros(0, bool)
-    patch = _manifold_patches(faces)
     area = doubled_areas(vertices, faces)
     order = np.lexsort((-area, patch))
     _, first, of = np.unique(patch[order], return_index=True, return_inverse=True)
@@ -140,6 +193,8 @@ def _manifold_patches(faces: Int[np.ndarray, "f 3"]) -> Int[np.ndarray, " f"]:
     """Numbers the patches of faces that edges of two faces connect."""
     import igl
 
+    if not len(faces):
+        return np.zeros(0, np.int64)
     return np.asarray(igl.extract_manifold_patches(np.ascontiguousarray(faces))[1], np.int64)
 
 

@@ -33,6 +33,8 @@ MAX_PIXELS = 2**31
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 _EXR = b"\x76\x2f\x31\x01"
 _HDR = (b"#?RADIANCE", b"#?RGBE")
+_OF_PILLOW = ("PNG", "JPEG", "TIFF", "WEBP", "AVIF", "BMP", "DIB", "GIF")
+"""Of others Pillow cuts samples to 8 bits without a word, or has another program decode them (EPS)."""
 
 # OpenCV asks for it when the first such file is read, also if it was imported before.
 os.environ.setdefault("OPENCV_IO_ENABLE_OPENEXR", "1")
@@ -150,19 +152,22 @@ def _through_pillow(
     from PIL import Image
 
     try:
-        with _any_size(), Image.open(path) as image:
+        with _any_size(), Image.open(path, formats=_OF_PILLOW) as image:
             _check_size(path, image.height, image.width, 4)
             # Phones store previews as further pictures of a JPEG ("MPO"): nothing that a user would miss.
             if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
                 warnings.append(f"{path}: holds {image.n_frames} pictures; the primary one is used")
-            image.load()
+            file_format = (image.format or "").replace("MPO", "JPEG")
+            pixels = _past_pillow(path, image)
+            if pixels is None:
+                image.load()
             if orientation is None:
                 # Read after loading, because Pillow turns TIFFs by itself and then drops the tag.
                 orientation = int(image.getexif().get(ORIENTATION, 1))
-            file_format = (image.format or "").replace("MPO", "JPEG")
-            pixels, colour = _shown(image, path, warnings, 1)
-            if file_format == "AVIF":
-                pixels = _deeper_avif(path, pixels)
+            if pixels is None:
+                pixels, colour = _shown(image, path, warnings, 1)
+            else:
+                colour = Colour.said(image.info.get("icc_profile"))
             return oriented(pixels, orientation), colour, file_format
     except SignalError:
         raise
@@ -253,15 +258,24 @@ def _exr(path: Path, warnings: List[str]) -> np.ndarray:
         warnings.append(f"{path}: its channels {listed} are left out")
     pixels = _through_opencv(path)
     # Light is multiplied with alpha in this format.
-    return straight_alpha(pixels) if pixels.ndim == 3 and pixels.shape[-1] == 4 else pixels
+    return straight_alpha(pixels) if pixels.ndim == 3 and pixels.shape[-1] in (2, 4) else pixels
 
 
 def _radiance_size(path: Path) -> Tuple[int, int]:
-    """Height and width that a Radiance file's header promises; 0 where it promises none."""
+    """Height and width that a Radiance file's header promises; 0 where it promises none.
+
+    Raises:
+        SignalError: its colours or the order of its rows are others than those that are read.
+    """
     with open(path, "rb") as file:
         for line in file.read(2**16).split(b"\n"):
             words = line.split()
+            if line.strip().lower() == b"format=32-bit_rle_xyze":
+                raise SignalError(path, "has colours as X, Y and Z of CIE 1931", "save it with red, green and blue")
             if len(words) == 4 and words[0][1:] in (b"X", b"Y") and words[1].isdigit() and words[3].isdigit():
+                if (words[0], words[2]) != (b"-Y", b"+X"):
+                    problem = f"has rows or columns that run another way ({line.decode('ascii', 'replace')})"
+                    raise SignalError(path, problem, "save it from top to bottom and left to right, -Y and +X")
                 return int(words[1]), int(words[3])
     return 0, 0
 
@@ -294,20 +308,26 @@ def _heic(path: Path, warnings: List[str]) -> Tuple[np.ndarray, Colour]:
     return pixels, Colour.said(primary.info.get("icc_profile"))
 
 
-def _deeper_avif(path: Path, pixels: np.ndarray) -> np.ndarray:
-    """An AVIF's pixels of more than 8 bits, which Pillow cuts to 8, as 16; those of 8 bits as they are."""
+def _past_pillow(path: Path, image: Any) -> Optional[np.ndarray]:
+    """Pixels of what Pillow would take several times their memory for (WebP, as for an animation), or would cut to 8
+    bits (AVIF of more, which become 16); None of others."""
     import imagecodecs
 
+    if image.format == "WEBP" and getattr(image, "n_frames", 1) == 1:
+        return imagecodecs.webp_decode(path.read_bytes())
+    if image.format != "AVIF":
+        return None
     data = path.read_bytes()
     at = data.find(b"pixi")  # Which bits a channel has: version and flags, number of channels, bits of each.
     bits = data[at + 9] if 0 <= at < len(data) - 9 else 8
     if not 8 < bits <= 12:
-        return pixels
-    _check_size(path, pixels.shape[0], pixels.shape[1], 8)
+        return None
+    _check_size(path, image.height, image.width, 8)
     deep: Any = imagecodecs.avif_decode(data)
-    if deep.ndim == 2 and pixels.ndim == 3:
-        deep = np.broadcast_to(deep[..., None], (*deep.shape, pixels.shape[-1]))
-    return full_range(deep[..., : pixels.shape[-1]] if pixels.ndim == 3 else deep, bits)
+    channels = len(image.getbands())
+    if deep.ndim == 2 and channels > 1:
+        deep = np.broadcast_to(deep[..., None], (*deep.shape, channels))
+    return full_range(deep[..., :channels] if channels > 1 else deep, bits)
 
 
 def _through_opencv(path: Path, data: Optional[bytes] = None) -> np.ndarray:
@@ -390,7 +410,7 @@ def pictures_in(path: Path) -> int:
     from PIL import Image
 
     try:
-        with _any_size(), Image.open(path) as image:
+        with _any_size(), Image.open(path, formats=_OF_PILLOW) as image:
             return int(getattr(image, "n_frames", 1))
     except Exception:  # Any type: whatever Pillow's parsers stumble on in a damaged file.
         return 0

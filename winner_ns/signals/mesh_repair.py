@@ -127,7 +127,8 @@ def oriented_outward(
         wrong = reversed_faces != mostly[patch]
         faces = np.where(wrong[:, None], faces[:, ::-1], faces)
         warnings.append(f"{path}: {int(wrong.sum())} of {len(faces)} faces point the wrong way; they are turned around")
-    part = _parts(patch, edges)
+    part, watertight = _parts(patch, edges), edges.watertight
+    del edges, patch, reversed_faces  # Together some 60 bytes a face, which the parts' winding numbers may need.
     inward = _inward_parts(vertices, faces, part)
     if inward.all():
         warnings.append(f"{path}: the faces point inward; they are turned around")
@@ -135,7 +136,7 @@ def oriented_outward(
         warnings.append(
             f"{path}: {int(inward.sum())} of {len(inward)} parts of the mesh point inward; they are turned around"
         )
-    return np.where(inward[part][:, None], faces[:, ::-1], faces), edges.watertight
+    return np.where(inward[part][:, None], faces[:, ::-1], faces), watertight
 
 
 def connected_patches(
@@ -204,6 +205,7 @@ def _inward_parts(
     if sheets.any():
         # Together: what they enclose, if anything, they enclose together.
         inward[sheets] = volume[sheets].sum() + (middle[sheets] * left_over[sheets]).sum() / 6 < 0
+    del a, b, c, across, doubled
     if encloses.sum() > 1:
         inward[encloses] = _turned_relative_to_surroundings(vertices, faces, part, inward, encloses)[encloses]
     return inward

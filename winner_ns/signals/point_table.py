@@ -6,7 +6,7 @@ import itertools
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, List, Optional, TextIO, Tuple
+from typing import Collection, Dict, List, Optional, TextIO, Tuple
 
 import numpy as np
 from jaxtyping import Float, Shaped
@@ -23,13 +23,21 @@ _DISTANCES = (
     "distances", "distance", "dist", "d", "sdf", "sdfs", "sdf_values", "signed_distance", "signed_distances", "tsdf",
 )  # fmt: skip
 _NORMALS = ("normals", "normal", "gradients", "gradient")
-_AXES = ("x", "y", "z")
+_AXES = (
+    ("x", "y", "z"),
+    ("px", "py", "pz"),
+    *((f"{name}_x", f"{name}_y", f"{name}_z") for name in ("p", "pos", "position", "point", "coord")),
+    *((f"points{sign}0", f"points{sign}1", f"points{sign}2") for sign in ":_"),  # As ParaView has them.
+    *(("easting", "northing", height) for height in ("elevation", "height", "altitude", "z")),
+)
 _NORMAL_AXES = (
     ("nx", "ny", "nz"),
     ("n_x", "n_y", "n_z"),
     ("normal_x", "normal_y", "normal_z"),
     ("normalx", "normaly", "normalz"),
+    *((f"normals{sign}0", f"normals{sign}1", f"normals{sign}2") for sign in ":_"),
 )
+_OCCUPANCIES = ("occ", "occs", "occupancy", "occupancies", "inside", "is_inside")
 # Columns of scans that say nothing of the surface.
 _LEFT_ASIDE = (
     "r", "g", "b", "a", "red", "green", "blue", "alpha", "rgb", "rgba", "rf", "gf", "bf", "intensity", "i",
@@ -37,6 +45,7 @@ _LEFT_ASIDE = (
     "timestamp", "id", "index", "u", "v", "s", "t",
 )  # fmt: skip
 _DELIMITERS = (";", ",", "\t")
+_MOST_LETTERS = 2**16  # Of a line: a matrix of millions of columns is none of points.
 # Share of the rows whose three numbers have to have the length 1 to be normals.
 _MOST = 0.99
 # Slope of an unsigned distance, which is 1 straight away from the surface.
@@ -62,17 +71,32 @@ def points_of_columns(path: Path, table: Shaped[np.ndarray, "..."], names: Optio
         path: what messages call it; a PTS file's intensities and colours are left aside.
         table: [n, 3] x y z, [n, 4] x y z distance, [n, 6] x y z nx ny nz, or [n, 7], the distance before the normals or
             behind them, which is told by the normals' length of 1.
-        names: of the columns, in any order; None: told by their number.
+        names: of the columns, in any order; None: told by their number. Three that mean nothing are x, y and z.
 
     Raises:
-        SignalError: another number of columns, or seven that are not told apart.
+        SignalError: another number of columns, or seven that are not told apart, or more than three names of which none
+            are those of places.
     """
     file_format = path.suffix[1:].upper()
+    notes: List[str] = []
+    if names is not None and _axes_in(names) is None:
+        listed = ", ".join(names[:6])
+        if len(names) > 3:
+            raise SignalError(path, f"calls its columns {listed}, none of them x, y and z", NORMALS_ADVICE)
+        notes.append(f"{path}: its columns {listed} are taken for x, y and z")
+        names = None
     if names is not None:
         return _points_of_named(path, np.asarray(table, np.float64), names, file_format)
     if table.ndim != 2 or not 3 <= table.shape[1] <= 10 or table.shape[1] == 5:
         raise SignalError(path, f"has the shape {table.shape}", COLUMNS_ADVICE)
-    return _points_of_unnamed(path, np.asarray(table, np.float64), file_format)
+    found = _points_of_unnamed(path, np.asarray(table, np.float64), file_format)
+    found.warnings[:0] = notes
+    return found
+
+
+def _axes_in(names: Collection[str]) -> Optional[Tuple[str, ...]]:
+    """What columns of places are called, if there are some."""
+    return next((axes for axes in _AXES if set(axes) <= set(names)), None)
 
 
 def _points_of_unnamed(path: Path, table: Float[np.ndarray, "n k"], file_format: str) -> PointTable:
@@ -114,20 +138,28 @@ def points_of_text(path: Path) -> PointTable:
     try:
         with open(path, encoding=_encoding(path), newline=None) as file:
             first, names = _next(file), None
+            if len(first) > _MOST_LETTERS:
+                raise ValueError("a line is too long for a point")
             while first.lstrip().startswith(_COMMENTS):
                 # Most comments name no columns.
                 said = _names(first.strip().lstrip("#/"))
-                names = said if set(said) <= _KNOWN and set(_AXES) <= set(said) else names
+                names = said if set(said) <= _KNOWN and _axes_in(said) else names
                 first = _next(file)
             if not _is_header(first) and first.strip().isdecimal():
                 first = _next(file)  # How many points there are.
+            title: List[str] = []
             if _is_header(first):
                 said, first = _names(first), _next(file)
-                names = said if set(_AXES) <= set(said) else names
+                names, title = (said, []) if _axes_in(said) else (names, said)
             if not first.strip():
                 raise ValueError("no rows")
+            numbered = _names(first)
+            if numbered == [str(i) for i in range(len(numbered))] and len(numbered) > 2:
+                # pandas numbers columns that have no names; such a place may also be one of whole numbers.
+                second = _next(file)
+                first = second if any(not _is_whole(word) for word in _names(second)) else first + second
             delimiter = next((sign for sign in _DELIMITERS if sign in first.strip()), None)
-            rows = itertools.chain([first], file)
+            rows = itertools.chain(first.splitlines(), file)
             if delimiter == "\t":
                 delimiter = None  # Or several of them, or spaces.
             if delimiter:
@@ -139,6 +171,8 @@ def points_of_text(path: Path) -> PointTable:
         raise SignalError(path, "is no table of numbers", COLUMNS_ADVICE) from error
     if names is not None and len(names) != table.shape[1] and "" in names:
         names = [name for name in names if name]  # A delimiter behind the last one.
+    if names is None and len(title) == table.shape[1]:
+        names = title
     return points_of_columns(path, table, names)
 
 
@@ -199,6 +233,9 @@ def points_of_archive(path: Path) -> PointTable:
     if points is None:
         found = ", ".join(names) or "nothing"
         raise SignalError(path, f"holds {found}", "it needs points, with distances (or sdf), normals or alone")
+    if distances is None and (told := next((name for name in _OCCUPANCIES if name in names), None)):
+        problem = f"says which points are inside ({names[told]}), and not how far they are from the surface"
+        raise SignalError(path, problem, "give signed distances, or points of the surface alone")
     points = np.asarray(points, np.float64)
     if points.ndim == 2 and points.shape[1] > 3 and distances is None and normals is None:
         return points_of_columns(path, points)
@@ -218,7 +255,7 @@ def points_of_archive(path: Path) -> PointTable:
     )
 
 
-_KNOWN = {*_AXES, *_DISTANCES, *itertools.chain(*_NORMAL_AXES), *_LEFT_ASIDE}
+_KNOWN = {*itertools.chain(*_AXES), *_DISTANCES, *itertools.chain(*_NORMAL_AXES), *_LEFT_ASIDE}
 
 
 def _points_of_sides(path: Path, arrays: Dict[str, np.ndarray]) -> PointTable:
@@ -236,7 +273,8 @@ def _points_of_sides(path: Path, arrays: Dict[str, np.ndarray]) -> PointTable:
 
 
 def _points_of_named(path: Path, table: np.ndarray, names: List[str], file_format: str) -> PointTable:
-    unknown = [name for name in names if name not in _KNOWN and not name.startswith("scalar")]
+    # The number of a row, as pandas writes it, has no name, or "Unnamed: 0" after it was read once.
+    unknown = [name for name in names if name and name not in _KNOWN and not name.startswith(("scalar", "unnamed:"))]
     told = any(name in _DISTANCES for name in names) or any(set(axes) <= set(names) for axes in _NORMAL_AXES)
     if unknown and not told:
         problem = f"has a column {unknown[0]!r}, of which nothing is known"
@@ -255,7 +293,9 @@ def _points_of_named(path: Path, table: np.ndarray, names: List[str], file_forma
     normals = next((columns(axes) for axes in _NORMAL_AXES if set(axes) <= set(names)), None)
     warnings = [f"{path}: nothing is known of the columns {', '.join(unknown)}; they are left aside"] if unknown else []
     given = columns((distances[0],))[:, 0] if distances else None
-    return PointTable(file_format, columns(_AXES), given, normals, warnings)
+    axes = _axes_in(names)
+    assert axes is not None  # Others are no names of columns.
+    return PointTable(file_format, columns(axes), given, normals, warnings)
 
 
 def _names(line: str) -> List[str]:
@@ -285,6 +325,10 @@ def _may_be_distances(points: Float[np.ndarray, "n 3"], column: Float[np.ndarray
 
 def _first(arrays: Dict[str, np.ndarray], names: Tuple[str, ...]) -> Optional[np.ndarray]:
     return next((arrays[name] for name in names if name in arrays), None)
+
+
+def _is_whole(text: str) -> bool:
+    return text.lstrip("+-").isdecimal()
 
 
 def _is_number(text: str) -> bool:

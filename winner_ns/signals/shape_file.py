@@ -9,12 +9,13 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from winner_ns.errors import SignalError, counted
+from winner_ns.mapped import give_back_memory
 from winner_ns.progress import Report, progress_bar
 from winner_ns.reading import MOST_MAGNITUDE
 from winner_ns.signals.array import check_magnitudes, open_array
 from winner_ns.signals.distance_samples import STEEP, DistanceSamples, found_cuts, outermost, steepest_slope
 from winner_ns.signals.given_normals import DOUBTFUL, checked_normals
-from winner_ns.signals.hidden_surface import outer_surface
+from winner_ns.signals.hidden_surface import Crossings, has_hidden_faces, outer_surface
 from winner_ns.signals.mesh_file import mesh_type, read_mesh_file
 from winner_ns.signals.mesh_repair import WindingNumbers, oriented_outward, without_repeated_faces
 from winner_ns.signals.options import ReadOptions
@@ -31,7 +32,7 @@ MIN_POINTS = 16
 FLATNESS = 1e-6
 """Thickness, as a share of the size, below which a shape counts as flat."""
 
-TEXT_SUFFIXES = (".xyz", ".txt", ".csv", ".pts", ".asc")
+TEXT_SUFFIXES = (".xyz", ".txt", ".csv", ".tsv", ".pts", ".asc")
 
 # Share of the outermost samples that have to be inside for distances to be the wrong way round.
 _MOSTLY = 0.9
@@ -146,12 +147,20 @@ def _from_mesh(
     report(f"measuring winding numbers of {path.name}", 3, 5)
     windings = WindingNumbers(vertices, faces)
     report(f"looking for hidden faces of {path.name}", 4, 5)
-    shells = None
-    outer = outer_surface(vertices, faces, windings)
+    shells = outer = None
+    if has_hidden_faces(vertices, faces, windings):
+        # Searching for crossings takes as much memory as the winding numbers' tree: never both.
+        del windings
+        give_back_memory()
+        crossings = Crossings.of(vertices, faces)
+        give_back_memory()
+        windings = WindingNumbers(vertices, faces)
+        outer = outer_surface(vertices, faces, windings, crossings)
     if outer is not None:
         warnings.append(f"{path}: parts of the surface lie inside the solid; they are left out")
         shells = Shells(vertices, outer.shells)
         vertices, faces = outer.vertices, outer.faces
+        del windings
         windings = WindingNumbers(shells.vertices, shells.faces)
     if not watertight:
         warnings.append(

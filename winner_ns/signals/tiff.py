@@ -9,7 +9,7 @@ from typing import Any, List, Optional, Sequence, Union
 import numpy as np
 
 from winner_ns.errors import SignalError
-from winner_ns.mapped import MAPPED_BUDGET, forget_pages
+from winner_ns.mapped import MAPPED_BUDGET, blocks, forget_pages
 from winner_ns.reading import check_decoded
 from winner_ns.signals import array
 from winner_ns.signals.colour import Colour
@@ -30,6 +30,7 @@ SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _PALETTE, _SEPARATED, _YCBCR, _CIELAB, _ICCLAB = 0, 1, 2, 3, 5, 6, 8, 9
 _OWN = {_MIN_IS_WHITE: 1, _MIN_IS_BLACK: 1, _RGB: 3, _PALETTE: 1, _SEPARATED: 4, _YCBCR: 3, _CIELAB: 3, _ICCLAB: 3}
 """Samples a pixel that each needs."""
+_NO_DATA = 42113
 _UNSAID, _ASSOCIATED, _STRAIGHT = 0, 1, 2
 _JPEG = (6, 7, 34892, 33007)
 """Compressions whose decoder gives red, green and blue for luma and differences."""
@@ -49,7 +50,7 @@ class TiffPicture:
 
 
 def read_tiff(path: Path, warnings: List[str]) -> TiffPicture:
-    """The first picture of a TIFF.
+    """The first picture of a TIFF that is neither a smaller copy of another one nor a mask.
 
     Raises:
         SignalError: it is damaged or too large, or its samples mean something that is not known here.
@@ -59,18 +60,34 @@ def read_tiff(path: Path, warnings: List[str]) -> TiffPicture:
 
     try:
         with tifffile.TiffFile(path) as file:
-            page = file.pages[0]
+            number, page = next(((i, page) for i, page in enumerate(file.pages) if not _is_beside(page)), (0, None))
+            if page is None:
+                problem = "holds a preview alone of a picture that is not read, as raw photographs do"
+                raise SignalError(path, problem, "develop it, and save it as TIFF or PNG")
             count = len(file.pages)
             if file.is_imagej:
                 count = max(count, int((file.imagej_metadata or {}).get("images", 1)))
             if count > 1:
-                warnings.append(f"{path}: holds {count} pictures; the first one is used")
-            return _Reading(path, page, warnings).picture()
+                later = f"number {number + 1}, the first that is no preview or mask,"
+                which = later if number else "the first one"
+                warnings.append(f"{path}: holds {count} pictures; {which} is used")
+            try:
+                return _Reading(path, page, warnings).picture()
+            except Unread as error:
+                if number == 0:
+                    raise  # Pillow has the first one.
+                problem = f"cannot be unpacked ({error})"
+                raise SignalError(path, problem, "save the picture that is meant by itself") from error
     except (SignalError, Unread):
         raise
     except Exception as error:  # Any type: whatever its parser and the decoders stumble on in a damaged file.
         reason = f" ({error})" if str(error) and "\n" not in str(error) else ""
         raise SignalError(path, f"is a cut or damaged image{reason}", "get a whole copy of the file") from error
+
+
+def _is_beside(page: Any) -> bool:
+    """Whether a page says that it is another picture's smaller copy or mask (TIFF 6.0, NewSubfileType)."""
+    return bool(int(page.subfiletype) & 5)
 
 
 def _decoded(page: Any) -> np.ndarray:
@@ -117,6 +134,7 @@ class _Reading:
 
     def picture(self) -> TiffPicture:
         samples = self._samples()
+        self._check_missing(samples)
         samples, profile = self._light(samples)
         return TiffPicture(oriented(samples, self._number(ORIENTATION, 1)), profile)
 
@@ -147,6 +165,22 @@ class _Reading:
             samples = np.moveaxis(samples.reshape(shape[2], *shape[:2]), 0, -1)
         samples = samples.reshape(shape)
         return np.multiply(samples, np.uint8(255), dtype=np.uint8) if samples.dtype.kind == "b" else samples
+
+    def _check_missing(self, samples: np.ndarray) -> None:
+        """What stands for no sample (of maps) is refused as NaN is, or told where it may be a colour, too."""
+        try:
+            value = float(getattr(self.page.tags.get(_NO_DATA), "value", ""))
+        except (TypeError, ValueError):
+            return
+        # A text says more digits than single precision holds.
+        value = samples.dtype.type(value) if samples.dtype.kind == "f" else value
+        count = sum(int(np.count_nonzero(part == value)) for part in blocks(samples, array.CHUNK))
+        if not count:
+            return
+        problem = f"{count} of {samples.size} samples have the value that stands for none ({value:g})"
+        if samples.dtype.kind in "if":
+            raise SignalError(self.path, problem, "replace them before fitting")
+        self.warnings.append(f"{self.path}: {problem}; they are taken as they are")
 
     # What they mean ---------------------------------------------------------------------------------------------
 
@@ -233,6 +267,10 @@ class _Reading:
         if table is None or table.shape[0] != 3:
             raise SignalError(self.path, "has no palette", "get a whole copy of the file")
         colours = np.ascontiguousarray(table.T)
+        if colours.max() < 256:
+            # Colours have 16 bits; some writers leave 8 there, which would all be black (libtiff takes them so, too).
+            colours = colours * np.uint16(257)
+            self.warnings.append(f"{self.path}: its palette has numbers below 256, which are taken for those of 8 bits")
         if samples.dtype.itemsize == 1:
             colours = (colours // 256).astype(np.uint8)
         result = np.empty((*samples.shape[:2], 3 + further), colours.dtype)

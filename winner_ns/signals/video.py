@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Dict, List, Optional, Tuple
 
 import numpy as np
+from jaxtyping import Shaped
 
 from winner_ns.errors import SignalError, counted
 from winner_ns.reading import check_decoded
@@ -218,7 +219,8 @@ def _animation(path: Path) -> _Film:
             count, at = getattr(image, "n_frames", 1), Fraction(0)
             film.file_format = str(image.format).lower()
             check_decoded(path, float(count) * image.width * image.height * 4)
-            for number in range(count):
+            # A PNG may have a picture before the film's first one, for those who know of no films.
+            for number in range(1 if getattr(image, "default_image", False) else 0, count):
                 image.seek(number)
                 image.load()
                 film.add(np.asarray(image.convert("RGBA")), at)
@@ -246,7 +248,7 @@ def _keep_whole(film: _Film, error: Exception) -> None:
 
 
 def _decoded(path: Path) -> _Film:
-    """The frames of a film that FFmpeg decodes, turned upright."""
+    """The frames of a film that FFmpeg decodes, upright."""
     import av
 
     film = _Film(path)
@@ -258,6 +260,7 @@ def _decoded(path: Path) -> _Film:
                     raise SignalError(path, "holds no pictures, it is cut or a sound", "give a whole video, or a WAV")
                 stream = container.streams.video[0]
                 film.rate, film.file_format = stream.average_rate, container.format.name
+                film.warnings += _left_out(path, stream)
                 for frame in container.decode(stream):
                     if size is None:
                         parts = frame.format.components
@@ -270,8 +273,7 @@ def _decoded(path: Path) -> _Film:
                     # A stream may change its size on the way: the first frame's counts.
                     width, height = size = size or (frame.width, frame.height)
                     pixels = frame.reformat(width=width, height=height, format=layout).to_ndarray()
-                    # Phones film as they are held and note the rotation.
-                    pixels = np.rot90(pixels, round(getattr(frame, "rotation", 0) / 90))
+                    pixels = _upright(pixels, frame)
                     clock = frame.time_base or Fraction(0)
                     film.add(pixels, None if frame.pts is None or not clock else frame.pts * clock)
                     film.last = (frame.duration or 0) * clock
@@ -282,3 +284,32 @@ def _decoded(path: Path) -> _Film:
     if not film.starts:
         raise SignalError(path, "holds no frame that can be decoded", "get a whole copy, or convert it to MP4")
     return film
+
+
+def _left_out(path: Path, stream: Any) -> List[str]:
+    """What a stream says of its frames and has no place in a film here, one line each."""
+    said = []
+    shape = stream.sample_aspect_ratio
+    if shape and shape != 1:
+        said.append(f"{path}: its pixels are {shape.numerator}:{shape.denominator} wide, and taken for square ones")
+    # FFmpeg's own decoders pass over the second picture that holds it.
+    if stream.codec_context.name in ("vp8", "vp9") and stream.metadata.get("alpha_mode") == "1":
+        said.append(f"{path}: its alpha is not decoded; the film is taken for opaque")
+    return said
+
+
+def _upright(pixels: Shaped[np.ndarray, "h w c"], frame: Any) -> Shaped[np.ndarray, "H W c"]:
+    """Turns and mirrors a frame as its file says (ISO/IEC 14496-12, 8.3.2): phones film as they are held and note it.
+
+    A place x, y is shown at a x + c y and b x + d y.
+    """
+    from av.sidedata.sidedata import Type
+
+    found = frame.side_data.get(Type.DISPLAYMATRIX)
+    if found is None:
+        return pixels
+    (a, b, _), (c, d, _) = np.frombuffer(bytes(found), np.int32).reshape(3, 3)[:2].astype(int).tolist()
+    across, down = a, d
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        pixels, across, down = pixels.swapaxes(0, 1), c, b
+    return pixels[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1]

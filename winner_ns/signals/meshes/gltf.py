@@ -6,7 +6,7 @@ import base64
 import binascii
 import json
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Set, Tuple
 from urllib.parse import unquote
 
 import numpy as np
@@ -29,6 +29,7 @@ _POINTS, _LINES, _TRIANGLES, _STRIP, _FAN = 0, (1, 2, 3), 4, 5, 6
 _QUANTIZATION = "KHR_mesh_quantization"
 _DRACO = "KHR_draco_mesh_compression"
 _INSTANCES = "EXT_mesh_gpu_instancing"
+_VISIBILITY = "KHR_node_visibility"
 _MESHOPT = ("EXT_meshopt_compression", "KHR_meshopt_compression", "MESHOPT_compression")
 # What these say has nothing to do with where a surface is.
 _NO_GEOMETRY = ("KHR_materials_", "KHR_texture_", "EXT_texture_", "MSFT_texture_", "KHR_lights_", "EXT_lights_",
@@ -48,7 +49,8 @@ def read_gltf(path: Path) -> MeshFile:
     """Reads a scene's triangles, strips and fans; where it has none, its points.
 
     Accessors may be sparse, normalised integers and interleaved; nodes may be moved, mirrored, instanced
-    (EXT_mesh_gpu_instancing), morphed and skinned, as they stand without animation. Draco needs the package DracoPy.
+    (EXT_mesh_gpu_instancing), morphed and skinned, as they stand without animation; those that are not visible are left
+    out (KHR_node_visibility). Draco needs the package DracoPy.
     Buffers lie in the file, in data URIs, or in files of the same folder or one within it.
 
     Raises:
@@ -84,7 +86,7 @@ class _Document:
         version = str(self.json["asset"].get("version", ""))
         if version.partition(".")[0] != "2":
             raise SignalError(path, f"is glTF {version}", "export it as glTF 2.0")
-        known = (_QUANTIZATION, _DRACO, _INSTANCES, *_MESHOPT)
+        known = (_QUANTIZATION, _DRACO, _INSTANCES, _VISIBILITY, *_MESHOPT)
         for name in self.json.get("extensionsRequired", ()):
             if name not in known and not str(name).startswith(_NO_GEOMETRY):
                 raise SignalError(path, f"requires the extension {name}, which is not known", "export it without")
@@ -287,12 +289,14 @@ class _Document:
             node: Dict[str, Any] = self.json["nodes"][number] if number >= 0 else {"mesh": -1 - number}
             if "mesh" not in node:
                 continue
-            skinned = "skin" in node
-            instances = self._instances(node)
-            for part in self._mesh(node["mesh"], node.get("weights")):
-                total += (len(part.faces) + len(part.vertices)) * len(instances)
-                if total > MOST_FACES:
-                    raise SignalError(self.path, f"shows more than {MOST_FACES} faces and vertices", "export a part")
+            skinned, parts = "skin" in node, self._mesh(node["mesh"], node.get("weights"))
+            columns = self._instance_columns(node)
+            count = max((len(column) for column in columns.values()), default=1)
+            total += sum(len(part.faces) + len(part.vertices) for part in parts) * count
+            if total > MOST_FACES:
+                raise SignalError(self.path, f"shows more than {MOST_FACES} faces and vertices", "export a part")
+            instances = [_matrix({name: column[i] for name, column in columns.items()}) for i in range(count)]
+            for part in parts:
                 if skinned and "JOINTS_0" in part.primitive.get("attributes", {}):
                     found.append(self._posed(part, self.json["skins"][_index(node["skin"])]))
                 else:
@@ -328,7 +332,21 @@ class _Document:
                 self.notes.append(f"{self.path}: has {len(scenes)} scenes; number {chosen}, its default, is taken")
         else:
             roots = self._roots()
-        return dict(sorted(self._placed(roots).items()))
+        placed, hidden = self._placed(roots), self._hidden()
+        if lost := hidden & set(placed):
+            self.notes.append(f"{self.path}: {counted(len(lost), 'node')} not visible left out")
+        return {number: matrix for number, matrix in sorted(placed.items()) if number not in lost}
+
+    def _hidden(self) -> Set[int]:
+        """Nodes that are not shown, as one above them or they themselves are not (KHR_node_visibility)."""
+        nodes, hidden = self.json["nodes"], set()
+        waiting = [i for i, node in enumerate(nodes) if not _is_visible(node)]
+        while waiting:
+            number = waiting.pop()
+            if number not in hidden:
+                hidden.add(number)
+                waiting += nodes[number].get("children", ())
+        return hidden
 
     def _roots(self) -> List[int]:
         """Nodes that are within no other."""
@@ -348,16 +366,14 @@ class _Document:
             waiting += [(_index(child), matrices[number]) for child in nodes[number].get("children", ())]
         return matrices
 
-    def _instances(self, node: Dict[str, Any]) -> List[Float[np.ndarray, "4 4"]]:
-        attributes = node.get("extensions", {}).get(_INSTANCES, {}).get("attributes")
-        if not attributes:
-            return [np.eye(4)]
+    def _instance_columns(self, node: Dict[str, Any]) -> Dict[str, np.ndarray]:
+        """Translations, rotations and scales of a node's instances, as far as there are some."""
+        attributes = node.get("extensions", {}).get(_INSTANCES, {}).get("attributes", {})
         names = {"TRANSLATION": "translation", "ROTATION": "rotation", "SCALE": "scale"}
         columns = {own: self.accessor(attributes[name]) for name, own in names.items() if name in attributes}
-        counts = {len(column) for column in columns.values()}
-        if len(counts) > 1:
+        if len({len(column) for column in columns.values()}) > 1:
             raise SignalError(self.path, "has instances with too few numbers", _ADVICE)
-        return [_matrix({name: column[i] for name, column in columns.items()}) for i in range(max(counts, default=0))]
+        return columns
 
     def _posed(self, part: _Part, skin: Dict[str, Any]) -> _Part:
         """A part as its skin's joints stand, which alone say where it is."""
@@ -412,6 +428,10 @@ def _matrix(node: Dict[str, Any]) -> Float[np.ndarray, "4 4"]:
     matrix[:3, :3] *= np.array(node.get("scale", (1, 1, 1)), np.float64)
     matrix[:3, 3] = np.array(node.get("translation", (0, 0, 0)), np.float64)
     return matrix
+
+
+def _is_visible(node: Dict[str, Any]) -> bool:
+    return node.get("extensions", {}).get(_VISIBILITY, {}).get("visible", True) is not False
 
 
 def _index(number: Any) -> int:

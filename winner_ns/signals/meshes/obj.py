@@ -116,6 +116,7 @@ def _read_piece(path: Path, text: bytes, before: int, counts: _Counts) -> _Piece
     lines: Dict[bytes, List[bytes]] = {b"v": [], b"vn": [], b"f": []}
     seen: List[int] = []
     for keyword, rest in _LINE.findall(text):
+        keyword = b"f" if keyword == b"fo" else keyword  # As faces were called before.
         if keyword in lines:
             lines[keyword].append(rest)
             if keyword == b"f":

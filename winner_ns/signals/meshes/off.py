@@ -14,7 +14,7 @@ from winner_ns.signals.meshes.mesh import MeshFile, text_numbers
 from winner_ns.signals.meshes.polygons import triangulated
 
 _ADVICE = "export the mesh again"
-_WORD = re.compile(rb"(ST)?(C)?(N)?(4)?(n)?OFF")
+_WORD = re.compile(rb"(ST)?(C)?(N)?(4)?(n)?OFF|off")
 _COMMENT = re.compile(rb"#[^\r\n]*")
 
 

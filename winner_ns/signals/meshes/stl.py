@@ -60,6 +60,7 @@ def _of_records(data: bytes, count: int, notes: List[str]) -> MeshFile:
 
 
 def _of_text(path: Path, text: bytes) -> MeshFile:
+    text = text.replace(b"\r", b"\n")  # Old Macintosh files have returns only.
     names = _NAME_LINE.findall(text)
     ends = sum(name.lstrip()[:3].lower() == b"end" for name in names)
     body = _NAME_LINE.sub(b"", text)
