@@ -1212,3 +1212,17 @@ def test_a_benchmark_that_is_told_to_end_writes_what_it_has(tmp_path):
     assert f"stopped after {made} of 100 cells; the same command goes on" in output and "FAILED" not in output
     assert (tmp_path / "out" / "report.html").is_file() and len(json_lines(tmp_path)) == made
     assert workers and not any(_alive(int(worker)) for worker in workers)
+
+
+@pytest.mark.parametrize("task", [{}, {"task": "heldout", "holdout": "every-second"}])
+@pytest.mark.parametrize("entry", ["winner", "winner:between=none"])
+def test_a_cell_is_trained_as_fit_trains_it(task, entry, tmp_path):
+    metrics = ["psnr_heldout"] if task else ["psnr"]
+    record = run_alone(tmp_path, fields={"a": entry}, metrics=metrics, seeds=1, **task)
+    between = "none" if "none" in entry else None
+    field = winner_ns.fit(
+        tmp_path / "picture.png", width=16, steps=20, batch_size=300, seed=0, between=between,
+        holdout=task.get("holdout"), progress=False,
+    )  # fmt: skip
+    (metric,) = metrics
+    assert record["figures"][metric] == pytest.approx(field.figures[metric], abs=1e-4)

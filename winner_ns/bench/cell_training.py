@@ -57,18 +57,21 @@ def run_cell(
     clean = target_of_cell(cell)
     denoiser = cell.departures.get("denoiser", "none")
     target = noisy_target(clean, cell.sigma, cell.seed, denoiser) if cell.task == "denoise" else clean
-    target = with_withheld(target, [cell.plan])
+    target, trained = with_withheld(target, [cell.plan]), None
     try:
         settled = settle(cell.plan, target, cell.batch, cell.departures)
+        trained = settled.target  # The same, with what the plan has between the samples.
         network = initial_field(settled, cell.departures).to(device)
         loaded = LoadedField(network, settled.description)
-        training = _training(cell, network, target, settled)
+        training = _training(cell, network, trained, settled)
 
         start = time.monotonic()
         state = UnfinishedCell(folder, cell, tell)
-        curve = train(training, target, lambda: quick_figures(loaded, clean, CURVE_SAMPLES), state)
+        curve = train(training, trained, lambda: quick_figures(loaded, clean, CURVE_SAMPLES), state)
     finally:
         target.close()
+        if trained is not None:
+            trained.close()
     network.requires_grad_(False)
     figures: Dict[str, Any] = dict(evaluate_field(loaded, clean, cell.resolution or RESOLUTION))
     if cell.task == "denoise":
