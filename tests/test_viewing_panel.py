@@ -537,6 +537,9 @@ def test_figures_are_computed_while_a_browser_looks(opened):
     for callback in callbacks:
         callback.run_callback(step=1)
     assert not evaluated and "43.21" in panel.gui_handle.content
+    with torch.no_grad():  # As a step does.
+        for parameter in viewer.pipeline.model.field.parameters():
+            parameter += 0
     with Browser(viewer):
         for callback in callbacks:
             callback.run_callback(step=2)

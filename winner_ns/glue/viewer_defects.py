@@ -2,17 +2,98 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Optional, Tuple
+from contextlib import contextmanager
+from threading import RLock
+from typing import Any, Callable, Dict, Iterator, Optional, Tuple
 
 import viser
 from nerfstudio.viewer import viewer as viewer_module
 from nerfstudio.viewer.render_state_machine import RenderAction, RenderStateMachine
 from nerfstudio.viewer.viewer import Viewer
 from nerfstudio.viewer.viewer_elements import ViewerElement, ViewerSlider
+from viser import infra
 from viser._gui_handles import GuiTabHandle
+from viser.infra import ClientId, Message, WebsockClientConnection, WebsockMessageHandler, WebsockServer, _infra
 
 LEAST_WIDTH = 256
 """Pixels across the smallest picture that a watched viewer's threads draw."""
+
+
+class OrderedMessages(WebsockMessageHandler):
+    """Sends what several threads say.
+
+    viser's own lock is held for good once an exception leaves its `atomic`, as happens when a camera's motion is looked
+    at after its browser has gone. From then on each message occupies one of the 32 threads that look at what browsers
+    say, until all of them wait, and a server that is stopped waits for them. Here it is given back in any case, its
+    holder may take it again, and messages go to their buffer at once: whoever has it waits for nobody but the buffer's
+    own lock, under which nothing is waited for.
+    """
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._sending = RLock()
+
+    def queue_message(self, message: Message) -> None:
+        with self._sending:
+            if self._record_handle is not None:
+                self._record_handle._insert_message(message)
+            self.unsafe_send_message(message)
+
+    @contextmanager
+    def atomic(self) -> Iterator[None]:
+        with self._sending:
+            yield
+
+
+class Connection(OrderedMessages, WebsockClientConnection):
+    """One browser's. What it says is looked at in other threads than the one that sees it go: for viser, a browser that
+    has gone by then is one that has just come, and never goes."""
+
+    leave: Callable[[Connection], None]
+    """Takes it off the list of those that are there; where it is not on the list, nothing happens."""
+
+    @property
+    def has_gone(self) -> bool:
+        """Whether the browser has been seen to go."""
+        return self._state.message_buffer.done
+
+    def _handle_incoming_message(self, client_id: ClientId, message: Message) -> None:
+        if self.has_gone:
+            return
+        try:
+            super()._handle_incoming_message(client_id, message)
+        except Exception:
+            if not self.has_gone:  # Else what belonged to it has been taken away meanwhile.
+                raise
+        if self.has_gone:
+            self.leave(self)
+
+
+class Server(OrderedMessages, WebsockServer):
+    """Knows of browsers only as long as they are there."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.on_client_connect(self._welcome)
+
+    def _welcome(self, connection: WebsockClientConnection) -> None:
+        assert isinstance(connection, Connection)
+        connection.leave = self._see_off
+
+    def _see_off(self, connection: Connection) -> None:
+        for callback in self._client_disconnect_cb:
+            callback(connection)
+
+
+infra.WebsockServer = Server  # type: ignore[misc]
+_infra.WebsockClientConnection = Connection  # type: ignore[misc]
+
+
+def has_gone(client: viser.ClientHandle) -> bool:
+    """Whether a browser is no longer there."""
+    connection = client._websock_connection
+    assert isinstance(connection, Connection)
+    return connection.has_gone
 
 
 class ResponsiveRenderer(RenderStateMachine):

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from winner_ns.errors import SignalError
+from winner_ns.glue.viewer_defects import has_gone
 from winner_ns.viewing.browser_nodes import BrowserNodes
 from winner_ns.viewing.drawing import SCENE_SCALE, Drawing, Interrupted, Look, Part, Pose, Work
 from winner_ns.viewing.exports import complaint
@@ -69,7 +70,7 @@ class BrowserScene(Thread):
     @torch.no_grad()
     def run(self) -> None:
         torch.set_flush_denormal(True)
-        while self._running:
+        while self._running and not has_gone(self._client):
             self._changed.wait(POLL)
             self._changed.clear()
             try:

@@ -235,7 +235,7 @@ class SignalPanel(ViewerElement[Any], ViewerControl):
         panel._split.gui_handle.on_update(lambda _: self._frame_all())
         server.scene.set_up_direction("+y")
         server.on_client_connect(self._connect)
-        server.on_client_disconnect(lambda client: self._scenes.pop(client.client_id).stop())
+        server.on_client_disconnect(self._disconnect)
 
     def _install_exports(self, server: viser.ViserServer) -> None:
         for name in EXPORTS:
@@ -250,6 +250,11 @@ class SignalPanel(ViewerElement[Any], ViewerControl):
         keep_framed(client, self._framing)
         self._scenes[client.client_id] = BrowserScene(client, self)
         self._scenes[client.client_id].start()
+
+    def _disconnect(self, client: viser.ClientHandle) -> None:
+        scene = self._scenes.pop(client.client_id, None)
+        if scene is not None:  # Else it went before it was said to have come.
+            scene.stop()
 
     def _set(self) -> None:
         """Something was set that changes what is seen."""
