@@ -6,11 +6,14 @@ from threading import Event, Thread
 from time import sleep
 
 import msgspec
+import numpy as np
 import pytest
 import viser
 from websockets.sync.client import connect
 
 import winner_ns.glue.viewer_defects  # noqa: F401
+from winner_ns.viewing.browser_nodes import BrowserNodes
+from winner_ns.viewing.drawing import Pose, Rectangle
 
 HERE = (0.0, 0.0, 1.0)
 
@@ -121,3 +124,31 @@ def test_who_has_gone_before_it_was_welcomed_does_not_stay(server):
             assert not server.get_clients()
     until(lambda: came)
     until(lambda: not there and not server.get_clients())
+
+
+def test_nodes_of_a_scene_have_names_of_their_own_and_leave_nothing_behind(server):
+    """Also for a browser that does not get to hear of them in time."""
+    picture, pose, added, pictures, names = Rectangle(None, 0, 0, 1, 1, 2, 2), Pose(), [], 20, set()
+    server._websock_server.on_client_connect(added.append)
+    with browser(server) as socket:
+        look_from(socket, HERE)
+        until(server.get_clients)
+        (client,) = server.get_clients().values()
+        buffer = added[0]._state.message_buffer
+        nodes = BrowserNodes(client)
+        busy, free = Event(), Event()
+        buffer.event_loop.call_soon_threadsafe(lambda: (busy.set(), free.wait(10)))
+        assert busy.wait(10)
+        for number in range(pictures):
+            nodes.put((0, "whole"), picture, np.full((2, 2, 3), number, np.uint8), pose, number, None)
+            names |= set(client.scene._handle_from_node_name)
+        waiting = [type(message).__name__ for message in buffer.message_from_id.values()]
+        free.set()
+        assert len(names) == pictures and len(client.scene._handle_from_node_name) == 1
+        assert waiting.count("ImageMessage") == 1
+        nodes.reveal(wait=True)
+        messages = []
+        while not any(message.get("visible") for message in messages):
+            messages += msgspec.msgpack.decode(socket.recv(timeout=10))
+        (shown,) = [message["name"] for message in messages if message["type"] == "ImageMessage"]
+        assert [message["name"] for message in messages if message.get("visible")] == [shown]

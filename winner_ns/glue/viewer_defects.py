@@ -96,6 +96,20 @@ def has_gone(client: viser.ClientHandle) -> bool:
     return connection.has_gone
 
 
+def remove_node(client: viser.ClientHandle, node: viser.SceneNodeHandle) -> None:
+    """Removes a node of one browser's scene. viser keeps all names there ever were, and sends a browser that is slow
+    what it has to remove again."""
+    name = node._impl.name
+    client.scene._handle_from_node_name.pop(name, None)
+    buffer = client._websock_connection._state.message_buffer
+    with buffer.buffer_lock:
+        for number, message in tuple(buffer.message_from_id.items()):
+            if getattr(message, "name", None) == name:
+                del buffer.message_from_id[number]
+                buffer.id_from_redundancy_key.pop(message.redundancy_key(), None)
+    node.remove()
+
+
 class ResponsiveRenderer(RenderStateMachine):
     """nerfstudio's thread that draws on the server. For viewers that are `watched`, it rests while the browser draws by
     itself, and its pictures do not shrink to thumbnails where a picture's cost is not that of its pixels."""

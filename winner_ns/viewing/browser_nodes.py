@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any, Collection, Dict, Hashable, List, Tuple
+from typing import Any, Collection, Dict, Hashable, Tuple
 
 import viser
 
+from winner_ns.glue.viewer_defects import remove_node
 from winner_ns.viewing.drawing import Part, Pose
 
 LOADING = 0.15
@@ -25,7 +26,6 @@ Place = Tuple[int, Hashable]
 class Node:
     """What stands in one place of the browser's scene."""
 
-    name: str
     handle: viser.SceneNodeHandle
     subject: Hashable
     """What was asked for when it was drawn."""
@@ -38,8 +38,9 @@ class Node:
 class BrowserNodes:
     """viser's nodes cannot be given another picture, and one that is added by a name in use is blank until it is
     loaded. So each is added by a name of its own, hidden, and shown when the browser has had the time to load it,
-    before the one in its place is taken away. (Not by viser's `atomic`: of two threads that use it, one may wait for
-    itself, for good.) Names are used again: viser keeps a list of all there ever were.
+    before the one in its place is taken away. No name is used again: a page that hears of a removal and of a new node
+    by that name at once, as it does when it comes to the front again, takes the one for a change of the other, and of
+    meshes it shows both.
 
     Args:
         client: the browser.
@@ -49,7 +50,6 @@ class BrowserNodes:
         self._client = client
         self._shown: Dict[Place, Node] = {}
         self._loading: Dict[Place, Node] = {}
-        self._free: List[str] = []
         self._names = 0
 
     def has(self, place: Place, subject: Hashable, state: Hashable = None) -> bool:
@@ -59,15 +59,12 @@ class BrowserNodes:
 
     def put(self, place: Place, part: Part, made: Any, pose: Pose, subject: Hashable, state: Hashable) -> None:
         """Hands a part over, to be shown in this place a little later."""
-        if not self._free:
-            self._names += 1
-            self._free.append(f"/signal/{self._names}")
-        name = self._free.pop()
+        self._names += 1
         takes = LOADING + (len(made) / BYTES_A_SECOND if isinstance(made, bytes) else 0.0)
-        handle = part.add(self._client.scene, name, made, pose, visible=False)
+        handle = part.add(self._client.scene, f"/signal/{self._names}", made, pose, visible=False)
         if place in self._loading:
             self._remove(self._loading[place])
-        self._loading[place] = Node(name, handle, subject, state, time.monotonic() + takes)
+        self._loading[place] = Node(handle, subject, state, time.monotonic() + takes)
 
     def reveal(self, wait: bool = False) -> None:
         """Shows what has been loaded by now; or, after a while, all of it."""
@@ -92,5 +89,4 @@ class BrowserNodes:
                 self._remove(nodes.pop(place))
 
     def _remove(self, node: Node) -> None:
-        node.handle.remove()
-        self._free.append(node.name)
+        remove_node(self._client, node.handle)
