@@ -180,7 +180,7 @@ audio => new Promise((resolve, reject) => {
 
 
 def test_sounds_can_be_played(page, audio_viewer):
-    page.restored()
+    page.restore()
     sound, fitted = swelling_tone(), fitted_sound(audio_viewer.runs[0])
     for heard, samples in (("field", fitted), ("original", sound), ("error", 10 * (fitted - sound))):
         page.choose("Sound of the", heard)

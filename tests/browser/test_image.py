@@ -105,7 +105,7 @@ def test_it_is_as_sharp_as_the_exported_picture_also_while_it_moves(page, image_
     assert correlation(seen, part) > 0.9
     assert energy(seen) == pytest.approx(energy(part), rel=0.2)
     # From close by, the continuous field is drawn anew, as fine as the screen is.
-    page.restored()
+    page.restore()
     page.move_closer(8)
     closer = page.settled()
     height, width = closer.shape[:2]
@@ -118,7 +118,7 @@ def test_it_is_as_sharp_as_the_exported_picture_also_while_it_moves(page, image_
     assert correlation(seen, part) > 0.95
     assert energy(seen) == pytest.approx(energy(part), rel=0.2)
     page.resolution = 400
-    page.restored()
+    page.restore()
 
 
 def test_mouse_moves_the_view_and_a_button_brings_it_back(page):
@@ -152,7 +152,7 @@ def test_mouse_moves_the_view_and_a_button_brings_it_back(page):
     page.until("a picture that was moved", taken_along)
 
     # The left button turns the camera around it: to the left, where the left edge is closer then.
-    page.restored()
+    page.restore()
     page.drag(40, 0)
     turned = page.until(
         "a picture seen from the left", lambda picture: _edges(picture)[0] > 1.1 * _edges(picture)[1] > 0

@@ -67,6 +67,10 @@ def test_outputs_are_what_their_names_say(page):
     assert overlap(inked(original), body) > 0.95 and coloured(original).sum() < 0.01 * body.sum()
     assert np.abs(original - shaded)[body].mean() < 0.1
 
+    # What is traced for each pixel is what the browser draws of the mesh.
+    exact = page.after(lambda: page.choose("Output type", "exact"))
+    assert overlap(inked(exact), body) > 0.95
+
     # Errors are small beside the pear: pale at a low gain, strong at a high one.
     page.choose("Output type", "error")
     pale, strong = (page.after(lambda g=gain: page.choose("Error gain", g))[body] for gain in ("1", "1000"))
@@ -75,7 +79,7 @@ def test_outputs_are_what_their_names_say(page):
 
 
 def test_split_screen_shows_two_outputs_side_by_side(page):
-    page.restored()
+    page.restore()
     page.tick("Enable", True)
     page.choose("Output render split", "normals")
     both = page.settled()
@@ -87,17 +91,12 @@ def test_split_screen_shows_two_outputs_side_by_side(page):
     assert one.height == pytest.approx(other.height, rel=0.1)
 
 
-def test_what_is_traced_exactly_is_what_the_browser_draws(page):
-    body = inked(page.restored())
-    exact = page.after(lambda: page.choose("Output type", "exact"))
-    assert overlap(inked(exact), body) > 0.95
-
-
 def test_iso_level_grows_and_shrinks_the_surface(page):
-    areas = []
-    page.restored()
-    for level in (-0.03, 0.0, 0.03):
-        areas.append(inked(page.after(lambda level=level: page.set_number("Iso level", level))).sum())
+    page.restore()
+    areas = [
+        inked(page.after(lambda level=level: page.set_number("Iso level", level))).sum()
+        for level in (-0.015, 0.0, 0.015)  # Further out, what is left of the noise has surfaces of its own.
+    ]
     assert areas[0] < 0.98 * areas[1] and areas[1] < 0.98 * areas[2]
 
 
@@ -106,7 +105,7 @@ def test_slice_follows_its_position_and_axis(page):
         """How many pixels are as blue as the shape's inside."""
         return (picture[..., 2] > picture[..., 0] + 0.2).sum()
 
-    page.restored()
+    page.restore()
     page.choose("Output type", "slice")
     areas = [cut(page.after(lambda z=z: page.set_number("Slice position", z))) for z in (0.0, 0.35, 0.9)]
     assert areas[0] > 1.2 * areas[1] > 0 and areas[2] == 0
@@ -132,7 +131,7 @@ def test_mouse_moves_the_view_and_a_button_brings_it_back(page):
 
 
 def test_original_is_drawn_over_it(page):
-    page.restored()
+    page.restore()
     page.tick("Original over it", True)
 
     def green(picture):

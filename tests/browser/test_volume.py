@@ -46,7 +46,7 @@ def test_opens_framed_and_upright_on_the_middle_slice(page):
 
 
 def test_slices_follow_their_position_and_axis(page):
-    page.restored()
+    page.restore()
     volume = moving_square()
     for axis, index in ((0, 3), (0, 12), (1, 6), (2, 20)):
         page.choose("Slice across", str(axis))

@@ -133,14 +133,18 @@ class ViewerPage:
         action()
         return self.settled()
 
-    def restored(self) -> np.ndarray:
-        """The first view again, with the first output, whatever was done to it."""
+    def restore(self) -> None:
+        """Brings the first view back, with the first output, whatever was done to it."""
         self.press("Frame the signal")
         self.tick("Enable", False)
         for label, value in self._first_choices.items():
             self.choose(label, value)
         for label, value in self._first_numbers.items():
             self.set_number(label, value)
+
+    def restored(self) -> np.ndarray:
+        """The first view again."""
+        self.restore()
         return self.settled()
 
     # What is done ----------------------------------------------------------------------------------------------------
