@@ -81,7 +81,8 @@ class BrowserScene(Thread):
                 self._changed.set()
 
     def _update(self) -> None:
-        if not self._panel.browser_draws():
+        asked = self._panel.asked()
+        if asked is None:
             self._nodes.keep_only(())
             self._blank, self._done = False, None
             return
@@ -93,7 +94,6 @@ class BrowserScene(Thread):
             self._client.scene.set_background_image(white, format="png")
             self._blank = True
         self._follow()
-        asked = self._panel.asked()
         if (asked, look, self._state) == self._done or (self._moves() and self._done and self._done[0] == asked):
             return
         started = time.monotonic()

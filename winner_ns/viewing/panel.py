@@ -116,16 +116,18 @@ class SignalPanel(ViewerElement[Any], ViewerControl):
 
     # What the browsers' scenes ask for -------------------------------------------------------------------------------
 
-    def asked(self) -> Asked:
-        """Which outputs are to be seen, side by side, and what else is set."""
-        assert self.viewer is not None
+    def asked(self) -> Optional[Asked]:
+        """Which outputs are to be seen, side by side, and what else is set; None where browsers cannot draw all of them
+        by themselves."""
+        if self.viewer is None or not self.viewer.ready:
+            return None
         panel = self.viewer.control_panel
         outputs = panel.output_render, *([panel.split_output_render] if panel.split else [])
-        return outputs, self.settings()
+        return (outputs, self.settings()) if set(outputs) <= set(self.view.outputs) else None
 
     def browser_draws(self) -> bool:
         """Whether the browser draws all that is to be seen by itself."""
-        return self.viewer is not None and self.viewer.ready and set(self.asked()[0]) <= set(self.view.outputs)
+        return self.asked() is not None
 
     def state(self) -> Hashable:
         """Tells the fields as they are now from what they were."""
@@ -264,8 +266,8 @@ class SignalPanel(ViewerElement[Any], ViewerControl):
 
     def _framing(self) -> Framing:
         """Of all that is seen side by side."""
-        framing = self.view.framing(self.settings())
-        count = len(self.asked()[0]) if self.browser_draws() else 1
+        framing, asked = self.view.framing(self.settings()), self.asked()
+        count = 1 if asked is None else len(asked[0])
         if count == 1:
             return framing
         return replace(framing, half_width=count * max(framing.half_width, framing.radius) + (count - 1) * BESIDE / 2)
