@@ -29,6 +29,7 @@ from winner_ns.fields.files import LoadedField
 from winner_ns.glue.viewer_defects import LabelledSlider
 from winner_ns.kinds import kinds_of_files
 from winner_ns.signals import GridSignal
+from winner_ns.viewing.browser_scene import BESIDE
 from winner_ns.viewing.panel import SignalPanel
 from winner_ns.viewing.player import player
 from winner_ns.viewing.signal_view import ViewSettings, signal_view
@@ -609,6 +610,20 @@ def test_a_comparison_is_split_between_its_first_and_its_last_field(opened):
     exported, field = winner_ns.load_field(path), viewer.pipeline.fields["siren"]
     x = torch.rand(50, 2) * 2 - 1
     assert torch.allclose(exported(x), field(x))
+
+
+@pytest.mark.slow
+def test_both_pictures_are_framed_for_a_browser_that_waits_for_the_viewer(opened):
+    """A page that was left open comes back as soon as the server listens, before the viewer is ready."""
+    viewer = opened("compared.png")
+    viewer.ready = False
+    try:
+        with Browser(viewer) as browser:
+            position = browser.message("SetCameraPositionMessage")["position"]
+            expected = framing_distance(2 + BESIDE / 2, 23 / 39, browser.FOV, browser.ASPECT)
+            assert position == pytest.approx([0.0, 0.0, 10 * expected])
+    finally:
+        viewer.ready = True
 
 
 # Without a viewer

@@ -119,7 +119,7 @@ class SignalPanel(ViewerElement[Any], ViewerControl):
     def asked(self) -> Optional[Asked]:
         """Which outputs are to be seen, side by side, and what else is set; None where browsers cannot draw all of them
         by themselves."""
-        if self.viewer is None or not self.viewer.ready:
+        if self.viewer is None:
             return None
         panel = self.viewer.control_panel
         outputs = panel.output_render, *([panel.split_output_render] if panel.split else [])
