@@ -126,6 +126,16 @@ def test_who_has_gone_before_it_was_welcomed_does_not_stay(server):
     until(lambda: not there and not server.get_clients())
 
 
+def test_what_is_said_when_a_program_ends_is_passed_over(server, caplog):
+    with browser(server) as socket:
+        look_from(socket, HERE)
+        until(server.get_clients)
+        server._websock_server._thread_executor.shutdown()  # As the interpreter does first.
+        look_from(socket, HERE)
+    until(lambda: not server.get_clients())
+    assert not caplog.records
+
+
 def test_nodes_of_a_scene_have_names_of_their_own_and_leave_nothing_behind(server):
     """Also for a browser that does not get to hear of them in time."""
     picture, pose, added, pictures, names = Rectangle(None, 0, 0, 1, 1, 2, 2), Pose(), [], 20, set()

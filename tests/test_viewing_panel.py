@@ -391,6 +391,18 @@ def test_without_a_browser_nothing_is_computed(opened):
     hook.remove()
 
 
+def test_what_is_drawn_when_a_program_ends_is_given_up(opened):
+    viewer = opened("photo.png")
+    panel = viewer.pipeline.panel
+    with Browser(viewer) as browser:
+        browser.plane()
+        threads = [*panel._scenes.values(), *viewer.render_statemachines.values()]
+        browser.use(panel.elements["error_gain"], "20")
+        panel.end_drawing()
+        assert len(threads) == 2 and not any(thread.is_alive() for thread in threads)
+        browser.use(panel.elements["error_gain"], "10")
+
+
 @pytest.mark.parametrize("ends", [(-0.1, 0.1), (0.0, 7.97), (-1.0, 1.0)])
 def test_sliders_say_their_range(ends):
     """viser writes the whole numbers next to it: 0 and 0 for -0.1 to 0.1."""

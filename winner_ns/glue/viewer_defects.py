@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import RLock
 from typing import Any, Callable, Dict, Iterator, Optional, Tuple
@@ -69,11 +70,25 @@ class Connection(OrderedMessages, WebsockClientConnection):
             self.leave(self)
 
 
+class Listeners(ThreadPoolExecutor):
+    """The threads that look at what browsers say. What is said when a program ends is not looked at any more; viser's
+    own raise an error then, which the terminal shows."""
+
+    def submit(self, fn: Callable[..., Any], /, *given: Any, **named: Any) -> Future[Any]:
+        try:
+            return super().submit(fn, *given, **named)
+        except RuntimeError:  # They have been shut down.
+            unheard: Future[Any] = Future()
+            unheard.cancel()
+            return unheard
+
+
 class Server(OrderedMessages, WebsockServer):
     """Knows of browsers only as long as they are there."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
+        self._thread_executor = Listeners(max_workers=32)
         self.on_client_connect(self._welcome)
 
     def _welcome(self, connection: WebsockClientConnection) -> None:
@@ -161,6 +176,15 @@ def watch(viewer: Viewer, browser_draws: Callable[[], bool], keeps_outputs: bool
 
     viewer.update_scene = update_without_waiting  # type: ignore[method-assign]
     viewer.update_step = lambda step: None  # type: ignore[method-assign]
+
+
+def end_rendering(viewer: Viewer) -> None:
+    """Ends the threads that draw on the server, which nerfstudio lets die with the program."""
+    machines = tuple(viewer.render_statemachines.values())
+    for machine in machines:
+        machine.running, machine.interrupt_render_flag = False, True
+    for machine in machines:
+        machine.join()
 
 
 def keep_hidden(element: ViewerElement) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import copy
 import time
 from contextlib import nullcontext
@@ -21,7 +22,14 @@ from nerfstudio.viewer.viewer_elements import (
 
 from winner_ns.errors import SignalError
 from winner_ns.fields.files import LoadedField
-from winner_ns.glue.viewer_defects import LabelledSlider, emptied_tab, keep_hidden, remove_folder_of, watch
+from winner_ns.glue.viewer_defects import (
+    LabelledSlider,
+    emptied_tab,
+    end_rendering,
+    keep_hidden,
+    remove_folder_of,
+    watch,
+)
 from winner_ns.viewing.browser_scene import BESIDE, Asked, BrowserScene
 from winner_ns.viewing.controls import Control, Dropdown
 from winner_ns.viewing.described import FIGURES, described
@@ -238,6 +246,7 @@ class SignalPanel(ViewerElement[Any], ViewerControl):
         server.scene.set_up_direction("+y")
         server.on_client_connect(self._connect)
         server.on_client_disconnect(self._disconnect)
+        atexit.register(self.end_drawing)
 
     def _install_exports(self, server: viser.ViserServer) -> None:
         for name in EXPORTS:
@@ -257,6 +266,16 @@ class SignalPanel(ViewerElement[Any], ViewerControl):
         scene = self._scenes.pop(client.client_id, None)
         if scene is not None:  # Else it went before it was said to have come.
             scene.stop()
+
+    def end_drawing(self) -> None:
+        """Waits until nothing is drawn any more: a thread that is torn out of a calculation aborts the program."""
+        assert self.viewer is not None
+        scenes = tuple(self._scenes.values())
+        for scene in scenes:
+            scene.stop()
+        for scene in scenes:
+            scene.join()
+        end_rendering(self.viewer)
 
     def _set(self) -> None:
         """Something was set that changes what is seen."""
