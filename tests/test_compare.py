@@ -188,8 +188,14 @@ def test_viewer_shows_every_field(trained, photo, tmp_path):
         camera = get_camera(state, 40, 60)
         outputs = viewer.get_model().get_outputs_for_camera(camera)
         names = list(outputs)
-        assert names[0] == "finer/field" and names[-1] == "siren/field"
-        assert {"finer/error", "siren/error", "difference", "original"} <= set(names)
+        assert names[0] == "finer/field" and outputs["finer/field"].shape == (40, 60, 3)
+        # What there is to choose from; the first and the last stand side by side.
+        control = viewer.control_panel
+        offered = control._output_render.options
+        assert offered[0] == "finer/field" and offered[-1] == "siren/field"
+        assert {"finer/error", "siren/error", "difference", "original"} <= set(offered) <= set(names)
+        assert control.split
+        assert (control.output_render, control.split_output_render) == ("finer/field", "siren/field")
         assert (outputs["finer/field"] - outputs["siren/field"]).abs().max() > 0.02
         table = viewer.pipeline.panel.gui_handle.content
         for name, of_field in finished.tables.items():

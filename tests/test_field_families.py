@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from winner_ns.fields.denormals import flushed_denormals
+from winner_ns.fields.derivatives import derivatives
 from winner_ns.fields.families import FAMILIES, family_class
 from winner_ns.fields.finer import Finer
 from winner_ns.fields.gauss import Gauss
@@ -151,6 +152,23 @@ def test_first_and_second_derivatives_are_those_of_the_function(family, in_dim):
     x = points(4, in_dim).double().requires_grad_()
     assert torch.autograd.gradcheck(field, (x,))
     assert torch.autograd.gradgradcheck(field, (x,))
+
+
+@every_network
+@pytest.mark.parametrize("lengths", [(0.1, 0.3), (0.0, 0.2)])
+def test_slopes_and_laplacian_are_those_of_torchs_hessian(family, lengths):
+    field, places = family(2, 3, width=16, depth=3, generator=seeded(1)), points(20, 2)
+    values, first, second = derivatives(field, places, lengths)
+    assert not values.requires_grad and torch.allclose(values, field(places), atol=1e-5)
+    axes = [axis for axis, length in enumerate(lengths) if length]
+    assert first.shape == (len(axes), 20, 3)
+    for place, slopes, laplacian in zip(places, first.transpose(0, 1), second, strict=True):
+        jacobian = torch.autograd.functional.jacobian(lambda x: field(x[None])[0], place)
+        assert torch.allclose(slopes.t(), jacobian[:, axes] * torch.tensor(lengths)[axes], rtol=1e-3, atol=1e-4)
+        for channel in range(3):
+            hessian = torch.autograd.functional.hessian(lambda x, c=channel: field(x[None])[0, c], place)
+            expected = (hessian.diagonal() * torch.tensor(lengths) ** 2).sum()
+            assert laplacian[channel].item() == pytest.approx(expected.item(), rel=1e-2, abs=1e-3)
 
 
 @every_network

@@ -31,7 +31,8 @@ from winner_ns.figures.table import figures_table
 from winner_ns.fitting.run import load_run, run_figures
 from winner_ns.progress import progress_bar
 from winner_ns.safe_text import cell, code, file_name, html, is_harmless, markdown, plot, tell, terminal
-from winner_ns.viewing.panel import SignalPanel, described_field
+from winner_ns.viewing.described import described_field
+from winner_ns.viewing.panel import SignalPanel
 from winner_ns.viewing.signal_view import signal_view
 
 ACTING = "{}<>[]()|*_~`#$&!:;@\\/.-+='\"1\t\n\r\x1b\x00\x9b\u202e\u2028 importexportwwhtpscn"

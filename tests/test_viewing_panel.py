@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import math
 import re
 import shutil
 from dataclasses import replace
@@ -20,15 +19,17 @@ import torch
 from conftest import write_torus
 from nerfstudio.engine.callbacks import TrainingCallbackAttributes, TrainingCallbackLocation
 from PIL import Image
-from test_viewing import camera_at, constant, describe, field_of, look, sampled, wave
+from test_viewing import camera_at, constant, describe, field_of, sampled, wave
 from test_viewing_shape import box, distances_signal, sphere, sphere_signal
 from test_viewing_shape import field_of as shape_field
 from websockets.sync.client import connect
 
 import winner_ns
 from winner_ns.fields.files import LoadedField
+from winner_ns.glue.viewer_defects import LabelledSlider
 from winner_ns.kinds import kinds_of_files
 from winner_ns.signals import GridSignal
+from winner_ns.viewing.browser_scene import BESIDE
 from winner_ns.viewing.panel import SignalPanel
 from winner_ns.viewing.player import player
 from winner_ns.viewing.signal_view import ViewSettings, signal_view
@@ -251,6 +252,21 @@ class Browser:
 
         return until(next_picture)[0]
 
+    def plane(self, like=lambda picture: True):
+        """The next picture that is handed over to be drawn in the scene, [h, w, 3] in 0 … 1, that `like` approves of;
+        and the message that brought it."""
+
+        def next_plane():
+            while self.seen < len(self.received):
+                message = self.received[self.seen]
+                self.seen += 1
+                if message["type"] == "ImageMessage":
+                    picture = np.asarray(Image.open(io.BytesIO(message["data"])).convert("RGB")) / 255.0
+                    if like(picture):
+                        return picture, message
+
+        return until(next_plane)
+
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
@@ -323,14 +339,82 @@ def test_the_browser_has_the_panel_on_top_and_the_signal_in_its_frame(opened):
         browser.message("GuiRemoveMessage", id=custom["id"])  # Nothing is in it.
         inside = [m for m in browser.received if m.get("container_id") == folder["id"]]
         labels = [m["label"] for m in sorted(inside, key=lambda m: m["order"]) if "label" in m]
-        assert labels == ["Error gain", "Frame the signal", "Export image", "Export field"]
+        assert labels == ["Error gain", "Frame the signal"]
+        # What means something for NeRFs alone is not there, and Export is where it was.
+        tabs = [m["updates"] for m in browser.received if "tab_labels" in m.get("updates", {})][-1]
+        export = tabs["tab_container_ids"][tabs["tab_labels"].index("Export")]
+        removed = {m["id"] for m in browser.received if m["type"] == "GuiRemoveMessage"}
+        there = [m for m in browser.received if m.get("container_id") == export and m["id"] not in removed]
+        assert [m["label"] for m in there if "label" in m] == ["Export image", "Export field"]
+        crop = browser.message("GuiAddFolderMessage", label="Crop Viewport")
+        assert crop["id"] in removed
+        assert not viewer.control_panel._layer_depth.gui_handle.visible
 
-        shown = browser.picture(lambda picture: picture.shape[1] > 500)
-    height, width = shown.shape[:2]
-    eye = tuple(x / 10 for x in position)
-    view = look(eye, focal=0.5 / math.tan(browser.FOV / 2), height=height, width=width)
-    expected = viewer.pipeline.model.signal_view.pictures(view)["field"].numpy()
-    assert np.abs(shown - expected).mean() < 0.02
+
+def test_a_picture_is_handed_over_once_and_the_camera_moves_without_the_server(opened):
+    viewer = opened("photo.png")
+    with Browser(viewer) as browser:
+        background = browser.message("BackgroundImageMessage")
+        assert background["depth_bytes"] is None  # It would hide the plane.
+        picture, plane = browser.plane(lambda picture: picture.shape[1] == 512)
+        assert (plane["render_width"], plane["render_height"]) == pytest.approx((20.0, 20 * 23 / 39))
+        view = viewer.pipeline.model.signal_view
+        expected = view.fields["winner"].grid((302, 512)) / 255
+        assert np.abs(picture - expected.clip(0, 1)).mean() < 0.02
+        browser.message("SetSceneNodeVisibilityMessage", name=plane["name"], visible=True)
+        until(lambda: f"{viewer.control_panel.max_res}x" in viewer.stats_markdown.content)
+        count = len(browser.received)
+        for x in np.linspace(0.0, 2.0, 8):
+            browser.move((float(x), 0.0, -30.0))
+            sleep(0.05)
+        sleep(0.5)
+        late = [m["type"] for m in browser.received[count:]]
+        assert not {"ImageMessage", "BackgroundImageMessage"} & set(late)
+        # From close by, tiles make it finer.
+        browser.move((0.0, 0.0, -3.0))
+        tile, message = browser.plane()
+        assert 512 / 20 < 0.8 * tile.shape[1] / message["render_width"]
+
+
+def test_without_a_browser_nothing_is_computed(opened):
+    viewer = opened("photo.png")
+    points, field = [], viewer.pipeline.model.field
+    hook = field.register_forward_hook(lambda module, given, outputs: points.append(len(given[0])))
+    until(lambda: not viewer.pipeline.panel._scenes)
+    sleep(0.5)
+    points.clear()
+    sleep(0.5)
+    assert not points
+    with Browser(viewer) as browser:
+        browser.plane()
+        assert points
+    hook.remove()
+
+
+def test_what_is_drawn_when_a_program_ends_is_given_up(opened):
+    viewer = opened("photo.png")
+    panel = viewer.pipeline.panel
+    with Browser(viewer) as browser:
+        browser.plane()
+        threads = [*panel._scenes.values(), *viewer.render_statemachines.values()]
+        browser.use(panel.elements["error_gain"], "20")
+        panel.end_drawing()
+        assert len(threads) == 2 and not any(thread.is_alive() for thread in threads)
+        browser.use(panel.elements["error_gain"], "10")
+
+
+@pytest.mark.parametrize("ends", [(-0.1, 0.1), (0.0, 7.97), (-1.0, 1.0)])
+def test_sliders_say_their_range(ends):
+    """viser writes the whole numbers next to it: 0 and 0 for -0.1 to 0.1."""
+    import viser
+
+    server = viser.ViserServer(host="127.0.0.1", port=0, verbose=False)
+    slider = LabelledSlider("A range", ends[0], *ends, 0.01)
+    slider.install(server)
+    (message,) = [m for m in server._websock_server._broadcast_buffer.message_from_id.values() if hasattr(m, "marks")]
+    server.stop()
+    labels = [float(mark["label"].replace("\u2212", "-")) for mark in message.marks]
+    assert labels == [mark["value"] for mark in message.marks] == list(ends)
 
 
 def test_the_signal_stays_framed_while_the_page_is_laid_out_and_until_the_user_moves(opened):
@@ -365,13 +449,14 @@ def test_what_the_user_sets_is_drawn(opened):
     # The errors of a field that has hardly been trained are strong, and weak where they are not enlarged.
     with Browser(viewer) as browser:
         browser.use(viewer.control_panel._output_render, "error")
-        strong = browser.picture(lambda picture: strength(picture) > 0.25)
+        strong, _ = browser.plane(lambda picture: strength(picture) > 0.25)
         browser.use(panel.elements["error_gain"], "1")
         assert panel.settings().error_gain == 1.0
-        weak = browser.picture(lambda picture: strength(picture) < 0.5 * strength(strong))
+        weak, _ = browser.plane(lambda picture: strength(picture) < 0.5 * strength(strong))
         browser.use(panel.elements["error_gain"], "10")
-        again = browser.picture(lambda picture: strength(picture) > 0.9 * strength(strong))
+        again, _ = browser.plane(lambda picture: strength(picture) > 0.9 * strength(strong))
         assert strength(weak) > 0 and again.shape[2] == 3
+        assert "25\\.5" in until(lambda: panel.legend.content)
         browser.use(viewer.control_panel._output_render, "field")
 
 
@@ -380,7 +465,7 @@ def test_only_what_is_shown_is_drawn(opened):
     model, panel = viewer.pipeline.model, viewer.control_panel
     camera = camera_at((0.1, 0.2, 2.5), height=24, width=24)
     names = list(model.get_outputs_for_camera(camera))
-    assert names == ["field", "error", "gradient", "laplacian", "accumulation", "depth", "original"]
+    assert names == ["field", "error", "gradient", "laplacian", "original", "accumulation", "depth"]
     panel.update_output_options(names)
     points = []
     hook = model.field.register_forward_hook(lambda module, inputs, outputs: points.append(len(inputs[0])))
@@ -403,8 +488,8 @@ def test_only_what_is_shown_is_drawn(opened):
     assert evaluations("depth") == evaluations("original") == 0
     assert evaluations("error") == evaluations("original", "field") == single
     assert evaluations("field", "error") == 2 * single
-    assert evaluations("laplacian") == 5 * single
     hook.remove()
+    panel.update_output_options(list(model.signal_view.outputs))
     panel._output_render.value, panel._split.value = "field", False
 
 
@@ -438,15 +523,18 @@ def test_an_export_that_cannot_be_written_says_so(opened):
 
 
 def test_the_panel_says_what_the_field_is_and_how_good_it_is(opened):
-    pipeline = opened("photo.png").pipeline
-    panel = pipeline.panel
+    viewer = opened("photo.png")
+    pipeline, panel = viewer.pipeline, viewer.pipeline.panel
+    with Browser(viewer):
+        until(lambda: "PSNR" in panel.gui_handle.content)
+        until(lambda: "Step: 20" in viewer.stats_markdown.content)
     content = panel.gui_handle.content
     assert "winner" in content and "4 x 16" in content and "psi" in content and "s0" in content
     (decibels,) = re.findall(r"PSNR (-?[\d.]+) dB", content)
     assert float(decibels) == pytest.approx(pipeline.figures()["psnr"], abs=0.02)
     panel.update_figures({"winner": {"psnr": 43.21, "iou": None, "unknown": 1.0}})
     assert "43.21" in panel.gui_handle.content and "unknown" not in panel.gui_handle.content
-    pipeline.show_figures()
+    panel.update_figures(pipeline.quick_figures(pipeline.fields))
     assert decibels in panel.gui_handle.content
 
 
@@ -462,11 +550,13 @@ def test_figures_are_computed_while_a_browser_looks(opened):
     for callback in callbacks:
         callback.run_callback(step=1)
     assert not evaluated and "43.21" in panel.gui_handle.content
+    with torch.no_grad():  # As a step does.
+        for parameter in viewer.pipeline.model.field.parameters():
+            parameter += 0
     with Browser(viewer):
-        until(viewer.viser_server.get_clients)
         for callback in callbacks:
             callback.run_callback(step=2)
-        assert evaluated and "43.21" not in panel.gui_handle.content
+        until(lambda: evaluated and "43.21" not in panel.gui_handle.content)
     hook.remove()
 
 
@@ -479,7 +569,7 @@ def test_a_sound_is_played_in_the_browser(opened):
         browser.use(panel.elements["heard"], "original")
         browser.use(panel.elements["time_zoom"], 2.0)
         browser.click(panel.elements["play"])
-        samples, rate = played(until(lambda: "audio/flac" in panel.result.content and panel.result.content))
+        samples, rate = played(until(lambda: "audio/flac" in panel.player.content and panel.player.content))
     assert rate == RATE and abs(len(samples) - 501) <= 1
     apart = [np.abs(samples - original[start : start + len(samples)]).max() for start in (749, 750, 751)]
     assert min(apart) < 1e-4
@@ -507,7 +597,11 @@ def test_the_slice_of_a_shape_follows_the_panel(opened):
         browser.use(panel.elements["slice_axis"], "x")
         browser.use(panel.elements["slice_position"], 0.25)
         assert (panel.settings().slice_axis, panel.settings().slice_position) == (0, 0.25)
-        browser.picture()
+        plane = browser.message("ImageMessage")["name"]
+        place = browser.message("SetPositionMessage", name=plane)["position"]
+        assert place == pytest.approx([2.5, 0.0, 0.0])
+        browser.use(viewer.control_panel._output_render, "exact")
+        assert browser.picture(lambda picture: picture.shape[1] > 1).shape[1] >= 256
         browser.use(viewer.control_panel._output_render, "shaded")
 
 
@@ -528,6 +622,20 @@ def test_a_comparison_is_split_between_its_first_and_its_last_field(opened):
     exported, field = winner_ns.load_field(path), viewer.pipeline.fields["siren"]
     x = torch.rand(50, 2) * 2 - 1
     assert torch.allclose(exported(x), field(x))
+
+
+@pytest.mark.slow
+def test_both_pictures_are_framed_for_a_browser_that_waits_for_the_viewer(opened):
+    """A page that was left open comes back as soon as the server listens, before the viewer is ready."""
+    viewer = opened("compared.png")
+    viewer.ready = False
+    try:
+        with Browser(viewer) as browser:
+            position = browser.message("SetCameraPositionMessage")["position"]
+            expected = framing_distance(2 + BESIDE / 2, 23 / 39, browser.FOV, browser.ASPECT)
+            assert position == pytest.approx([0.0, 0.0, 10 * expected])
+    finally:
+        viewer.ready = True
 
 
 # Without a viewer

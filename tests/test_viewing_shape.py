@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import math
 from functools import cache
 from pathlib import Path
@@ -17,7 +19,10 @@ from winner_ns.fields.files import LoadedField
 from winner_ns.fields.siren import Siren
 from winner_ns.signals import ShapeSignal
 from winner_ns.viewing.colours import signed_colours
-from winner_ns.viewing.shape_view import ISO_SPACING, LAST_LINE, WHOLE_ERROR, ShapeView
+from winner_ns.viewing.drawing import Look
+from winner_ns.viewing.glb import INPUT, OUTPUT, before_tone_mapping, linear
+from winner_ns.viewing.iso_lines import ISO_SPACING, LAST_LINE
+from winner_ns.viewing.shape_view import WHOLE_ERROR, ShapeView
 from winner_ns.viewing.signal_view import ViewSettings
 from winner_ns.viewing.sphere_tracing import CELLS, EmptySpace, cube_interval, trace
 from winner_ns.viewing.view import framing_distance
@@ -438,7 +443,8 @@ def test_the_original_is_seen_where_it_is(signal):
 def test_what_is_known_at_its_own_points_only_has_no_pictures():
     view = look((0.3, 0.4, 2.2), height=16, width=16)
     pictures = ShapeView({"a": field_of(sphere())}, distances_signal()).pictures(view)
-    assert list(pictures) == ["shaded", "normals", "slice", "accumulation", "depth"]
+    assert ShapeView({"a": field_of(sphere())}, distances_signal()).outputs == ("shaded", "normals", "slice")
+    assert list(pictures) == ["shaded", "exact", "normals", "slice", "accumulation", "depth"]
     check_pictures(pictures, view)
 
 
@@ -449,7 +455,7 @@ def test_several_fields_are_told_apart_by_name():
     pictures = ShapeView(fields, sphere_signal(0.5, 3)).pictures(view)
     names = list(pictures)
     assert (names[0], names[-1]) == ("one/shaded", "three/shaded")  # The split screen's two halves at first.
-    outputs = ("shaded", "normals", "error", "slice")
+    outputs = ("shaded", "exact", "normals", "error", "slice")
     each = {f"{name}/{output}" for name in fields for output in outputs}
     assert each | {"difference", "accumulation", "depth", "original", "original_normals"} == set(names)
     sizes = [int((pictures[f"{name}/shaded"] < 1).any(-1).sum()) for name in fields]
@@ -468,6 +474,81 @@ def test_the_difference_is_how_far_one_surface_lies_outside_the_other(pair, apar
     expected = signed_colours(torch.tensor([[apart * 2.5 / WHOLE_ERROR]]))[0]
     seen = pictures["difference"][16, 16]
     assert torch.allclose(seen, lit(expected, pictures[f"{pair[0]}/shaded"][16, 16]), atol=0.03)
+
+
+# What browsers draw
+
+
+def drawn(view, output, settings=ViewSettings()):  # noqa: B008 (frozen)
+    """The parts of an output that a browser draws, and what it is handed."""
+    look = Look((1.0, 1.0, 2.5), ((1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, -1.0)), 1.3, 1.5, 512)
+    return [(part, part.make(lambda f, points: f(points))) for part in view.drawing(output, settings).parts(look)]
+
+
+def mesh_of(glb):
+    """Vertices, faces and colours on screen of a file, read by trimesh and seen through three.js's tone mapping."""
+    (mesh,) = trimesh.load(io.BytesIO(glb), file_type="glb", process=False).geometry.values()
+    document = json.loads(glb[20 : 20 + int.from_bytes(glb[12:16], "little")])
+    start = document["bufferViews"][1]["byteOffset"] + 28 + int.from_bytes(glb[12:16], "little")
+    colours = np.frombuffer(glb, np.float32, 3 * len(mesh.vertices), start).reshape(-1, 3)
+    if "NORMAL" not in document["meshes"][0]["primitives"][0]["attributes"]:
+        v = colours / 0.6 @ INPUT.T
+        colours = (v * (v + 0.0245786) - 0.000090537) / (v * (0.983729 * v + 0.4329510) + 0.238081) @ OUTPUT.T
+    colours = np.clip(colours, 0, 1)
+    srgb = np.where(colours <= 0.0031308, 12.92 * colours, 1.055 * colours ** (1 / 2.4) - 0.055)
+    return mesh, srgb
+
+
+def test_a_fitted_surface_is_handed_over_as_a_mesh():
+    view = ShapeView({"a": field_of(sphere(0.5, (0.1, 0.0, 0.0)))}, sphere_signal(0.5, 3))
+    ((part, glb),) = drawn(view, "shaded")
+    mesh, _ = mesh_of(glb)
+    away = np.linalg.norm(mesh.vertices - [0.1, 0, 0], axis=1)
+    assert np.abs(away - 0.5).max() < 2e-3 and mesh.is_watertight and mesh.volume > 0
+    assert (mesh.vertex_normals * (mesh.vertices - [0.1, 0, 0])).sum(1).min() > 0.45
+    # In a hurry it has fewer faces; at another level it is larger.
+    coarse = mesh_of(part.coarse().make(lambda f, points: f(points)))[0]
+    assert len(coarse.faces) < len(mesh.faces) / 4
+    ((_, larger),) = drawn(view, "shaded", ViewSettings(iso_level=0.02))
+    assert mesh_of(larger)[0].volume > 1.08 * mesh.volume
+    assert view.outputs == ("shaded", "normals", "error", "slice", "original") and view.rendered == ("exact",)
+
+
+def test_meshes_have_the_colours_of_normals_and_of_distances():
+    view = ShapeView({"a": field_of(sphere(0.51))}, sphere_signal(0.5, 5))
+    ((_, glb),) = drawn(view, "normals")
+    mesh, colours = mesh_of(glb)
+    normals = mesh.vertices / np.linalg.norm(mesh.vertices, axis=1, keepdims=True)
+    assert np.abs(colours - (normals / 2 + 0.5)).max() < 0.02
+    ((_, glb),) = drawn(view, "error", ViewSettings(error_gain=2.5))
+    mesh, colours = mesh_of(glb)
+    light = 0.75 + 0.25 * mesh.vertices[:, 1:2] / np.linalg.norm(mesh.vertices, axis=1, keepdims=True)
+    outside = signed_colours(torch.tensor([[0.01 * 2.5 / WHOLE_ERROR]]))[0].numpy()
+    assert np.abs(colours - outside * light).max() < 0.04
+    assert ">0\\.02<" in view.drawing("error", ViewSettings(error_gain=2.5)).legend()
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_slice_lies_where_it_is_asked_for_and_cuts_the_surface(axis):
+    view = ShapeView({"a": field_of(box(0.5, 0.4, 0.3, center=(0.1, 0.05, -0.1)))})
+    (_, glb), (plane, pixels), *_ = drawn(view, "slice", ViewSettings(slice_axis=axis, slice_position=0.1))
+    assert mesh_of(glb)[0].vertices[mesh_of(glb)[0].faces].min(1)[:, axis].max() <= 0.1
+    # The picture is blue where the box is: corners of the plane's picture, placed by its pose, are in or out.
+    rows, columns = np.mgrid[0 : plane.part.rows, 0 : plane.part.columns]
+    x = plane.part.left + (columns + 0.5) * plane.part.width / plane.part.columns
+    y = plane.part.top - (rows + 0.5) * plane.part.height / plane.part.rows
+    places = np.stack([x, y, np.zeros_like(x)], axis=-1) @ plane.pose.matrix.T + plane.pose.translation
+    assert np.allclose(places[..., axis], 0.1)
+    inside = (np.abs(places - [0.1, 0.05, -0.1]) < np.array([0.5, 0.4, 0.3])).all(-1)
+    blue = pixels[..., 2] > pixels[..., 0]
+    assert (blue == inside).mean() > 0.97 and pixels.shape[-1] == 4
+
+
+def test_colours_come_through_the_browsers_tone_mapping():
+    colours = np.random.default_rng(0).uniform(0, 0.99, (500, 3))
+    v = before_tone_mapping(linear(colours)) / 0.6 @ INPUT.T
+    seen = (v * (v + 0.0245786) - 0.000090537) / (v * (0.983729 * v + 0.4329510) + 0.238081) @ OUTPUT.T
+    assert np.abs(seen - linear(colours)).max() < 0.03 and np.isfinite(v).all()
 
 
 @pytest.mark.slow

@@ -180,7 +180,7 @@ audio => new Promise((resolve, reject) => {
 
 
 def test_sounds_can_be_played(page, audio_viewer):
-    page.restored()
+    page.restore()
     sound, fitted = swelling_tone(), fitted_sound(audio_viewer.runs[0])
     for heard, samples in (("field", fitted), ("original", sound), ("error", 10 * (fitted - sound))):
         page.choose("Sound of the", heard)
@@ -203,9 +203,9 @@ def test_sounds_can_be_played(page, audio_viewer):
 
 def test_exports_are_written_named_and_handed_over(page, audio_viewer):
     exports = audio_viewer.runs[0] / "exports"
-    name, content = page.download("Export sound")
+    name, content, written = page.exported("Export sound")
     assert name == "tone-fitted.wav"
-    assert page.until_text(r"wrote (\S+-fitted\.wav)").group(1) == str(exports / name)
+    assert written == exports / name
     assert (exports / name).read_bytes() == content
     samples, rate = soundfile.read(io.BytesIO(content))
     assert rate == RATE and np.corrcoef(samples, swelling_tone())[0, 1] > 0.99

@@ -40,7 +40,7 @@ def test_opens_framed_and_upright(page):
 
 
 def test_outputs_are_what_their_names_say(page, image_viewer):
-    assert page.outputs() == ["field", "error", "gradient", "laplacian", "accumulation", "depth", "original"]
+    assert page.outputs() == ["field", "error", "gradient", "laplacian", "original"]
     box = box_of(coloured(page.restored()))
     inner = (slice(3, -3), slice(3, -3))  # Its rim is mixed with the white around it.
     original = within(page.after(lambda: page.choose("Output type", "original")), box)
@@ -62,25 +62,63 @@ def test_outputs_are_what_their_names_say(page, image_viewer):
     assert correlation(gradient.mean(-1), at_samples(steepest, box.width, box.height)) > 0.5
 
 
-def test_split_screen_shows_two_outputs(page):
+def test_split_screen_shows_two_outputs_side_by_side(page):
     field = page.restored()
-    box = box_of(coloured(field)).shrunk(3)
-    error = within(page.after(lambda: page.choose("Output type", "error")), box)
-    field, middle = within(field, box), box.width // 2
-    page.choose("Output type", "field")
+    one = within(field, box_of(coloured(field)))
     page.tick("Enable", True)
     page.choose("Output render split", "error")
-    page.settled()
-    split = within(page.settled(), box)  # As many pixels across as the error's picture, which has sharp edges.
-    left, right = slice(0, middle - 5), slice(middle + 5, None)
-    assert correlation(split[:, left], field[:, left]) > 0.95
-    assert correlation(split[:, right], error[:, right]) > 0.95
-    assert abs(correlation(split[:, right], field[:, right])) < 0.5
+    page.choose("Error gain", "50")
+    both = page.settled()
+    assert page.page.get_by_text("field − original of each channel").is_visible()
+    assert (
+        page.page.get_by_text("−5.1", exact=True).is_visible() and page.page.get_by_text("5.1", exact=True).is_visible()
+    )
+    box = box_of(both.min(-1) < 0.97)
+    assert box.width / box.height == pytest.approx(2.05 * RATIO, rel=0.03)
+    gap = (both[box.top : box.bottom].min(-1).min(0) > 0.97).nonzero()[0]
+    gap = gap[(gap > box.left) & (gap < box.right)]
+    left = within(both, box._replace(right=int(gap[0])))
+    right = within(both, box._replace(left=int(gap[-1]) + 1))
+    assert correlation(left, one) > 0.95 and abs(correlation(right, one)) < 0.6
+    page.tick("Enable", False)
+    assert correlation(page.restored(), field) > 0.99
 
-    # The line between them can be moved.
-    split = within(page.after(lambda: page.set_number("Split percentage", 0.25)), box)
-    assert correlation(split[:, middle // 2 + 10 :], error[:, middle // 2 + 10 :]) > 0.95
-    page.set_number("Split percentage", 0.5)
+
+def test_it_is_as_sharp_as_the_exported_picture_also_while_it_moves(page, image_viewer):
+    page.resolution = 600
+    picture = page.restored()
+    box = box_of(coloured(picture))
+    assert box.width >= 512
+    exported = load_run(image_viewer.runs[0]).grid((box.height, box.width)).clip(0, 255) / 255
+
+    def energy(part):
+        return sum((np.diff(part, axis=axis) ** 2).mean() for axis in (0, 1))
+
+    sharpness = energy(within(picture, box.shrunk(3)))
+    assert sharpness == pytest.approx(energy(exported), rel=0.2)
+    # Dragged along, it is looked at before the button is let go.
+    moved = page.while_dragged(70, 40)
+    box = box_of(coloured(moved))
+    inner = box._replace(right=min(box.right, moved.shape[1]), bottom=min(box.bottom, moved.shape[0])).shrunk(3)
+    seen = within(moved, inner)
+    part = exported[3 : 3 + seen.shape[0], 3 : 3 + seen.shape[1]]
+    assert correlation(seen, part) > 0.9
+    assert energy(seen) == pytest.approx(energy(part), rel=0.2)
+    # From close by, the continuous field is drawn anew, as fine as the screen is.
+    page.restore()
+    page.move_closer(8)
+    closer = page.settled()
+    height, width = closer.shape[:2]
+    factor = box_of(dark(closer)).width / box_of(dark(picture)).width
+    assert factor > 1.3
+    rows, columns = round(factor * exported.shape[0]), round(factor * exported.shape[1])
+    fine = load_run(image_viewer.runs[0]).grid((rows, columns)).clip(0, 255) / 255
+    down, right = (rows - height) // 2, (columns - width) // 2
+    seen, part = closer[60:-70, 70:-70], fine[down + 60 : down + height - 70, right + 70 : right + width - 70]
+    assert correlation(seen, part) > 0.95
+    assert energy(seen) == pytest.approx(energy(part), rel=0.2)
+    page.resolution = 400
+    page.restore()
 
 
 def test_mouse_moves_the_view_and_a_button_brings_it_back(page):
@@ -114,7 +152,7 @@ def test_mouse_moves_the_view_and_a_button_brings_it_back(page):
     page.until("a picture that was moved", taken_along)
 
     # The left button turns the camera around it: to the left, where the left edge is closer then.
-    page.restored()
+    page.restore()
     page.drag(40, 0)
     turned = page.until(
         "a picture seen from the left", lambda picture: _edges(picture)[0] > 1.1 * _edges(picture)[1] > 0
@@ -143,14 +181,13 @@ def test_panel_says_what_the_field_is_and_how_good(page, image_viewer):
 
 def test_exports_are_written_named_and_handed_over(page, image_viewer):
     exports = image_viewer.runs[0] / "exports"
-    name, content = page.download("Export image")
-    assert name == "quadrants-fitted.png"
-    assert page.until_text(r"wrote (\S+-fitted\.png)").group(1) == str(exports / name)
+    name, content, written = page.exported("Export image")
+    assert name == "quadrants-fitted.png" and written == exports / name
     assert (exports / name).read_bytes() == content
     assert correlation(np.asarray(Image.open(exports / name)) / 255, quadrants()) > 0.95
 
-    name, content = page.download("Export field")
-    assert page.until_text(r"wrote (\S+\.safetensors)").group(1) == str(exports / name)
+    name, content, written = page.exported("Export field")
+    assert written == exports / name
     assert (exports / name).read_bytes() == content
     field, same = load_run(image_viewer.runs[0]), winner_ns.load_field(exports / name)
     assert np.array_equal(field.grid((5, 7)), same.grid((5, 7)))

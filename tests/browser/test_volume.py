@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
 from winner_ns.safe_text import file_name
@@ -48,7 +46,7 @@ def test_opens_framed_and_upright_on_the_middle_slice(page):
 
 
 def test_slices_follow_their_position_and_axis(page):
-    page.restored()
+    page.restore()
     volume = moving_square()
     for axis, index in ((0, 3), (0, 12), (1, 6), (2, 20)):
         page.choose("Slice across", str(axis))
@@ -62,7 +60,6 @@ def test_slices_follow_their_position_and_axis(page):
 
 
 def test_what_a_file_is_called_is_read_and_never_run(page):
-    name, _ = page.download("Export field")
-    assert name == f"{file_name(STRANGE)}-fitted.safetensors"
-    page.until_text(re.escape(f"{file_name(STRANGE)}-fitted.safetensors"))
+    name, _, written = page.exported("Export field")
+    assert name == written.name == f"{file_name(STRANGE)}-fitted.safetensors"
     assert page.page.evaluate("globalThis.hacked") is None

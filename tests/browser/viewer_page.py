@@ -112,36 +112,39 @@ class ViewerPage:
     def settled(self) -> np.ndarray:
         """The picture that all that was done before leads to, in full resolution.
 
-        Asks for a slightly different resolution: its arrival says that the picture is newer than what was done.
+        Asks for a slightly different resolution: that it is said to be there tells that the picture is newer than what
+        was done.
         """
         width = self.resolution + (4 if self.number("Max res") == self.resolution else 0)
         self.set_number("Max res", width)
+        self.until_text(f"Resolution: {width}x")
         end = time.monotonic() + PATIENCE
         while True:
             before = self.page.evaluate("shown")
-            if before["width"] != width and time.monotonic() < end:
-                self.page.wait_for_timeout(50)
-                continue
             self.page.wait_for_timeout(QUIET)
             picture = self.picture()
-            if self.page.evaluate("shown") == before and before["width"] == width and before["loading"] == 0:
+            if self.page.evaluate("shown") == before and before["loading"] == 0:
                 return picture
             if time.monotonic() > end:
-                pytest.fail(f"no quiet picture {width} pixels across within {PATIENCE:.0f} s, but {before}")
+                pytest.fail(f"no quiet picture within {PATIENCE:.0f} s, but {before}")
 
     def after(self, action: Callable[[], object]) -> np.ndarray:
         """The picture after something was done."""
         action()
         return self.settled()
 
-    def restored(self) -> np.ndarray:
-        """The first view again, with the first output, whatever was done to it."""
+    def restore(self) -> None:
+        """Brings the first view back, with the first output, whatever was done to it."""
         self.press("Frame the signal")
         self.tick("Enable", False)
         for label, value in self._first_choices.items():
             self.choose(label, value)
         for label, value in self._first_numbers.items():
             self.set_number(label, value)
+
+    def restored(self) -> np.ndarray:
+        """The first view again."""
+        self.restore()
         return self.settled()
 
     # What is done ----------------------------------------------------------------------------------------------------
@@ -201,16 +204,36 @@ class ViewerPage:
         self.page.get_by_role("button", name=label, exact=True).first.click()
         self._done()
 
-    def download(self, label: str) -> Tuple[str, bytes]:
-        """Presses a button that hands over a file; returns its name and content."""
+    def open_tab(self, name: str) -> None:
+        """Opens a tab of the panel."""
+        self.page.get_by_role("tab", name=name, exact=True).click()
+
+    def exported(self, label: str) -> Tuple[str, bytes, Path]:
+        """Presses a button of the tab Export; returns the name and the content of the file that is handed over, and the
+        one that is said to have been written."""
+        self.open_tab("Export")
         with self.page.expect_download(timeout=1000 * PATIENCE) as info:
             self.press(label)
-        return info.value.suggested_filename, Path(info.value.path()).read_bytes()
+        name = info.value.suggested_filename
+        written = Path(self.until_text(rf"wrote (\S*{re.escape(name)})").group(1))
+        self.open_tab("Control")
+        return name, Path(info.value.path()).read_bytes(), written
 
     def drag(self, right: int, down: int, button: str = "left") -> None:
         """Drags the middle of the 3D view by so many pixels.
 
         A busy page loses moves, most of all those that come before it has drawn the last one."""
+        self._drag(right, down, button)
+        self.page.mouse.up(button=button)
+
+    def while_dragged(self, right: int, down: int) -> np.ndarray:
+        """The picture on screen while the right button still drags it along."""
+        self._drag(right, down, "right")
+        picture = self.picture()
+        self.page.mouse.up(button="right")
+        return picture
+
+    def _drag(self, right: int, down: int, button: str) -> None:
         left, top, width, height = self.area()
         x, y = left + width // 2, top + height // 2
         self.page.mouse.move(x, y)
@@ -219,7 +242,6 @@ class ViewerPage:
             self._drawn()
             self.page.mouse.move(x + right * part, y + down * part)
         self._drawn()
-        self.page.mouse.up(button=button)
 
     def move_closer(self, notches: int) -> None:
         """Turns the mouse wheel over the middle of the 3D view."""

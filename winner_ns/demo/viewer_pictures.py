@@ -144,14 +144,18 @@ def _max_resolution(page: Any) -> Any:
 
 
 def _still(page: Any) -> None:
-    """Waits for the sharp picture that follows the coarse ones of all that was done."""
+    """Waits for the sharp picture that follows the coarse ones of all that was done: one of a slightly different
+    resolution is newer than that."""
     page.wait_for_timeout(1000 * STILL)
     width = int(_max_resolution(page).input_value())
+    width += -4 if width % 8 else 4
+    _max_resolution(page).fill(str(width))
+    page.get_by_text(re.compile(f"Resolution: {width}x")).first.wait_for(timeout=1000 * PATIENCE)
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         before = page.evaluate("shown")
         page.wait_for_timeout(1000 * STILL)
-        if page.evaluate("shown") == before and before["width"] == width and before["loading"] == 0:
+        if page.evaluate("shown") == before and before["loading"] == 0:
             return
     sys.exit(f"no picture {width} pixels across within {PATIENCE:.0f} s")
 
@@ -186,7 +190,6 @@ def main() -> None:
         page.get_by_role("button", name="Play", exact=True).click()
 
     def shape(page: Any) -> None:
-        _max_resolution(page).fill("1024")
         split(page)
         choose(page, "Output render split", "error")
 

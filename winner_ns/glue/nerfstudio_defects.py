@@ -1,4 +1,4 @@
-"""What nerfstudio 1.1.5 does wrong, worked around: the only place for that."""
+"""What nerfstudio 1.1.5 does wrong, worked around: the only place for that, but for its viewers (viewer_defects)."""
 
 from __future__ import annotations
 

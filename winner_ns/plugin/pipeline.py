@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import time
-from typing import Any, Dict, List, Optional, Tuple, Type
+from typing import Any, Dict, List, Mapping, Optional, Tuple, Type
 
 import torch
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
@@ -35,8 +34,6 @@ from winner_ns.viewing.panel import SignalPanel
 LOOKED_AT = 96
 """Grid points along each axis of the meshes that are looked at while a shape is trained: those of the results would
 take a good part of the steps' time."""
-FIGURES_EVERY = 1.0
-"""Seconds between two updates of the figures in the viewer's panel."""
 
 
 @dataclass
@@ -67,12 +64,13 @@ class SignalPipeline(VanillaPipeline):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._figures_shown = 0.0
         self.result_figures: Dict[str, float] = {}
         """Of the finished training, that are yet to be said; filled in by `finish`."""
         self._watch: Optional[CollapseWatch] = None
         target = self.datamanager.target
         self.model.show(self.fields, target and target.signal)
+        if target is not None:
+            self.panel.measure = self.quick_figures
 
     @property
     def models(self) -> Dict[str, SignalModel]:
@@ -100,19 +98,18 @@ class SignalPipeline(VanillaPipeline):
         return self.model.description.row.commands_for(run)
 
     @torch.no_grad()
-    def quick_figures(self) -> Dict[str, Dict[str, float]]:
-        """Estimates of the figures that count, of each field by its name."""
-        target = self.datamanager.need_target()
-        return {name: quick_figures(field, target) for name, field in self.fields.items()}
+    def quick_figures(self, fields: Optional[Mapping[str, LoadedField]] = None) -> Dict[str, Dict[str, float]]:
+        """Estimates of the figures that count, by field and name, while a field is trained.
 
-    def show_figures(self) -> None:
-        """Brings the figures in the viewer's panel up to date."""
-        if self.datamanager.target is not None:
-            self.panel.update_figures(self.quick_figures())
+        Args:
+            fields: by name; None: those that are trained, as they are now.
+        """
+        target = self.datamanager.need_target()
+        return {name: quick_figures(field, target) for name, field in (fields or self.fields).items()}
 
     def load_pipeline(self, loaded_state: Dict[str, Any], step: int) -> None:
         super().load_pipeline(loaded_state, step)
-        self.show_figures()
+        self.panel.step = step + 1
 
     @torch.no_grad()
     def figures(self) -> Dict[str, float]:
@@ -183,9 +180,7 @@ class SignalPipeline(VanillaPipeline):
 
     def get_training_callbacks(self, attributes: TrainingCallbackAttributes) -> List[TrainingCallback]:
         callbacks = super().get_training_callbacks(attributes)
-        callbacks.append(
-            TrainingCallback([TrainingCallbackLocation.AFTER_TRAIN_ITERATION], self._show_figures_at_times)
-        )
+        callbacks.append(TrainingCallback([TrainingCallbackLocation.AFTER_TRAIN_ITERATION], self._show_step))
         callbacks.append(TrainingCallback([TrainingCallbackLocation.AFTER_TRAIN], self._end_drawing))
         if attributes.trainer is not None and self.datamanager.target is not None:
             for model in self.models.values():
@@ -206,14 +201,8 @@ class SignalPipeline(VanillaPipeline):
         if self.datamanager.target is not None:
             self.datamanager.target.close()
 
-    def _show_figures_at_times(self, step: int) -> None:
-        viewer = self.panel.viewer
-        if viewer is None or time() - self._figures_shown < FIGURES_EVERY:
-            return
-        # Nobody looks where no browser is.
-        if viewer.viser_server.get_clients():
-            self.show_figures()
-            self._figures_shown = time()
+    def _show_step(self, step: int) -> None:
+        self.panel.step = step + 1
 
     def finish(self, run: Path, step: int, seconds: float) -> None:
         """Writes what a user came for into the run's folder and says where it is."""

@@ -7,6 +7,7 @@ from functools import cache
 import matplotlib
 import torch
 from jaxtyping import Float
+from matplotlib.colors import Colormap
 from torch import Tensor
 
 SQUARE = 1 / 16
@@ -48,6 +49,11 @@ def colours_of(name: str, values: Float[Tensor, " m"]) -> Float[Tensor, "m 3"]:
     return table[(values.clamp(0.0, 1.0) * (len(table) - 1)).round().long()]
 
 
+def matplotlib_map(name: str) -> Colormap:
+    """One of matplotlib's colour maps."""
+    return matplotlib.colormaps[name]
+
+
 @cache
 def _table(name: str) -> Float[Tensor, "256 3"]:
-    return torch.tensor(matplotlib.colormaps[name](range(256))[:, :3], dtype=torch.float32)
+    return torch.tensor(matplotlib_map(name)(range(256))[:, :3], dtype=torch.float32)

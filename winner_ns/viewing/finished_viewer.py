@@ -71,6 +71,7 @@ def start_viewer(
     assert model.panel is not None
     model.panel.facts = {name: _facts(table) for name, table in tables.items()}
     model.panel.update_figures({name: table.get("figures", {}) for name, table in tables.items()})
+    model.panel.step = max(int(table.get("steps", 0)) for table in tables.values())
     viewer = Viewer(
         ViewerConfig(websocket_port=port, websocket_host=host),
         log_filename=folder / "viewer_log_filename.txt",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Callable
+
 import numpy as np
 import viser
 from nerfstudio.viewer.viewer import VISER_NERFSTUDIO_SCALE_RATIO
@@ -19,18 +21,18 @@ def frame_client(client: viser.ClientHandle, framing: Framing) -> None:
         camera.look_at = np.array(framing.center) * VISER_NERFSTUDIO_SCALE_RATIO
 
 
-def keep_framed(client: viser.ClientHandle, framing: Framing) -> None:
+def keep_framed(client: viser.ClientHandle, framing: Callable[[], Framing]) -> None:
     """Frames the signal for a client that has just connected, and again when its window gets another shape, as it does
     while the page is laid out, until the user moves the camera."""
-    frame_client(client, framing)
-    aspect, position = client.camera.aspect, _position(client.camera, framing)
+    frame_client(client, framing())
+    aspect, position = client.camera.aspect, _position(client.camera, framing())
 
     @client.camera.on_update
     def _(camera: viser.CameraHandle) -> None:
         nonlocal aspect, position
         if camera.aspect != aspect and np.allclose(camera.position, position, rtol=1e-3, atol=1e-3):
-            frame_client(client, framing)
-            aspect, position = camera.aspect, _position(camera, framing)
+            frame_client(client, framing())
+            aspect, position = camera.aspect, _position(camera, framing())
 
 
 def _position(camera: viser.CameraHandle, framing: Framing) -> np.ndarray:

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from winner_ns.fields.derivatives import derivatives
 from winner_ns.fields.files import LoadedField
 from winner_ns.signals import GridSignal
 from winner_ns.viewing.background import background_depth
-from winner_ns.viewing.colours import sample_colours, signed_colours
+from winner_ns.viewing.colours import colours_of, sample_colours, signed_colours
 from winner_ns.viewing.controls import Control, Dropdown, Slider
+from winner_ns.viewing.drawing import Drawing, Paint, PlaneDrawing
+from winner_ns.viewing.legend import Legend, colour_bar, no_legend, number, signed_bar
 from winner_ns.viewing.pieces import in_pieces
 from winner_ns.viewing.plane import plane_points
 from winner_ns.viewing.signal_view import AS_OPENED, Draw, Framing, SignalView, ViewSettings
 from winner_ns.viewing.view import View
 
-DIFFERENCE_STEP = 1 / 16
-"""Derivatives are central differences over this part of the original's sample spacing: short enough for the highest
-frequency that its samples can hold (0.6 % too small there), long enough for single precision."""
+SCALED_BY, SHARE = 4096, 0.98
+"""Derivatives have their strongest colour at what this share of so many points, scattered over the plane, stays
+below."""
+SLOPES = "viridis"
 
 
 class ImageView(SignalView[GridSignal]):
@@ -29,10 +33,14 @@ class ImageView(SignalView[GridSignal]):
     beside it; so does a slice of what has three axes, across any of them, and of what has a frame rate a frame.
 
     Outputs of each field: field; error (field minus original at the samples, times error_gain; white or gray where
-    there is none); gradient (its magnitude, change of value per sample spacing, values in [-1, 1]); laplacian (signed,
-    in the view's own scale). Of the original: original (its nearest samples). All of them at the picture's own
-    resolution: from close by the field is the continuous function that it is.
+    there is none); gradient (its magnitude, change of value per sample spacing); laplacian (signed, per squared sample
+    spacing); both analytic. Of the original: original (its nearest samples). From close by the field is the continuous
+    function that it is.
     """
+
+    def __init__(self, fields: Mapping[str, LoadedField], original: Optional[GridSignal] = None) -> None:
+        super().__init__(fields, original)
+        self.outputs = tuple(self._painted(AS_OPENED))
 
     def framing(self, settings: ViewSettings = AS_OPENED) -> Framing:
         rows, columns = self._plane(settings)[1]
@@ -57,84 +65,124 @@ class ImageView(SignalView[GridSignal]):
         return {}
 
     def draws(self, view: View, settings: ViewSettings) -> Dict[str, Draw]:
-        axes, extent, position = self._plane(settings)
+        _, extent, _ = self._plane(settings)
         points, depth, meets = plane_points(view.origins, view.directions)
         x, y = points.unbind(-1)
         inside = meets & (y.abs() <= extent[0]) & (x.abs() <= extent[1])
-        seen = points[inside]
-        coordinates = self._coordinates(seen, axes, position)
 
-        def painted(colours: Callable[[], Tensor], channels: int = 3) -> Tensor:
-            picture = torch.ones_like(view.origins) if channels == 3 else torch.zeros_like(depth)
-            if len(seen):
-                picture[inside] = colours().to(picture)
+        def draw(paint: Paint) -> Draw:
+            def picture() -> Tensor:
+                colours = torch.ones_like(view.origins)
+                if inside.any():
+                    colours[inside] = in_pieces(paint, points[inside]).to(colours)
+                return colours
+
             return picture
 
-        @cache
-        def snapped() -> Tuple[Tensor, Tensor]:
-            """Indices and coordinates of the nearest samples."""
-            assert self.original is not None
-            indices = nearest_samples(self.original, coordinates)
-            return indices, self.original.coordinates(indices).to(coordinates)
-
-        @cache
-        def original() -> Tensor:
-            assert self.original is not None
-            return self.original.values(snapped()[0]).to(coordinates)
-
-        def field_picture(field: LoadedField) -> Draw:
-            return lambda: painted(lambda: sample_colours(in_pieces(field.normalised, coordinates), seen))
-
-        def error(field: LoadedField) -> Draw:
-            def colours() -> Tensor:
-                difference = in_pieces(field.normalised, snapped()[1]) - original()
-                return signed_colours(_of_colour(difference) / 2 * settings.error_gain)
-
-            return lambda: painted(colours)
-
-        def difference(one: LoadedField, other: LoadedField) -> Draw:
-            def colours() -> Tensor:
-                values = in_pieces(one.normalised, coordinates) - in_pieces(other.normalised, coordinates)
-                return signed_colours(_of_colour(values) / 2 * settings.error_gain)
-
-            return lambda: painted(colours)
-
-        def derivatives(field: LoadedField) -> Tuple[Draw, Draw]:
-            spacing = self._spacing(field, axes)
-
-            @cache
-            def stencil() -> Tuple[Tensor, Tensor]:
-                return finite_differences(lambda at: in_pieces(field.normalised, at), coordinates, axes, spacing)
-
-            def gradient() -> Tensor:
-                return painted(lambda: stencil()[0], channels=1)
-
-            def laplacian() -> Tensor:
-                def colours() -> Tensor:
-                    values = stencil()[1]
-                    scale = torch.quantile(values[:: max(1, len(values) // 10_000)].abs(), 0.98).clamp(min=1e-12)
-                    return signed_colours(values / scale)
-
-                return painted(colours)
-
-            return gradient, laplacian
-
-        draws: Dict[str, Draw] = {}
-        for name, field in self.fields.items():
-            draws[self.named(name, "field")] = field_picture(field)
-        if self.original is not None:
-            for name, field in self.fields.items():
-                draws[self.named(name, "error")] = error(field)
-        compared = self.compared(settings)
-        if compared is not None:
-            draws["difference"] = difference(*compared)
-        for name, field in self.fields.items():
-            draws[self.named(name, "gradient")], draws[self.named(name, "laplacian")] = derivatives(field)
+        draws = {name: draw(paint) for name, (paint, _) in self._painted(settings).items()}
         draws["accumulation"] = lambda: inside[:, None].to(depth)
         draws["depth"] = lambda: torch.where(inside[:, None], depth, background_depth(view.origins, view.directions))
+        return draws
+
+    def drawing(self, output: str, settings: ViewSettings) -> Drawing:
+        paint, legend = self._painted(settings)[output]
+        rows, columns = self._plane(settings)[1]
+        return PlaneDrawing(paint, columns, rows, legend)
+
+    def _painted(self, settings: ViewSettings) -> Dict[str, Tuple[Paint, Legend]]:
+        """How each output is painted onto the plane, and what its colours mean; nothing is evaluated before that."""
+        axes, extent, position = self._plane(settings)
+        gain, scale = settings.error_gain, self.signal["value_scale"]
+
+        def coordinates(places: Float[Tensor, "m 2"]) -> Float[Tensor, "m d"]:
+            return self._coordinates(places, axes, position)
+
+        def field(field: LoadedField) -> Tuple[Paint, Legend]:
+            return lambda places: sample_colours(field.normalised(coordinates(places)), places), no_legend
+
+        def original(original: GridSignal) -> Tuple[Paint, Legend]:
+            def paint(places: Float[Tensor, "m 2"]) -> Float[Tensor, "m 3"]:
+                values = original.values(nearest_samples(original, coordinates(places)))
+                return sample_colours(values.to(places), places)
+
+            return paint, no_legend
+
+        def error(field: LoadedField, original: GridSignal) -> Tuple[Paint, Legend]:
+            def paint(places: Float[Tensor, "m 2"]) -> Float[Tensor, "m 3"]:
+                indices = nearest_samples(original, coordinates(places))
+                there = original.coordinates(indices).to(places)
+                apart = field.normalised(there) - original.values(indices).to(places)
+                return signed_colours(_of_colour(apart) / 2 * gain)
+
+            return paint, self._differences("field − original", 2 * scale / gain)
+
+        def difference(one: LoadedField, other: LoadedField) -> Tuple[Paint, Legend]:
+            def paint(places: Float[Tensor, "m 2"]) -> Float[Tensor, "m 3"]:
+                there = coordinates(places)
+                return signed_colours(_of_colour(one.normalised(there) - other.normalised(there)) / 2 * gain)
+
+            first, second = settings.difference or list(self.fields)[:2]
+            return paint, self._differences(f"{first} − {second}", 2 * scale / gain)
+
+        painted: Dict[str, Tuple[Paint, Legend]] = {}
+        for name, each in self.fields.items():
+            painted[self.named(name, "field")] = field(each)
         if self.original is not None:
-            draws["original"] = lambda: painted(lambda: sample_colours(original(), seen))
-        return self.with_the_last_field_last(draws, "field")
+            for name, each in self.fields.items():
+                painted[self.named(name, "error")] = error(each, self.original)
+        compared = self.compared(settings)
+        if compared is not None:
+            painted["difference"] = difference(*compared)
+        for name, each in self.fields.items():
+            slopes, curvature = self._derivatives(each, axes, extent, coordinates)
+            painted[self.named(name, "gradient")], painted[self.named(name, "laplacian")] = slopes, curvature
+        if self.original is not None:
+            painted["original"] = original(self.original)
+        return self.with_the_last_field_last(painted, "field")
+
+    def _derivatives(
+        self,
+        field: LoadedField,
+        axes: Tuple[int, int],
+        extent: Tuple[float, float],
+        coordinates: Callable[[Float[Tensor, "m 2"]], Float[Tensor, "m d"]],
+    ) -> Tuple[Tuple[Paint, Legend], Tuple[Paint, Legend]]:
+        """Gradient and Laplacian of a field within the plane, per sample spacing."""
+        lengths = [0.0] * len(self.signal["shape"])
+        for axis in axes:
+            samples, half = self.signal["shape"][axis], self.signal["half_extent"][axis]
+            lengths[axis] = 2 * half / max(samples - 1, 1) or 1.0
+
+        def at(places: Float[Tensor, "m 2"]) -> Tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
+            return gradient_and_laplacian(field, coordinates(places), lengths)
+
+        @cache
+        def largest() -> Tuple[float, float]:
+            generator = torch.Generator().manual_seed(0)
+            places = torch.rand(SCALED_BY, 2, generator=generator) * 2 - 1
+            scattered = at(places * torch.tensor([extent[1], extent[0]]))
+            slope, curvature = (torch.quantile(values.abs(), SHARE).clamp(min=1e-12).item() for values in scattered)
+            return slope, curvature
+
+        units = self.signal["value_scale"]
+        slopes = (
+            lambda places: colours_of(SLOPES, at(places)[0] / largest()[0]),
+            lambda: colour_bar(SLOPES, ["0", number(largest()[0] * units)], "change of value per sample"),
+        )
+        curvature = (
+            lambda places: signed_colours((at(places)[1] / largest()[1])[:, None]),
+            lambda: signed_bar(largest()[1] * units, "Laplacian: curvature of values per sample²"),
+        )
+        return slopes, curvature
+
+    def _differences(self, what: str, strongest: float) -> Legend:
+        """Of differences whose strongest colours are at so many of the original's units."""
+        low, high = (self.signal["value_offset"] + sign * self.signal["value_scale"] for sign in (-1, 1))
+        units = f"(values {number(low)} … {number(high)})"
+        if self.signal["channels"] >= 3:
+            ends = [number(-strongest), "0", number(strongest)]
+            return lambda: colour_bar("gray", ends, f"{what} of each channel, gray where there is none {units}")
+        return lambda: signed_bar(strongest, f"{what} {units}")
 
     def _plane(self, settings: ViewSettings) -> Tuple[Tuple[int, int], Tuple[float, float], Dict[int, float]]:
         """The axes that run down and to the right, their half extents, and the coordinates along all others."""
@@ -152,11 +200,6 @@ class ImageView(SignalView[GridSignal]):
         columns.update({axis: torch.full_like(points[:, 0], value) for axis, value in fixed.items()})
         return torch.stack([columns[axis] for axis in sorted(columns)], dim=-1)
 
-    def _spacing(self, field: LoadedField, axes: Tuple[int, int]) -> Tuple[float, float]:
-        shape, extent = field.signal["shape"], field.signal["half_extent"]
-        down, right = (2 * extent[axis] / max(shape[axis] - 1, 1) or 1.0 for axis in axes)
-        return down, right
-
 
 def nearest_samples(signal: GridSignal, coordinates: Float[Tensor, "m d"]) -> Int[Tensor, " m"]:
     """Flat indices (on the CPU, where the samples are) of those nearest to coordinates within the signal's extent."""
@@ -168,27 +211,19 @@ def nearest_samples(signal: GridSignal, coordinates: Float[Tensor, "m d"]) -> In
     return flat
 
 
-def finite_differences(
-    function: Callable[[Float[Tensor, "m d"]], Float[Tensor, "m c"]],
-    coordinates: Float[Tensor, "m d"],
-    axes: Sequence[int],
-    spacing: Sequence[float],
-) -> Tuple[Float[Tensor, "m 1"], Float[Tensor, "m 1"]]:
-    """Gradient magnitude and Laplacian of a function along some axes, per sample spacing, by central differences.
+def gradient_and_laplacian(
+    field: LoadedField, coordinates: Float[Tensor, "m d"], lengths: List[float]
+) -> Tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
+    """Gradient magnitude and Laplacian of a field, whose values are in [-1, 1], per so many units along each axis; 0
+    leaves an axis out.
 
     Of several channels, the root mean square of their gradients' magnitudes and the mean of their Laplacians.
     """
-    middle = function(coordinates)
-    squares, laplacian = torch.zeros_like(middle), torch.zeros_like(middle)
-    for axis, length in zip(axes, spacing, strict=True):
-        step = torch.zeros_like(coordinates[:1])
-        step[0, axis] = DIFFERENCE_STEP * length
-        after, before = function(coordinates + step), function(coordinates - step)
-        squares += ((after - before) / (2 * DIFFERENCE_STEP)) ** 2
-        laplacian += (after - 2 * middle + before) / DIFFERENCE_STEP**2
+    _, first, second = derivatives(field.network, coordinates, lengths)
+    gain = field.description.target["gain"]
     # A field that has diverged leaves holes and not a blank picture.
-    gradient = torch.nan_to_num(squares.mean(-1, keepdim=True).sqrt(), 0.0, 0.0, 0.0)
-    return gradient, torch.nan_to_num(laplacian.mean(-1, keepdim=True), 0.0, 0.0, 0.0)
+    gradient = torch.nan_to_num(first.square().sum(0).mean(-1).sqrt() / gain, 0.0, 0.0, 0.0)
+    return gradient, torch.nan_to_num(second.mean(-1) / gain, 0.0, 0.0, 0.0)
 
 
 def _of_colour(values: Float[Tensor, "m c"]) -> Float[Tensor, "m c2"]:

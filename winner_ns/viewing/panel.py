@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import copy
+import time
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Callable, Dict, Hashable, Iterable, List, Mapping, Optional
 
 import viser
 from nerfstudio.viewer.viewer_elements import (
@@ -13,33 +18,36 @@ from nerfstudio.viewer.viewer_elements import (
     ViewerControl,
     ViewerDropdown,
     ViewerElement,
-    ViewerSlider,
 )
 
 from winner_ns.errors import SignalError
-from winner_ns.export.field import export_field
-from winner_ns.export.output import export_fitted, fitted_path
-from winner_ns.fields.description import Description
 from winner_ns.fields.files import LoadedField
-from winner_ns.safe_text import code, markdown
+from winner_ns.glue.viewer_defects import (
+    LabelledSlider,
+    emptied_tab,
+    end_rendering,
+    keep_hidden,
+    remove_folder_of,
+    watch,
+)
+from winner_ns.viewing.browser_scene import BESIDE, Asked, BrowserScene
 from winner_ns.viewing.controls import Control, Dropdown
+from winner_ns.viewing.described import FIGURES, described
+from winner_ns.viewing.drawing import Look
+from winner_ns.viewing.exports import Exports, complaint
 from winner_ns.viewing.framing import frame_client, keep_framed
-from winner_ns.viewing.signal_view import SignalView, ViewSettings
+from winner_ns.viewing.signal_view import Framing, SignalView, ViewSettings
 
 if TYPE_CHECKING:
     from nerfstudio.viewer.viewer import Viewer
 
 GAINS = ["1", "2", "5", "10", "20", "50", "100", "200", "500", "1000"]
-FIGURES = {
-    "psnr": ("PSNR", "{:.2f} dB"),
-    "psnr_heldout": ("PSNR between", "{:.2f} dB"),
-    "iou": ("IoU", "{:.4f}"),
-}
-"""The figures that count, how they are called and written."""
 SHARP = 1024
 """Pixels across a picture that is quickly drawn; nerfstudio's own is 512."""
-MOST_SENT = 2**26
-"""Bytes up to which an exported file is also handed to the browser."""
+FIGURES_EVERY, FIGURES_SHARE = 1.0, 19
+"""Figures are measured a second apart at least, and so that they take one part of the time in so many and one."""
+EXPORTS = ("chosen", "export", "export_field")
+"""Elements that stand in the tab Export."""
 
 
 class SignalPanel(ViewerElement[Any], ViewerControl):
@@ -56,12 +64,24 @@ class SignalPanel(ViewerElement[Any], ViewerControl):
         self.facts: Dict[str, Dict[str, str]] = {}
         """Further columns of the table of several fields, by field and title."""
         self.elements: Dict[str, Any] = {}
+        self.measure: Optional[Callable[[Mapping[str, LoadedField]], Mapping[str, Mapping[str, Optional[float]]]]] = (
+            None
+        )
+        """Measures figures of the fields, by field and name, where the panel is to keep them up to date."""
+        self.step = 0
+        """Steps of training that the fields have seen."""
+        self._said = (-1, "")
+        self._measured: Hashable = None
+        self._measure_at = 0.0
+        self._one_at_a_time = Lock()
+        self._scenes: Dict[int, BrowserScene] = {}
+        self._exports = Exports(lambda: (self._current(), self._folder()), self._tell)
         self._original: Optional[viser.SceneNodeHandle] = None
         names = list(view.fields)
         if len(names) > 1:
             self._add("difference", ViewerDropdown("Difference of", names[0], names))
             self._add("minus", ViewerDropdown("and", names[1], names))
-        self._add("error_gain", ViewerDropdown("Error gain", "10", GAINS, hint="How much errors are enlarged"))
+        self._add("error_gain", ViewerDropdown("Error gain", "10", GAINS, hint=view.gain_hint))
         self._controls = view.controls()
         for name, control in self._controls.items():
             self._add(name, _element(control))
@@ -102,6 +122,81 @@ class SignalPanel(ViewerElement[Any], ViewerControl):
         shown = [name if name in names else names[0] for name in wanted]
         return list(dict.fromkeys([*shown, *(["depth"] if panel.layer_depth else [])]))
 
+    # What the browsers' scenes ask for -------------------------------------------------------------------------------
+
+    def asked(self) -> Optional[Asked]:
+        """Which outputs are to be seen, side by side, and what else is set; None where browsers cannot draw all of them
+        by themselves."""
+        if self.viewer is None:
+            return None
+        panel = self.viewer.control_panel
+        outputs = panel.output_render, *([panel.split_output_render] if panel.split else [])
+        return (outputs, self.settings()) if set(outputs) <= set(self.view.outputs) else None
+
+    def browser_draws(self) -> bool:
+        """Whether the browser draws all that is to be seen by itself."""
+        return self.asked() is not None
+
+    def state(self) -> Hashable:
+        """Tells the fields as they are now from what they were."""
+        networks = [field.network for field in self.view.fields.values()]
+        weights = tuple((p.data_ptr(), p._version) for network in networks for p in network.parameters())
+        return weights, self.trains()
+
+    def trains(self) -> bool:
+        """Whether the fields change by themselves."""
+        trainer = self.viewer.trainer if self.viewer is not None else None
+        return trainer is not None and trainer.training_state == "training"
+
+    def snapshot(self) -> SignalView:
+        """The view of the fields as they are now, which no training changes any more."""
+        assert self.viewer is not None
+        if self.viewer.trainer is None:
+            return self.view
+        with self.viewer.train_lock or nullcontext():
+            copies = {name: copy.deepcopy(field.network) for name, field in self.view.fields.items()}
+        return self.view.of_fields(
+            {
+                name: LoadedField(network.eval().requires_grad_(False), self.view.fields[name].description)
+                for name, network in copies.items()
+            },
+            quick=self.trains(),
+        )
+
+    def resolution(self) -> int:
+        """Pixels along a view's longer side."""
+        assert self.viewer is not None
+        return self.viewer.control_panel.max_res
+
+    def keep_true(self) -> None:
+        """Brings the step and the figures up to date; called as long as somebody looks at them."""
+        if not self._one_at_a_time.acquire(blocking=False):
+            return  # For another browser, this very moment.
+        try:
+            self._say(self.step, self._said[1])
+            state, now = self.state(), time.monotonic()
+            if self.measure is not None and state != self._measured and (not self.trains() or now > self._measure_at):
+                self.update_figures(self.measure(self.snapshot().fields))
+                cost = time.monotonic() - now
+                self._measured, self._measure_at = state, now + cost + max(FIGURES_EVERY, FIGURES_SHARE * cost)
+        finally:
+            self._one_at_a_time.release()
+
+    def say_resolution(self, look: Look) -> None:
+        """What has been drawn is as sharp as a picture of so many pixels."""
+        self._say(self.step, f"{round(look.height * look.aspect)}x{round(look.height)}px")
+
+    def _say(self, step: int, resolution: str) -> None:
+        if self.viewer is not None and (step, resolution) != self._said:
+            self._said = step, resolution
+            self.viewer.stats_markdown.content = self.viewer.make_stats_markdown(step, resolution or None)
+
+    def say_legends(self, legends: Iterable[str]) -> None:
+        """What the colours that are seen mean."""
+        content = "\n\n".join(legend for legend in legends if legend)
+        if content != self.legend.content:
+            self.legend.content = content
+
     # What nerfstudio's viewer asks for -------------------------------------------------------------------------------
 
     def _create_gui_handle(self, viser_server: viser.ViserServer) -> None:
@@ -110,33 +205,91 @@ class SignalPanel(ViewerElement[Any], ViewerControl):
     def install(self, viser_server: viser.ViserServer) -> None:
         """Puts the elements into a folder at the top of nerfstudio's control tab."""
         with folder_at_the_top(viser_server.gui, "Field"):
-            self._install(viser_server)
-
-    def _install(self, viser_server: viser.ViserServer) -> None:
-        self._create_gui_handle(viser_server)
-        for name, element in self.elements.items():
-            element.install(viser_server)
-            if name in ("export", "export_field"):
-                # Unlike nerfstudio's hook, viser's callback says which browser asked.
-                element.gui_handle.on_click(lambda event, name=name: self._export(event.client, name))
-            elif name == "play":
-                element.gui_handle.on_click(lambda _: self._play())
-            elif name == "original":
-                element.cb_hook = lambda element: self._show_original(element.value)
-            elif name not in ("frame_signal", "chosen", "heard"):
-                element.cb_hook = lambda _: self.cb_hook(self)
-        self.result = viser_server.gui.add_markdown("")
+            self._create_gui_handle(viser_server)
+            self.legend = viser_server.gui.add_markdown("")
+            for name, element in self.elements.items():
+                if name not in EXPORTS:
+                    element.install(viser_server)
+                    if name == "play":
+                        element.gui_handle.on_click(lambda _: self._play())
+                    elif name == "original":
+                        element.cb_hook = lambda element: self._show_original(element.value)
+                    elif name not in ("frame_signal", "heard"):
+                        element.cb_hook = lambda _: self._set()
+            self.player = viser_server.gui.add_markdown("")
 
     def _setup(self, viewer: Viewer) -> None:
         super()._setup(viewer)
         viewer.hide_images.visible = False  # There are no photographs.
         hide_training(viewer)
+        panel, server = viewer.control_panel, viewer.viser_server
+        remove_folder_of(panel._crop_viewport)
+        panel._elements_by_tag["crop"].clear()
+        for element in (panel._train_speed, panel._train_util):
+            keep_hidden(element)
+        if self.view.outputs:
+            of_numbers = panel._elements_by_tag["colormap"] + panel._elements_by_tag["split_colormap"]
+            for element in (*of_numbers, panel._colormap, panel._split_colormap, panel._layer_depth):
+                keep_hidden(element)
+            keep_hidden(panel._split_percentage)
+            first, *others = self.view.outputs
+            panel.update_output_options([first, *others[:-1], *self.view.rendered, *others[-1:]])
+        with emptied_tab(server.gui, "Export"):
+            self._install_exports(server)
+        watch(viewer, self.browser_draws, bool(self.view.outputs))
         if self.view.is_quick(beside_training=viewer.trainer is not None):
-            viewer.control_panel._max_res.value = SHARP  # Lines and letters want it.
+            panel._max_res.value = SHARP  # Lines and letters want it.
         if len(self.view.fields) > 1:
-            viewer.control_panel._split.value = True
-        viewer.viser_server.scene.set_up_direction("+y")
-        viewer.viser_server.on_client_connect(lambda client: keep_framed(client, self.view.framing(self.settings())))
+            panel._split.value = True
+        panel.update_control_panel()
+        panel._split.gui_handle.on_update(lambda _: self._frame_all())
+        server.scene.set_up_direction("+y")
+        server.on_client_connect(self._connect)
+        server.on_client_disconnect(self._disconnect)
+        atexit.register(self.end_drawing)
+
+    def _install_exports(self, server: viser.ViserServer) -> None:
+        for name in EXPORTS:
+            if name in self.elements:
+                self.elements[name].install(server)
+        self.result = server.gui.add_markdown("")
+        # Unlike nerfstudio's hook, viser's callback says which browser asked.
+        self.elements["export"].gui_handle.on_click(lambda event: self._exports.signal(event.client))
+        self.elements["export_field"].gui_handle.on_click(lambda event: self._exports.field(event.client))
+
+    def _connect(self, client: viser.ClientHandle) -> None:
+        keep_framed(client, self._framing)
+        self._scenes[client.client_id] = BrowserScene(client, self)
+        self._scenes[client.client_id].start()
+
+    def _disconnect(self, client: viser.ClientHandle) -> None:
+        scene = self._scenes.pop(client.client_id, None)
+        if scene is not None:  # Else it went before it was said to have come.
+            scene.stop()
+
+    def end_drawing(self) -> None:
+        """Waits until nothing is drawn any more: a thread that is torn out of a calculation aborts the program."""
+        assert self.viewer is not None
+        scenes = tuple(self._scenes.values())
+        for scene in scenes:
+            scene.stop()
+        for scene in scenes:
+            scene.join()
+        end_rendering(self.viewer)
+
+    def _set(self) -> None:
+        """Something was set that changes what is seen."""
+        self.cb_hook(self)
+        for scene in tuple(self._scenes.values()):
+            scene.wake()
+
+    def _framing(self) -> Framing:
+        """Of all that is seen side by side."""
+        framing, asked = self.view.framing(self.settings()), self.asked()
+        count = 1 if asked is None else len(asked[0])
+        if count == 1:
+            return framing
+        return replace(framing, half_width=count * max(framing.half_width, framing.radius) + (count - 1) * BESIDE / 2)
 
     def _show_original(self, visible: bool) -> None:
         assert self.viewer is not None
@@ -147,7 +300,7 @@ class SignalPanel(ViewerElement[Any], ViewerControl):
     def _frame_all(self) -> None:
         assert self.viewer is not None
         for client in self.viewer.viser_server.get_clients().values():
-            frame_client(client, self.view.framing(self.settings()))
+            frame_client(client, self._framing())
 
     # What the fields are and how good they are -----------------------------------------------------------------------
 
@@ -161,90 +314,37 @@ class SignalPanel(ViewerElement[Any], ViewerControl):
             self.gui_handle.content = self._description()
 
     def _description(self) -> str:
-        lines = [self._described(name) for name in self.view.fields]
-        figures = list(dict.fromkeys(figure for known in self.figures.values() for figure in known))
-        if len(self.view.fields) == 1:
-            known = next(iter(self.figures.values()), {})
-            return "  \n".join(
-                [*lines, *(f"{FIGURES[key][0]} {FIGURES[key][1].format(known[key])}" for key in figures)]
-            )
-        facts = list(dict.fromkeys(fact for known in self.facts.values() for fact in known))
-        rows = [["field", *(FIGURES[key][0] for key in figures), *facts]]
-        rows.append([":--", *("--:" for _ in rows[0][1:])])
-        for name in self.view.fields:
-            known, known_facts = self.figures.get(name, {}), self.facts.get(name, {})
-            values = [FIGURES[key][1].format(known[key]) if key in known else "" for key in figures]
-            rows.append([markdown(name), *values, *(known_facts.get(fact, "") for fact in facts)])
-        table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-        return table + "\n\n" + "  \n".join(lines)
-
-    def _described(self, name: str) -> str:
-        """Which field it is and what its noise is, in a line."""
-        return described_field(name, self.view.fields[name].description)
+        descriptions = {name: field.description for name, field in self.view.fields.items()}
+        return described(descriptions, self.figures, self.facts)
 
     # How they are taken home -----------------------------------------------------------------------------------------
 
     def _current(self) -> LoadedField:
         """A copy of the chosen field as it is now."""
+        fields = self.snapshot().fields
+        return fields[self._value("chosen", next(iter(fields)))]
+
+    def _folder(self) -> Path:
         assert self.viewer is not None
-        field = self.view.fields[self._value("chosen", next(iter(self.view.fields)))]
-        lock = self.viewer.train_lock
-        if lock is None:
-            return copy.deepcopy(field)
-        with lock:
-            network = copy.deepcopy(field.network)
-        return LoadedField(network.eval().requires_grad_(False), field.description)
+        folder = self.viewer.log_filename.parent / "exports"
+        return folder / self._value("chosen", "") if len(self.view.fields) > 1 else folder
 
-    def _export(self, client: Optional[viser.ClientHandle], button: str) -> None:
-        self.result.content = "exporting …"
-        try:
-            path = self._write(button)
-        except (SignalError, MemoryError) as error:
-            self._tell(error)
-            return
-        self.result.content = f"wrote {code(path)}"
-        if client is not None and path.stat().st_size <= MOST_SENT:
-            client.send_file_download(path.name, path.read_bytes())
-
-    def _tell(self, error: Exception) -> None:
-        self.result.content = f"**error** {markdown(error)}"
-
-    def _write(self, button: str) -> Path:
-        assert self.viewer is not None
-        field, folder = self._current(), self.viewer.log_filename.parent / "exports"
-        if len(self.view.fields) > 1:
-            folder = folder / self._value("chosen", "")
-        if button == "export_field":
-            path = fitted_path(field, ".safetensors", folder)
-            export_field(field, path)
-            return path
-        return export_fitted(field, folder)
+    def _tell(self, content: str) -> None:
+        self.result.content = content
 
     def _play(self) -> None:
         heard = self._value("heard", self.view.heard[0])
         try:
-            self.result.content = self.view.player(self._current(), heard, self.settings())
+            self.player.content = self.view.player(self._current(), heard, self.settings())
         except (SignalError, MemoryError) as error:
-            self._tell(error)
+            self.player.content = complaint(error)
 
 
 def _element(control: Control) -> ViewerElement:
     """A control as an element of nerfstudio's panel."""
     if isinstance(control, Dropdown):
         return ViewerDropdown(control.label, control.at_first, list(control.options))
-    return ViewerSlider(control.label, control.at_first, control.least, control.most, control.step)
-
-
-def described_field(name: str, description: Description) -> str:
-    """A field and its noise, in a line of Markdown."""
-    made_of, noise = description.network, description.spectrum
-    depth, width = (made_of.settings.get(size, "") for size in ("depth", "width"))
-    words = f"**{markdown(name)}** {markdown(f'{depth} x {width}')}"
-    if noise is not None:
-        words += f", psi {noise.psi:.4g}"
-        if made_of.family_class.takes_noise or noise.s0 > 0:
-            words += f", s0 {noise.s0:.4g}, s1 {noise.s1:.4g} ({markdown(noise.law)})"
-    return words
+    return LabelledSlider(control.label, control.at_first, control.least, control.most, control.step)
 
 
 def hide_training(viewer: Viewer) -> None:

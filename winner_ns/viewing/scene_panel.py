@@ -9,8 +9,9 @@ import viser
 from nerfstudio.viewer.viewer_elements import ViewerButton, ViewerControl, ViewerElement
 
 from winner_ns.fields.description import Description
+from winner_ns.viewing.described import described_field
 from winner_ns.viewing.framing import frame_client, keep_framed
-from winner_ns.viewing.panel import described_field, folder_at_the_top, hide_training
+from winner_ns.viewing.panel import folder_at_the_top, hide_training
 from winner_ns.viewing.signal_view import Framing
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class ScenePanel(ViewerElement[Any], ViewerControl):
     def _setup(self, viewer: Viewer) -> None:
         super()._setup(viewer)
         hide_training(viewer)
-        viewer.viser_server.on_client_connect(lambda client: keep_framed(client, self.framing))
+        viewer.viser_server.on_client_connect(lambda client: keep_framed(client, lambda: self.framing))
 
     def _frame_all(self) -> None:
         for client in self.viser_server.get_clients().values():

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from functools import cache
-from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Tuple
+from collections import OrderedDict
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Tuple, cast
 
 import numpy as np
 import torch
@@ -16,7 +17,24 @@ from winner_ns.signals import ShapeSignal
 from winner_ns.viewing.background import background_depth
 from winner_ns.viewing.colours import signed_colours
 from winner_ns.viewing.controls import Control, Dropdown, Slider
+from winner_ns.viewing.drawing import Drawing
+from winner_ns.viewing.iso_lines import iso_lines
+from winner_ns.viewing.legend import Legend, no_legend
+from winner_ns.viewing.mesh_drawing import Colours, Mesh, MeshDrawing
+from winner_ns.viewing.mesh_drawing import Surface as MeshSurface
 from winner_ns.viewing.pieces import in_pieces
+from winner_ns.viewing.shape_drawings import (
+    OF_ORIGINAL,
+    ROOM,
+    Found,
+    coloured_by_distance,
+    coloured_by_normals,
+    distance_legend,
+    fitted_surface,
+    original_distance,
+    original_surface,
+    slice_drawing,
+)
 from winner_ns.viewing.signal_view import AS_OPENED, Draw, Framing, SignalView, ViewSettings
 from winner_ns.viewing.sphere_tracing import Distance, EmptySpace, cube_interval, shade, trace
 from winner_ns.viewing.view import View
@@ -26,17 +44,16 @@ if TYPE_CHECKING:
 
 WHOLE_ERROR = 0.05
 """Distance between two surfaces that has the strongest colour at error_gain 1, in units of the unit cube."""
-ISO_SPACING, LAST_LINE = 0.01, 0.05
-"""Distance between two iso-lines of a slice, and how far from the surface they go, as a fitted distance levels off and
-says nothing there; in units of the unit cube."""
+RESOLUTION, QUICK = 128, 80
+"""Grid points along each axis of the meshes that are looked at; and while they change."""
 AXES = ("x", "y", "z")
-INSIDE, OUTSIDE, LINE = (0.42, 0.62, 0.87), (0.98, 0.82, 0.55), (0.12, 0.12, 0.14)
 FACING = (math.sin(0.6) * math.cos(0.3), math.sin(0.3), math.cos(0.6) * math.cos(0.3))
 """From the shape to the camera at first: from the front, the right and a little above, y up."""
 
 
 class ShapeView(SignalView[ShapeSignal]):
-    """A surface in its unit cube, white beside it.
+    """A surface in its unit cube, white beside it: as a mesh that the browser draws, or, as the output exact and for
+    nerfstudio's render command, met by sphere tracing.
 
     Outputs of each field: shaded (matte, lit by the camera and a sky); normals (as colours); error (how far the
     surface lies outside, red, or inside, blue, of the original; the strongest colour is at WHOLE_ERROR / error_gain);
@@ -48,6 +65,10 @@ class ShapeView(SignalView[ShapeSignal]):
         super().__init__(fields, original)
         self.has_overlay = original is not None
         self._spaces: Dict[str, Tuple[object, EmptySpace]] = {}
+        self._found: Found = OrderedDict()
+        self._resolution = RESOLUTION
+        self.outputs = tuple(self._drawings(AS_OPENED))
+        self.rendered = tuple(self.named(name, "exact") for name in self.fields)
 
     def framing(self, settings: ViewSettings = AS_OPENED) -> Framing:
         radius = 0.9
@@ -92,7 +113,7 @@ class ShapeView(SignalView[ShapeSignal]):
             return self._distance_of_original(points) - settings.iso_level
 
         for name, surface in surfaces.items():
-            draws[self.named(name, "shaded")] = surface.shaded
+            draws[self.named(name, "shaded")] = draws[self.named(name, "exact")] = surface.shaded
             draws[self.named(name, "normals")] = surface.normals
         if original is not None:
             for name, surface in surfaces.items():
@@ -110,6 +131,59 @@ class ShapeView(SignalView[ShapeSignal]):
             draws["original_normals"] = original.normals
             draws["original"] = original.shaded
         return self.with_the_last_field_last(draws, "shaded")
+
+    def of_fields(self, fields: Mapping[str, LoadedField], quick: bool = False) -> ShapeView:
+        view = cast(ShapeView, super().of_fields(fields, quick))
+        view._found, view._resolution = OrderedDict(), QUICK if quick else RESOLUTION
+        return view
+
+    def drawing(self, output: str, settings: ViewSettings) -> Drawing:
+        return self._drawings(settings)[output]()
+
+    def _drawings(self, settings: ViewSettings) -> Dict[str, Callable[[], Drawing]]:
+        """What browsers draw, by output; nothing is found before it is asked for."""
+        level, strongest, scale = settings.iso_level, WHOLE_ERROR / settings.error_gain, self.signal["scale"]
+        resolution = self._resolution
+        surfaces = {name: fitted_surface(field, level, self._found) for name, field in self.fields.items()}
+
+        def mesh(surface: MeshSurface, colours: Optional[Colours] = None, legend: Legend = no_legend) -> Drawing:
+            return MeshDrawing(Mesh(surface, resolution, colours), ROOM, legend)
+
+        def apart(surface: MeshSurface, distance: Distance, words: str) -> Drawing:
+            legend = distance_legend(words, strongest, scale)
+            return mesh(surface, coloured_by_distance(lambda x: distance(x) - level, strongest), legend)
+
+        drawings: Dict[str, Callable[[], Drawing]] = {}
+        for name, surface in surfaces.items():
+            drawings[self.named(name, "shaded")] = partial(mesh, surface)
+            drawings[self.named(name, "normals")] = partial(mesh, surface, coloured_by_normals(self.fields[name]))
+        original = self.original
+        if original is not None and original.source == "distances":
+            original = None  # Which are known at their own points only.
+        if original is not None:
+            for name, surface in surfaces.items():
+                drawings[self.named(name, "error")] = partial(
+                    apart, surface, original_distance(original), "distance to the original"
+                )
+        compared = self.compared(settings)
+        if compared is not None:
+            one, other = list(settings.difference or self.fields)[:2]
+            drawings["difference"] = partial(
+                apart, surfaces[one], compared[1].unit_distance, f"distance of {one} to {other}"
+            )
+        for name, surface in surfaces.items():
+            drawings[self.named(name, "slice")] = partial(
+                slice_drawing,
+                self.fields[name],
+                surface,
+                level,
+                settings.slice_axis,
+                settings.slice_position,
+                resolution,
+            )
+        if original is not None:
+            drawings["original"] = partial(MeshDrawing, Mesh(original_surface(original), OF_ORIGINAL), ROOM)
+        return self.with_the_last_field_last(drawings, "shaded")
 
     def _surface_of_field(self, name: str, view: View, settings: ViewSettings) -> Surface:
         field, level = self.fields[name], settings.iso_level
@@ -232,23 +306,6 @@ def _slice(surface: Surface, view: View, settings: ViewSettings) -> Float[Tensor
         points = view.origins[on_plane] + reach[on_plane, None] * view.directions[on_plane]
         slant = along[on_plane].abs().clamp(min=0.05)
         pixel = reach[on_plane] * view.pixel_area[on_plane, 0].sqrt() / slant
-        colours, opacity = _iso_lines(in_pieces(surface.distance, points)[:, 0].float(), pixel)
+        colours, opacity = iso_lines(in_pieces(surface.distance, points)[:, 0].float(), pixel)
         picture[on_plane] = torch.lerp(picture[on_plane], colours.to(picture), opacity[:, None].to(picture))
     return picture
-
-
-def _iso_lines(
-    distance: Float[Tensor, " m"], pixel: Float[Tensor, " m"]
-) -> Tuple[Float[Tensor, "m 3"], Float[Tensor, " m"]]:
-    """Colours and opacity of a slice: lines about one pixel wide at multiples of ISO_SPACING, a thick one at zero."""
-    inside, apart = distance < 0, distance.abs()
-    colour = torch.where(inside[:, None], distance.new_tensor(INSIDE), distance.new_tensor(OUTSIDE))
-    colour = colour * (1.0 - 0.3 * (apart / LAST_LINE).clamp(max=1.0))[:, None]
-    to_line = (apart / ISO_SPACING - (apart / ISO_SPACING).round()).abs() * ISO_SPACING
-    # Lines closer than some pixels would be mush.
-    visible = (ISO_SPACING / pixel / 3 - 0.5).clamp(0.0, 1.0) * (apart < LAST_LINE + pixel)
-    thin = 0.55 * (1.2 - to_line / pixel).clamp(0.0, 1.0) * visible
-    thick = (2.2 - apart / pixel).clamp(0.0, 1.0)
-    line = torch.maximum(thin, thick)
-    opacity = torch.maximum(torch.where(inside, 1.0, 0.7), line)
-    return torch.lerp(colour, distance.new_tensor(LINE), line[:, None]), opacity

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import MutableMapping
+from copy import copy
 from dataclasses import dataclass
 from typing import (
     TYPE_CHECKING,
@@ -30,7 +31,11 @@ from winner_ns.viewing.view import View
 if TYPE_CHECKING:
     import viser
 
+    from winner_ns.viewing.drawing import Drawing
+
 Original = TypeVar("Original", bound=Signal)
+Value = TypeVar("Value")
+
 Draw = Callable[[], Tensor]
 """Draws a picture: [n, 3] colours in 0 … 1, or [n, 1] numbers that the viewer colours, a row for each ray."""
 
@@ -125,6 +130,10 @@ class SignalView(ABC, Generic[Original]):
 
     heard: Tuple[str, ...] = ()
     """What of it can be played, the first one unless another is chosen: field, original, error."""
+    outputs: Tuple[str, ...] = ()
+    """Those that the browser can draw by itself, the first one shown at first; others are nerfstudio's to render."""
+    rendered: Tuple[str, ...] = ()
+    """Outputs that are offered beside them, which nerfstudio renders."""
     has_overlay: bool = False
     """Whether the browser can draw the original over the pictures (`add_overlay`)."""
 
@@ -143,6 +152,11 @@ class SignalView(ABC, Generic[Original]):
         words = next(iter(self.fields.values())).description.row.words
         return words.partition(" ")[2] or words
 
+    @property
+    def gain_hint(self) -> str:
+        """What the error's gain means."""
+        return "Errors and differences are shown so many times larger; at 1, the strongest colour is the whole range"
+
     def is_quick(self, beside_training: bool) -> bool:
         """Whether pictures of twice the usual resolution are drawn while a user waits, beside a training or without."""
         return not beside_training
@@ -155,6 +169,16 @@ class SignalView(ABC, Generic[Original]):
     def settings(self, values: Mapping[str, Any]) -> Dict[str, Any]:
         """What values of the controls, by name, mean: the parts of ViewSettings that they set."""
         return {}
+
+    def of_fields(self, fields: Mapping[str, LoadedField], quick: bool = False) -> SignalView:
+        """The same view of other states of its fields; quick: to be drawn often, at little cost."""
+        view = copy(self)
+        view.fields = dict(fields)
+        return view
+
+    def drawing(self, output: str, settings: ViewSettings) -> Drawing:
+        """What the browser draws of one of `outputs`."""
+        raise NotImplementedError
 
     def player(self, field: LoadedField, heard: str, settings: ViewSettings) -> str:
         """Markdown that plays a field or what it is compared with.
@@ -193,7 +217,7 @@ class SignalView(ABC, Generic[Original]):
         names: List[str] = list(settings.difference or self.fields)[:2]
         return [self.fields[name] for name in names]
 
-    def with_the_last_field_last(self, draws: Dict[str, Draw], output: str) -> Dict[str, Draw]:
+    def with_the_last_field_last(self, draws: Dict[str, Value], output: str) -> Dict[str, Value]:
         """With several fields, puts this output of the last one to the end: the split screen's other half at first."""
         if len(self.fields) > 1:
             name = self.named(list(self.fields)[-1], output)

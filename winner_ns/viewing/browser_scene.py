@@ -1,0 +1,186 @@
+"""One browser's scene, kept up to date: what the panel asks for, drawn from the fields as they are."""
+
+from __future__ import annotations
+
+import time
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Callable, Dict, Hashable, List, Optional, Tuple
+
+import numpy as np
+import torch
+import viser
+from jaxtyping import Float
+from torch import Tensor
+
+from winner_ns.errors import SignalError
+from winner_ns.glue.viewer_defects import has_gone
+from winner_ns.viewing.browser_nodes import BrowserNodes
+from winner_ns.viewing.drawing import SCENE_SCALE, Drawing, Interrupted, Look, Part, Pose, Work
+from winner_ns.viewing.exports import complaint
+from winner_ns.viewing.signal_view import Framing, ViewSettings
+
+if TYPE_CHECKING:
+    from winner_ns.viewing.panel import SignalPanel
+
+POLL = 0.1
+"""Seconds between two looks at what has changed."""
+AT_REST = 0.15
+"""Seconds without a motion, after which the camera has come to rest."""
+PIECE = 2**13
+"""Points that a field is asked for in one go, between which a drawing may be interrupted."""
+REST_OF_TRAINING = 19
+"""While a field is trained, following it takes one part of the time in so many and one, so that training keeps its
+pace. What a user asks for is drawn at once."""
+BESIDE = 0.1
+"""Room between two drawings that stand side by side, in units of the scene."""
+
+Asked = Tuple[Tuple[str, ...], ViewSettings]
+
+
+class BrowserScene(Thread):
+    """Draws for one browser, in a thread that ends with its connection.
+
+    Args:
+        client: the browser.
+        panel: says what is asked for, and takes note of what has been drawn.
+    """
+
+    def __init__(self, client: viser.ClientHandle, panel: SignalPanel) -> None:
+        super().__init__(daemon=True)
+        self._client, self._panel, self._nodes = client, panel, BrowserNodes(client)
+        self._running, self._changed, self._moved = True, Event(), 0.0
+        self._blank = False
+        self._done: Hashable = None
+        self._drawings: Dict[Tuple[str, ViewSettings], Drawing] = {}
+        self._view, self._state, self._follow_at = panel.view, panel.state(), 0.0
+
+        @client.camera.on_update
+        def _(_: viser.CameraHandle) -> None:
+            self._moved = time.monotonic()
+
+    def stop(self) -> None:
+        """The browser has gone."""
+        self._running = False
+        self._changed.set()
+
+    def wake(self) -> None:
+        """Something was set, or the fields have changed."""
+        self._changed.set()
+
+    @torch.no_grad()
+    def run(self) -> None:
+        torch.set_flush_denormal(True)
+        while self._running and not has_gone(self._client):
+            self._changed.wait(POLL)
+            self._changed.clear()
+            try:
+                self._panel.keep_true()
+                self._nodes.reveal()
+                self._update()
+            except Interrupted:
+                self._changed.set()
+
+    def _update(self) -> None:
+        asked = self._panel.asked()
+        if asked is None:
+            self._nodes.keep_only(())
+            self._blank, self._done = False, None
+            return
+        look = self._look()
+        if look is None:
+            return
+        if not self._blank:
+            white = np.full((1, 1, 3), 255, np.uint8)
+            self._client.scene.set_background_image(white, format="png")
+            self._blank = True
+        self._follow()
+        if (asked, look, self._state) == self._done or (self._moves() and self._done and self._done[0] == asked):
+            return
+        started = time.monotonic()
+        try:
+            self._draw(asked, look)
+        except (SignalError, MemoryError) as error:
+            self._panel.say_legends([complaint(error)])
+        self._follow_at = time.monotonic() + REST_OF_TRAINING * (time.monotonic() - started)
+        self._done = asked, look, self._state
+
+    def _follow(self) -> None:
+        """Takes the fields as they are now, as often as a training allows."""
+        state = self._panel.state()
+        if state != self._state and not (self._panel.trains() and time.monotonic() < self._follow_at):
+            self._view, self._state = self._panel.snapshot(), state
+            self._drawings.clear()
+
+    def _moves(self) -> bool:
+        return time.monotonic() - self._moved < AT_REST
+
+    def _look(self) -> Optional[Look]:
+        """How the browser looks at the scene; None as long as it has not said so."""
+        camera = self._client.camera
+        if camera._state.update_timestamp == 0.0:  # Its properties fail then, and there is no other way to know.
+            return None
+        x, y, z = (camera.position / SCENE_SCALE).tolist()
+        rotation = tuple(map(tuple, viser.transforms.SO3(camera.wxyz).as_matrix().tolist()))
+        return Look((x, y, z), rotation, float(camera.fov), float(camera.aspect), self._panel.resolution())
+
+    # Drawing ---------------------------------------------------------------------------------------------------------
+
+    def _draw(self, asked: Asked, look: Look) -> None:
+        outputs, settings = asked
+        started = self._moved
+        drawings = [self._drawing(output, settings) for output in outputs]
+        right = rightwards(self._view.framing(settings))
+        poses = [Pose(tuple((middle * right).tolist())) for middle in side_by_side(drawings)]
+        parts: List[Tuple[int, Part]] = []
+        for number, drawing in enumerate(drawings):
+            parts += [(number, part) for part in drawing.parts(poses[number].seen(look))]
+        self._panel.say_legends([drawing.legend() for drawing in drawings])
+
+        def work(part: Part, hurry: bool) -> Work:
+            def in_pieces(function: Callable[[Tensor], Tensor], points: Tensor) -> Tensor:
+                results = []
+                for piece in points.split(PIECE):
+                    other = self._panel.asked() != asked or (part.refines and self._moved != started)
+                    if not self._running or (other and not hurry):
+                        raise Interrupted
+                    results.append(function(piece))
+                    self._nodes.reveal()
+                return torch.cat(results)
+
+            return in_pieces
+
+        for number, part in sorted(parts, key=lambda each: each[1].refines):
+            place, subject, pose = (number, part.key), (outputs[number], settings, poses[number]), poses[number]
+            if self._nodes.has(place, subject, self._state):
+                continue
+            coarse = None if part.refines or self._nodes.has(place, subject) else part.coarse()
+            if coarse is not None:
+                self._nodes.put(place, coarse, coarse.make(work(coarse, True)), pose, subject, "coarse")
+            self._nodes.put(place, part, part.make(work(part, False)), pose, subject, self._state)
+            self._nodes.reveal()
+        self._nodes.reveal(wait=True)
+        self._nodes.keep_only({(number, part.key) for number, part in parts})
+        self._panel.say_resolution(look)
+
+    def _drawing(self, output: str, settings: ViewSettings) -> Drawing:
+        key = output, settings
+        if key not in self._drawings:
+            self._drawings[key] = self._view.drawing(output, settings)
+        return self._drawings[key]
+
+
+def rightwards(framing: Framing) -> Float[np.ndarray, "3"]:
+    """Which way is right for a camera that faces the signal as it is framed."""
+    across = np.cross(framing.up, framing.towards_camera)
+    return across / np.linalg.norm(across)
+
+
+def side_by_side(drawings: List[Drawing]) -> List[float]:
+    """Where the middles of drawings are that stand in a row around the origin."""
+    widths = [2 * drawing.half_width for drawing in drawings]
+    left = -(sum(widths) + BESIDE * (len(widths) - 1)) / 2
+    middles = []
+    for width in widths:
+        middles.append(left + width / 2)
+        left += width + BESIDE
+    return middles
