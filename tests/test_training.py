@@ -370,7 +370,7 @@ def test_the_viewers_picture_shows_the_signal(kind, request, ns_train, runs):
         (run,) = runs()
     _, pipeline, _, _ = eval_setup(run / "config.yml")
     camera = pipeline.datamanager.train_dataset.cameras
-    camera.rescale_output_resolution(0.25)  # As the viewer does where pictures take long.
+    camera.rescale_output_resolution(0.125)  # As the viewer does where pictures take long.
     outputs = pipeline.model.get_outputs_for_camera(camera)
     height, width = int(camera.height), int(camera.width)
     assert all(value.shape[:2] == (height, width) for value in outputs.values())
