@@ -102,18 +102,24 @@ def ns_train(ns_method):
     return partial(ns_method, "winner-siren")
 
 
+def _coarsen(patch: pytest.MonkeyPatch) -> None:
+    from winner_ns.export import excerpts
+    from winner_ns.meshing import fitted_surface
+
+    patch.setattr(fitted_surface, "RESOLUTION", 64)
+    patch.setattr(excerpts, "SAMPLES", 100_000)
+
+
 def train_into(output: Path, method: str, *arguments: object) -> Path:
-    """`ns-train METHOD …` without a viewer, its meshes coarse; returns the run's folder."""
+    """`ns-train METHOD …` without a viewer, its shapes coarse; returns the run's folder."""
     from nerfstudio.scripts.train import entrypoint
     from nerfstudio.utils import writer
-
-    from winner_ns.meshing import fitted_surface
 
     writer.EVENT_WRITERS.clear()  # which nerfstudio keeps for the life of a process
     flags = [method, "--vis", "tensorboard", "--output-dir", output, *arguments]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["ns-train", *map(str, flags)])
-        patch.setattr(fitted_surface, "RESOLUTION", 64)
+        _coarsen(patch)
         entrypoint()
     return the_run(output)
 
@@ -175,19 +181,18 @@ def bunny_scene(made_once) -> Path:
 def bunny_surface(made_once, bunny_scene) -> Path:
     """A run of `ns-train winner-neus` that has learnt the bunny's surface; it is not to be changed."""
     flags = ["--max-num-iterations", 150, "--pipeline.model.field.width", 64, "--pipeline.model.field.depth", 3]
-    flags += ["--pipeline.datamanager.batch-size", 512, "--pipeline.model.num-samples", 16]
+    flags += ["--pipeline.datamanager.batch-size", 256, "--pipeline.model.num-samples", 16]
     flags += ["--pipeline.model.num-samples-importance", 16]
     outputs = made_once("bunny-run", lambda folder: train_into(folder, "winner-neus", "--data", bunny_scene, *flags))
     return the_run(outputs)
 
 
 @pytest.fixture
-def coarse_meshes(monkeypatch):
-    """Meshes of figures, results and pictures with 64 grid points along each axis in place of 256, where they are not
-    what a test is about: a field that has hardly been trained is evaluated at a good part of 256³ points."""
-    from winner_ns.meshing import fitted_surface
-
-    monkeypatch.setattr(fitted_surface, "RESOLUTION", 64)
+def coarse_shapes(monkeypatch):
+    """Meshes of figures, results and pictures with 64 grid points along each axis in place of 256, and their pictures
+    of a twelfth of the samples, where they are not what a test is about: a field that has hardly been trained is
+    evaluated at a good part of 256³ points, and a million samples take a second."""
+    _coarsen(monkeypatch)
 
 
 @pytest.fixture

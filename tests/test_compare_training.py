@@ -264,7 +264,7 @@ def test_checkpoints_of_distributed_training_and_of_strangers(photo, compare, ru
 
 
 @pytest.mark.slow
-def test_a_field_that_diverges_leaves_the_others_alone(torus, compare, ns_train, runs, coarse_meshes):
+def test_a_field_that_diverges_leaves_the_others_alone(torus, compare, ns_train, runs, coarse_shapes):
     flags = ("--data", torus, "--max-num-iterations", 40, "--pipeline.datamanager.shape-samples", 3000)
     # Of a low band, whose surface is a smooth one after so few steps.
     finished = compare(*flags, *SMALL, FIELDS, "broken=siren:lr=1e30", "winner:purpose=0")

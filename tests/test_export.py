@@ -39,6 +39,7 @@ from winner_ns.fields.description import Description, NetworkDescription
 from winner_ns.fields.files import LoadedField, load_field, save_field
 from winner_ns.fitting.run import load_run
 from winner_ns.kinds import KINDS, Kind
+from winner_ns.meshing import fitted_surface
 from winner_ns.meshing.fitted_surface import extract_unit_mesh
 from winner_ns.signals import GridSignal, load_signal
 from winner_ns.signals.grid import square_half_extent
@@ -690,7 +691,8 @@ def test_results_of_a_run(tmp_path: Path, make: Callable[[Path], Path], data: st
     assert write_results(loaded, tmp_path / "without")[1:] == [tmp_path / "without" / export]
 
 
-def test_comparison_of_shapes_also_where_there_is_no_surface(tmp_path: Path, coarse_meshes: None) -> None:
+def test_comparison_of_shapes_also_where_there_is_no_surface(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitted_surface, "RESOLUTION", 64)
     signal = None
     for sign in (1.0, 0.0):
         loaded = load_run(sphere_run(tmp_path, sign=sign))

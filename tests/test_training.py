@@ -101,7 +101,7 @@ def test_records_have_pictures_and_sounds_of_the_signal(tone, photo, ns_train, r
 
 
 @pytest.mark.slow
-def test_shape_comes_back_in_its_own_frame(torus_run, ns_eval, coarse_meshes):
+def test_shape_comes_back_in_its_own_frame(torus_run, ns_eval, coarse_shapes):
     torus, run = torus_run
     original, fitted = trimesh.load(torus), trimesh.load(run / "results" / "torus-fitted.ply")
     assert fitted.is_watertight

@@ -201,7 +201,7 @@ def test_an_interrupted_scene_resumes_to_the_same_result(bunny_scene, ns_train, 
 @pytest.mark.slow
 @pytest.mark.parametrize("method, flags", [("winner-neus", SURFACE), ("winner-siren", RADIANCE)])
 def test_results_of_a_scene_that_were_not_written_are_written_on_resuming(
-    method, flags, bunny_scene, ns_method, runs, coarse_meshes
+    method, flags, bunny_scene, ns_method, runs, coarse_shapes
 ):
     common = ["--data", bunny_scene, "--max-num-iterations", 2, *flags]
     assert ns_method(method, *common, "--pipeline.write-results", "False").status == 0
@@ -314,7 +314,7 @@ def test_fisheye_cameras_are_trained_with(bunny_scene, ns_train, runs, tmp_path)
     assert figures(runs()[0])["psnr"] > 17.0
 
 
-def test_a_surface_comes_back_in_the_frame_of_its_files(bunny_scene, ns_method, runs, tmp_path, capfd, coarse_meshes):
+def test_a_surface_comes_back_in_the_frame_of_its_files(bunny_scene, ns_method, runs, tmp_path, capfd, coarse_shapes):
     """nerfstudio's parser turns, shifts and scales the scene; before it learns, a surface is a sphere in the middle of
     what the silhouettes enclose."""
     far_scene = in_nerfstudios_format(bunny_scene, tmp_path / "far", opaque=False)
@@ -404,7 +404,7 @@ def test_a_surface_learnt_from_silhouettes_is_the_bunny(bunny_scene, bunny_surfa
 
 
 @pytest.mark.parametrize("start", ["residual", "fitted"])
-def test_a_surface_starts_as_a_sphere(bunny_scene, ns_method, runs, start, coarse_meshes):
+def test_a_surface_starts_as_a_sphere(bunny_scene, ns_method, runs, start, coarse_shapes):
     flags = [*STILL, *SURFACE, "--pipeline.model.sdf-field.start", start]
     finished = ns_method("winner-neus", "--data", bunny_scene, *flags)
     assert finished.status == 0, finished.errors
@@ -433,7 +433,7 @@ def test_depth_is_measured_along_the_ray(bunny_surface):
 
 
 @pytest.mark.slow
-def test_opaque_photographs_are_of_unbounded_scenes(bunny_scene, ns_method, runs, tmp_path, coarse_meshes):
+def test_opaque_photographs_are_of_unbounded_scenes(bunny_scene, ns_method, runs, tmp_path, coarse_shapes):
     opaque = in_nerfstudios_format(bunny_scene, tmp_path / "opaque", opaque=True)
     few = ["--data", opaque, "--max-num-iterations", 2, "--pipeline.write-results", False]
     finished = ns_method("winner-siren", *few, *RADIANCE)
@@ -503,7 +503,7 @@ def test_every_family_takes_the_same_road(bunny_scene, ns_train, runs, family):
 @pytest.mark.slow
 @pytest.mark.parametrize("method, flags", [("winner-neus", SURFACE), ("winner-siren", RADIANCE)])
 def test_a_picture_that_the_viewer_draws_when_training_ends_costs_nothing(
-    bunny_scene, ns_method, runs, tmp_path, monkeypatch, method, flags, coarse_meshes
+    bunny_scene, ns_method, runs, tmp_path, monkeypatch, method, flags, coarse_shapes
 ):
     """Of opaque photographs, whose models draw other pictures in training than in evaluation."""
     scene = in_nerfstudios_format(bunny_scene, tmp_path / "opaque", opaque=True)
@@ -565,7 +565,7 @@ def test_rays_are_counted_by_either_flag(bunny_scene, ns_train):
 
 @pytest.mark.slow
 def test_lpips_is_among_the_figures_where_its_weights_are(
-    bunny_scene, ns_method, runs, tmp_path, monkeypatch, coarse_meshes
+    bunny_scene, ns_method, runs, tmp_path, monkeypatch, coarse_shapes
 ):
     """With weights made up, as the real ones are not on every machine."""
     from torchvision.models import alexnet

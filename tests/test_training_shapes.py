@@ -38,7 +38,7 @@ def exported(run, tmp_path, *arguments):
 
 
 @pytest.mark.parametrize("loss", ["distance", "occupancy"])
-def test_losses_with_signs_give_the_shape_back(torus_run, ns_train, ns_eval, runs, tmp_path, coarse_meshes, loss):
+def test_losses_with_signs_give_the_shape_back(torus_run, ns_train, ns_eval, runs, tmp_path, coarse_shapes, loss):
     torus, run = torus_run  # By the distance, which is the usual loss.
     if loss != "distance":
         flags = ["--max-num-iterations", 300, *FEW, "--pipeline.datamanager.shape-loss", loss]
