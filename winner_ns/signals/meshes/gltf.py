@@ -288,15 +288,15 @@ class _Document:
             if "mesh" not in node:
                 continue
             skinned = "skin" in node
-            instances = self._instances(node)
+            placements, count = self._instances(node)
             for part in self._mesh(node["mesh"], node.get("weights")):
-                total += (len(part.faces) + len(part.vertices)) * len(instances)
+                total += max(len(part.faces) + len(part.vertices), 1) * count
                 if total > MOST_FACES:
                     raise SignalError(self.path, f"shows more than {MOST_FACES} faces and vertices", "export a part")
                 if skinned and "JOINTS_0" in part.primitive.get("attributes", {}):
                     found.append(self._posed(part, self.json["skins"][_index(node["skin"])]))
                 else:
-                    found += [_moved(part, world @ instance) for instance in instances]
+                    found += [_moved(part, world @ _instance(placements, i)) for i in range(count)]
         if self._left_out:
             self.notes.append(f"{self.path}: {self._left_out} primitives of lines are left out")
         return self._joined(found)
@@ -348,16 +348,17 @@ class _Document:
             waiting += [(_index(child), matrices[number]) for child in nodes[number].get("children", ())]
         return matrices
 
-    def _instances(self, node: Dict[str, Any]) -> List[Float[np.ndarray, "4 4"]]:
+    def _instances(self, node: Dict[str, Any]) -> Tuple[Dict[str, np.ndarray], int]:
+        """Translations, rotations and scales of a node's instances, as far as it has them, and how many these are."""
         attributes = node.get("extensions", {}).get(_INSTANCES, {}).get("attributes")
         if not attributes:
-            return [np.eye(4)]
+            return {}, 1
         names = {"TRANSLATION": "translation", "ROTATION": "rotation", "SCALE": "scale"}
         columns = {own: self.accessor(attributes[name]) for name, own in names.items() if name in attributes}
         counts = {len(column) for column in columns.values()}
         if len(counts) > 1:
             raise SignalError(self.path, "has instances with too few numbers", _ADVICE)
-        return [_matrix({name: column[i] for name, column in columns.items()}) for i in range(max(counts, default=0))]
+        return columns, max(counts, default=0)
 
     def _posed(self, part: _Part, skin: Dict[str, Any]) -> _Part:
         """A part as its skin's joints stand, which alone say where it is."""
@@ -394,6 +395,10 @@ def _moved(part: _Part, world: Float[np.ndarray, "4 4"]) -> _Part:
     vertices = part.vertices @ turn.T + world[:3, 3]
     normals = None if part.normals is None else part.normals @ np.linalg.inv(turn)
     return part._replace(vertices=vertices, faces=part.faces[:, ::-1] if mirrored else part.faces, normals=normals)
+
+
+def _instance(placements: Dict[str, np.ndarray], number: int) -> Float[np.ndarray, "4 4"]:
+    return _matrix({name: column[number] for name, column in placements.items()})
 
 
 def _matrix(node: Dict[str, Any]) -> Float[np.ndarray, "4 4"]:
