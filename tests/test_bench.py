@@ -1112,6 +1112,7 @@ register_kind(
 """
 
 
+@pytest.mark.slow
 def test_kinds_families_and_laws_of_other_packages_are_benchmarked_like_ours(tmp_path):
     """Told by WINNER_NS_PLUGINS alone, also to the processes that train."""
     (tmp_path / "tiny_plugin.py").write_text(PLUGIN)

@@ -137,6 +137,7 @@ def test_each_field_is_bit_for_bit_what_it_is_alone(kind, fields, alone, request
                 assert (together / "results" / name / file.name).read_bytes() == file.read_bytes(), file.name
 
 
+@pytest.mark.slow
 def test_each_field_has_its_own_curves(photo, compare, runs):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -187,6 +188,7 @@ def test_an_interrupted_comparison_resumes_to_the_same_result(photo, compare, ru
         assert_same_weights(run, resumed[name])
 
 
+@pytest.mark.slow
 def test_evaluation_names_every_field_and_config_files_train_again(photo, compare, ns_eval, runs, monkeypatch, capfd):
     flags = ("--data", photo, "--max-num-iterations", 20, *SMALL, FIELDS, "winner:s1=0.25", "field=siren:lr=2e-3")
     assert compare(*flags).status == 0

@@ -691,6 +691,7 @@ def test_results_of_a_run(tmp_path: Path, make: Callable[[Path], Path], data: st
     assert write_results(loaded, tmp_path / "without")[1:] == [tmp_path / "without" / export]
 
 
+@pytest.mark.slow
 def test_comparison_of_shapes_also_where_there_is_no_surface(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fitted_surface, "RESOLUTION", 64)
     signal = None
@@ -896,6 +897,7 @@ def test_a_sound_is_heard_as_loud_as_the_original(tmp_path: Path) -> None:
     assert len(picture_of(page)) == len(picture_of(shown(loaded, None))) == 1
 
 
+@pytest.mark.slow
 def test_a_surface_is_shown_as_the_original_is(tmp_path: Path) -> None:
     loaded, signal = load_run(sphere_run(tmp_path)), load_signal(tmp_path / "ball.obj")
     field, original = (np.asarray(picture.convert("L")) for picture in picture_of(shown(loaded, signal)))

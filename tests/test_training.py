@@ -113,6 +113,7 @@ def test_shape_comes_back_in_its_own_frame(torus_run, ns_eval, coarse_shapes):
     assert results["chamfer_percent_of_diagonal"] < 1.0
 
 
+@pytest.mark.slow
 def test_volume_and_video(ns_train, runs, tmp_path):
     grid = np.stack(np.meshgrid(*[np.linspace(-1, 1, 12)] * 3, indexing="ij"))
     np.save(tmp_path / "blob.npy", np.exp(-3 * (grid**2).sum(axis=0)).astype(np.float32))

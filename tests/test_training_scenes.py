@@ -403,6 +403,7 @@ def test_a_surface_learnt_from_silhouettes_is_the_bunny(bunny_scene, bunny_surfa
     assert 60 < mesh.visual.vertex_colors[:, :3].mean() < 235 and mesh.visual.vertex_colors[:, :3].std() > 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", ["residual", "fitted"])
 def test_a_surface_starts_as_a_sphere(bunny_scene, ns_method, runs, start, coarse_shapes):
     flags = [*STILL, *SURFACE, "--pipeline.model.sdf-field.start", start]
@@ -415,6 +416,7 @@ def test_a_surface_starts_as_a_sphere(bunny_scene, ns_method, runs, start, coars
     assert radii == pytest.approx(0.5 * (high - low).max() / 2, rel=0.1)
 
 
+@pytest.mark.slow
 def test_depth_is_measured_along_the_ray(bunny_surface):
     """What a pixel's ray meets at its depth lies on the surface; as colours, normals are there for exporters."""
     _, pipeline, _, _ = eval_setup(bunny_surface / "config.yml", test_mode="test")
