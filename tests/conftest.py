@@ -8,7 +8,7 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
-from typing import List, NamedTuple, Optional
+from typing import Callable, List, NamedTuple, Optional
 
 import numpy as np
 import pytest
@@ -102,33 +102,97 @@ def ns_train(ns_method):
     return partial(ns_method, "winner-siren")
 
 
+def _coarsen(patch: pytest.MonkeyPatch) -> None:
+    from winner_ns.export import excerpts
+    from winner_ns.meshing import fitted_surface
+
+    patch.setattr(fitted_surface, "RESOLUTION", 64)
+    patch.setattr(excerpts, "SAMPLES", 100_000)
+
+
+def train_into(output: Path, method: str, *arguments: object) -> Path:
+    """`ns-train METHOD …` without a viewer, its shapes coarse; returns the run's folder."""
+    from nerfstudio.scripts.train import entrypoint
+    from nerfstudio.utils import writer
+
+    writer.EVENT_WRITERS.clear()  # which nerfstudio keeps for the life of a process
+    flags = [method, "--vis", "tensorboard", "--output-dir", output, *arguments]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["ns-train", *map(str, flags)])
+        _coarsen(patch)
+        entrypoint()
+    return the_run(output)
+
+
 @pytest.fixture(scope="module")
 def trained_once(tmp_path_factory):
     """`ns-train METHOD …` without a viewer, for runs that several tests of a module read; returns the run's folder."""
+    return lambda method, *arguments: train_into(tmp_path_factory.mktemp("outputs"), method, *arguments)
 
-    def train(method: str, *arguments: object) -> Path:
-        from nerfstudio.scripts.train import entrypoint
-        from nerfstudio.utils import writer
 
-        writer.EVENT_WRITERS.clear()  # which nerfstudio keeps for the life of a process
-        output = tmp_path_factory.mktemp("outputs")
-        flags = [method, "--vis", "tensorboard", "--output-dir", output, *arguments]
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sys, "argv", ["ns-train", *map(str, flags)])
-            entrypoint()
-        (config,) = output.glob("*/*/*/config.yml")
-        return config.parent
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory):
+    """A folder of this name that the first of the testing processes to ask for it fills, and all of them read."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
 
-    return train
+    def made_once(name: str, fill: Callable[[Path], object]) -> Path:
+        from filelock import FileLock
+
+        folder = shared / name
+        with FileLock(shared / f"{name}.lock"):
+            if not (shared / f"{name}.made").exists():
+                folder.mkdir()
+                fill(folder)
+                (shared / f"{name}.made").touch()
+        return folder
+
+    return made_once
+
+
+def the_run(folder: Path) -> Path:
+    """The only run below a folder of outputs."""
+    (config,) = folder.glob("*/*/*/config.yml")
+    return config.parent
+
+
+@pytest.fixture(scope="session")
+def torus_run(made_once):
+    """A torus, and a run of `ns-train winner-siren` that has learnt it; neither is to be changed."""
+    data = made_once("torus", lambda folder: write_torus(folder / "torus.ply")) / "torus.ply"
+    # Of fewer samples, too few are away from the surface for so small a network, and leave specks there.
+    flags = ["--max-num-iterations", 300, "--pipeline.datamanager.shape-samples", 100000]
+    flags += ["--pipeline.datamanager.batch-size", 4096, "--pipeline.model.field.width", 64]
+    outputs = made_once("torus-run", lambda folder: train_into(folder, "winner-siren", "--data", data, *flags))
+    return data, the_run(outputs)
+
+
+@pytest.fixture(scope="session")
+def bunny_scene(made_once) -> Path:
+    """The textured bunny: 20 views of 32 x 32 pixels in blender's format, the true mesh beside them."""
+    from winner_ns.demo.bunny_scene import write_bunny_scene
+
+    made = made_once("scenes", lambda folder: write_bunny_scene(folder / "bunny", views=20, test_views=3, size=32))
+    return made / "bunny"
+
+
+@pytest.fixture(scope="session")
+def bunny_surface(made_once, bunny_scene) -> Path:
+    """A run of `ns-train winner-neus` that has learnt the bunny's surface; it is not to be changed."""
+    flags = ["--max-num-iterations", 150, "--pipeline.model.field.width", 64, "--pipeline.model.field.depth", 3]
+    flags += ["--pipeline.datamanager.batch-size", 256, "--pipeline.model.num-samples", 16]
+    flags += ["--pipeline.model.num-samples-importance", 16]
+    outputs = made_once("bunny-run", lambda folder: train_into(folder, "winner-neus", "--data", bunny_scene, *flags))
+    return the_run(outputs)
 
 
 @pytest.fixture
-def coarse_meshes(monkeypatch):
-    """Meshes of figures, results and pictures with 64 grid points along each axis in place of 256, where they are not
-    what a test is about: a field that has hardly been trained is evaluated at a good part of 256³ points."""
-    from winner_ns.meshing import fitted_surface
-
-    monkeypatch.setattr(fitted_surface, "RESOLUTION", 64)
+def coarse_shapes(monkeypatch):
+    """Meshes of figures, results and pictures with 64 grid points along each axis in place of 256, and their pictures
+    of a twelfth of the samples, where they are not what a test is about: a field that has hardly been trained is
+    evaluated at a good part of 256³ points, and a million samples take a second."""
+    _coarsen(monkeypatch)
 
 
 @pytest.fixture

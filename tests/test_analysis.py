@@ -306,12 +306,12 @@ def test_gradient_norms_are_those_of_the_first_step(photo: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_initial_state_is_the_runs_own_bit_for_bit(family: str, tone: Path, ns_train, runs) -> None:
+def test_the_initial_state_is_the_runs_own_bit_for_bit(family: str, tone: Path, ns_train, runs, tmp_path: Path) -> None:
     """A run that learns next to nothing keeps the weights that it started with."""
     finished = ns_train(
         "--data", tone, "--max-num-iterations", 2, "--optimizers.field.optimizer.lr", 1e-30, "--machine.seed", 5,
         "--pipeline.model.field.family", family, "--pipeline.model.field.width", 24,
-        "--pipeline.datamanager.read.duration-samples", 1500,
+        "--pipeline.datamanager.read.duration-samples", 1500, "--pipeline.write-results", False,
     )  # fmt: skip
     assert finished.status == 0, finished.errors
     subject = subject_of_run(runs()[0])
@@ -320,13 +320,15 @@ def test_the_initial_state_is_the_runs_own_bit_for_bit(family: str, tone: Path, 
     assert all(torch.equal(initial[name], trained[name]) for name in initial)
     assert subject.target.signal.shape == (1500,)
     # Also from the field file alone, and as a field that is yet to be trained.
-    again = subject_of_run(runs()[0] / "results" / "field.safetensors").states["initial"].state_dict()
+    assert main(["export", "field", str(runs()[0]), "-o", str(tmp_path / "alone" / "field.safetensors")]) == 0
+    again = subject_of_run(tmp_path / "alone" / "field.safetensors").states["initial"].state_dict()
     assert all(torch.equal(initial[name], again[name]) for name in initial)
 
 
 @pytest.mark.slow
 def test_a_run_whose_data_moved_or_changed(tone: Path, tmp_path: Path, ns_train, runs, capfd) -> None:
-    assert ns_train("--data", tone, "--max-num-iterations", 2, "--pipeline.model.field.width", 16).status == 0
+    few = ("--max-num-iterations", 2, "--pipeline.write-results", False)
+    assert ns_train("--data", tone, *few, "--pipeline.model.field.width", 16).status == 0
     (tmp_path / "other").mkdir()
     moved = tone.rename(tmp_path / "other" / "moved.wav")
     with pytest.raises(SignalError, match="does not exist"):
@@ -375,7 +377,7 @@ def test_too_much_noise_is_said(tmp_path: Path) -> None:
 
 def test_too_much_noise_is_said_before_training(ns_train, capfd) -> None:
     flags = ("--pipeline.model.purpose", "100", "--pipeline.model.field.width", 16, "--max-num-iterations", 1)
-    training = ns_train("--data", CHIPTUNE, *flags)
+    training = ns_train("--data", CHIPTUNE, *flags, "--pipeline.write-results", False)
     assert training.status == 0, training.errors
     assert main(["inspect", str(CHIPTUNE), "--purpose", "100", "--width", "16"]) == 0
     for told in (training.output, capfd.readouterr().out):
@@ -412,9 +414,8 @@ def test_inspect_training_and_analysis_say_the_same_of_a_band(ns_train, runs, ca
     """Of a small network, whose measured band is far from the predicted one."""
     omega_0 = 24.0
     field = ("--pipeline.model.field.family", "siren", "--pipeline.model.field.width", 16)
-    training = ns_train(
-        "--data", CHIPTUNE, "--max-num-iterations", 2, *field, "--pipeline.model.field.omega-0", omega_0
-    )
+    few = ("--max-num-iterations", 2, "--pipeline.write-results", False)
+    training = ns_train("--data", CHIPTUNE, *few, *field, "--pipeline.model.field.omega-0", omega_0)
     assert training.status == 0, training.errors
     told = {"training": training.output}
     for name, arguments in {
@@ -468,7 +469,7 @@ def test_analyses_do_not_overwrite_each_other(
         ["--data", tone, "--width", 12, "--depth", 2, "--mono"],
     ):
         capfd.readouterr()
-        assert main([str(a) for a in ("analyze", *arguments, "--points", 16, "--format", "svg", "--json")]) == 0
+        assert main([str(a) for a in ("analyze", *arguments, "--points", 16, "--json")]) == 0
         folders.append(Path(json.loads(capfd.readouterr().out)["files"][-1]).parent)
     assert len(set(folders)) == len(folders)
     assert folders[0] == run / "analysis-4-steps-points=16" and folders[2].parent == run / "results"

@@ -31,12 +31,13 @@ from safetensors.torch import load_file
 
 import winner_ns
 from winner_ns.bench import unfinished
-from winner_ns.bench.benchmark import run_bench
+from winner_ns.bench.benchmark import MARK, run_bench
 from winner_ns.bench.cell_training import run_cell
 from winner_ns.bench.cells import cells_of
 from winner_ns.bench.charts import OTHERS, between_samples_chart, charts_of, colours, shown_fields, sweep_chart
 from winner_ns.bench.departures import chosen_by_loss, noise_on_layers, scales_of_another_kind
 from winner_ns.bench.inputs import Input, prepare_inputs
+from winner_ns.bench.machine import describe_machine
 from winner_ns.bench.preset import BUDGETS, list_presets, load_preset
 from winner_ns.bench.records import ResultsFile, best_fields, summarise
 from winner_ns.bench.report import finding_of, write_report
@@ -88,6 +89,23 @@ def run_alone(folder, field=None, tell=lambda progress: None, **changes):
     return run_cell(cell, folder / "out", tell=tell)
 
 
+def run_here(folder, **changes):
+    """A benchmark's preset and records: the command finds its cells, which this process has trained, and writes the
+    rest. A process that trains takes two seconds to start."""
+    preset, out = load_preset(str(write_preset(folder, **changes))), folder / "out"
+    cells = cells_of(preset, prepare_inputs(preset, out / "inputs"))
+    machine = describe_machine(["cpu"])
+    out.mkdir(exist_ok=True)
+    (out / MARK).write_text(json.dumps({"preset": preset.name, "budget": "short", "data": None}))
+    results = ResultsFile(out / "results.jsonl")
+    for cell in cells:
+        results.append({**run_cell(cell, out), "machine": machine})
+    lines = []
+    records = run_bench(preset, out, "winner-ns bench tiny", workers=1, tell=lines.append)
+    assert f"{len(cells)} done already" in lines[0] and records == results.records
+    return preset, records
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A benchmark as the command runs it: its folder and what it printed."""
@@ -105,10 +123,7 @@ def json_lines(folder):
 @pytest.mark.slow
 @pytest.mark.parametrize("settings", [{"s0": [0, 3, 30]}, {"s0": [0, 30], "s1": [0, 0.1, 1]}, {"purpose": [0.5, 1]}])
 def test_a_sweep_is_drawn_with_what_the_law_chooses(tmp_path, settings):
-    preset = write_preset(tmp_path, sweep=settings, steps=2, seeds=1, fields={"winner": "winner:purpose=3"})
-    records = run_bench(
-        load_preset(str(preset)), tmp_path / "out", "winner-ns bench tiny", workers=1, tell=lambda _: None
-    )
+    _, records = run_here(tmp_path, sweep=settings, steps=2, seeds=1, fields={"winner": "winner:purpose=3"})
     assert len(records) == 1 + math.prod(len(values) for values in settings.values())
     drawn = ElementTree.parse(tmp_path / "out" / "charts" / f"{'-'.join(settings)}.svg").getroot()
     words = {text.strip() for text in drawn.itertext() if text.strip()}
@@ -453,8 +468,7 @@ def test_classical_denoisers_stand_beside_the_fields_and_are_named_where_they_ar
         "departures": {"clean": {"denoiser": "tv"}},
         "seeds": 1,
     }
-    preset = load_preset(str(write_preset(tmp_path, **changes, steps=20)))
-    records = run_bench(preset, tmp_path / "out", "winner-ns bench", workers=1)
+    preset, records = run_here(tmp_path, **changes)
     by_name = {record["field"]: record for record in records}
     clean = np.asarray(Image.open(tmp_path / "picture.png")).astype(float)[..., None] / 127.5 - 1
     noise = np.random.default_rng(0).normal(0, 0.3 * 127.5, clean.shape)
@@ -482,8 +496,7 @@ def test_classical_denoisers_stand_beside_the_fields_and_are_named_where_they_ar
 @pytest.mark.slow
 def test_withheld_samples_have_figures_and_a_baseline(tmp_path):
     changes = {"task": "heldout", "holdout": 0.25, "metrics": ["psnr_heldout", "psnr"], "seeds": 1}
-    preset = load_preset(str(write_preset(tmp_path, **changes)))
-    records = run_bench(preset, tmp_path / "out", "held out", workers=1, tell=lambda line: None)
+    _, records = run_here(tmp_path, **changes)
     assert all(np.isfinite(r["figures"]["psnr_heldout"]) and r["curve"]["psnr_heldout"] for r in records)
     baseline = records[0]["figures"]["psnr_interpolation"]
     assert f"| classical interpolation | {baseline:.2f} |" in (tmp_path / "out" / "results.md").read_text()
@@ -1100,6 +1113,7 @@ register_kind(
 """
 
 
+@pytest.mark.slow
 def test_kinds_families_and_laws_of_other_packages_are_benchmarked_like_ours(tmp_path):
     """Told by WINNER_NS_PLUGINS alone, also to the processes that train."""
     (tmp_path / "tiny_plugin.py").write_text(PLUGIN)

@@ -277,7 +277,7 @@ def test_a_torus_of_few_samples_comes_back_whole():
     table = torus_samples()
     table[:, 3] = table[:, 3].clip(-0.1, 0.1)
     plan, options = FieldPlan.of(width=64, depth=3), TargetOptions(shape_samples=60000)
-    field, _ = fit_settled(settle_fit(table, plan, options, batch_size=4096), 300, device="cpu", progress=False)
+    field, _ = fit_settled(settle_fit(table, plan, options, batch_size=2048), 300, device="cpu", progress=False)
     shape = field.original
     queries = np.random.default_rng(3).uniform(-1, 1, (40000, 3)).astype(np.float32)
     inside = field.unit_distance(torch.from_numpy(queries)).numpy()[:, 0] < 0

@@ -292,7 +292,7 @@ def test_withheld_samples_and_part_of_a_sound(tone):
 
 
 @pytest.mark.slow
-def test_a_field_is_saved_as_itself_and_as_what_it_was_fitted_to(files, tmp_path, coarse_meshes):
+def test_a_field_is_saved_as_itself_and_as_what_it_was_fitted_to(files, tmp_path, coarse_shapes):
     for kind, suffix in {"image": ".png", "audio": ".wav", "volume": ".npy", "video": ".npy", "shape": ".stl"}.items():
         steps = 30 if kind == "shape" else 2
         field = winner_ns.fit(files[kind], steps=steps, **{**SMALL, "width": 48})

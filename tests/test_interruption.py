@@ -90,6 +90,7 @@ def test_a_training_that_is_told_to_end_keeps_its_last_whole_step(number, photo,
     assert [signal.getsignal(each) for each in SIGNALS] == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["winner_siren", "winner_compare"])
 def test_results_that_were_not_written_are_written_on_resuming(method, photo, ns_method, runs, capfd):
     """Told to end while results are written; what a killed program leaves lies there, too."""

@@ -12,12 +12,9 @@ import trimesh
 from conftest import in_process, leave_out, run_program
 from scipy.spatial import cKDTree
 
-from winner_ns.demo.bunny_scene import write_bunny_scene
-
 SMALL = ["--pipeline.model.field.width", 64, "--pipeline.model.field.depth", 3]
 SMALL += ["--pipeline.datamanager.batch-size", 512, "--pipeline.write-results", False]
 RADIANCE = [*SMALL, "--pipeline.model.views.num-samples", 48, "--pipeline.model.views.grid-resolution", 32]
-SURFACE = [*SMALL, "--pipeline.model.num-samples", 16, "--pipeline.model.num-samples-importance", 16]
 
 
 try:
@@ -28,18 +25,8 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def bunny_scene(tmp_path_factory) -> Path:
-    return write_bunny_scene(tmp_path_factory.mktemp("scenes") / "bunny", views=20, test_views=3, size=32)
-
-
-@pytest.fixture(scope="module")
 def radiance_field(bunny_scene, trained_once) -> Path:
     return trained_once("winner-siren", "--data", bunny_scene, "--max-num-iterations", 100, *RADIANCE)
-
-
-@pytest.fixture(scope="module")
-def surface(bunny_scene, trained_once) -> Path:
-    return trained_once("winner-neus", "--data", bunny_scene, "--max-num-iterations", 80, *SURFACE)
 
 
 @pytest.fixture
@@ -88,10 +75,10 @@ def test_a_radiance_field_is_exported_as_a_mesh(bunny_scene, radiance_field, tmp
     assert np.median(distances_to(truth, mesh.vertices)) < 0.1
 
 
-def test_a_surface_is_exported(bunny_scene, surface, export):
+def test_a_surface_is_exported(bunny_scene, bunny_surface, export):
     truth = trimesh.load(bunny_scene / "mesh.ply", process=False)
     flags = ["--num-points", 6000, "--num-rays-per-batch", 2048, "--texture-method", "point_cloud"]
-    folder = export("poisson", surface, "--save-point-cloud", True, *flags)
+    folder = export("poisson", bunny_surface, "--save-point-cloud", True, *flags)
     cloud = trimesh.load(folder / "point_cloud.ply")
     assert len(np.unique(cloud.vertices.round(6), axis=0)) > 2500
     assert np.median(distances_to(truth, cloud.vertices)) < 0.1

@@ -103,7 +103,8 @@ def test_a_law_and_a_kind_are_trained_by_nerfstudio(terrain, ns_train, runs):
 
 def test_processes_that_no_script_reaches_import_what_the_environment_names(terrain, tmp_path):
     program = Path(sys.executable).parent / "ns-train"
-    flags = ["--pipeline.model.width", "16", "--max-num-iterations", "20", "--pipeline.model.fields"]
+    flags = ["--pipeline.model.width", "16", "--max-num-iterations", "2", "--pipeline.write-results", "False"]
+    flags += ["--pipeline.model.fields"]
     where = ["--vis", "tensorboard", "--output-dir", str(tmp_path / "outputs"), "--timestamp", "now"]
     paths = [str(Path(__file__).parent), str(Path(winner_ns.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "WINNER_NS_PLUGINS": "own_parts", "PYTHONPATH": os.pathsep.join(filter(None, paths))}

@@ -215,6 +215,7 @@ def test_a_surface_starts_as_a_sphere_although_noise_is_added(s0):
     assert error < 0.02 and cosine > 0.95
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("s0", [0.0, 5.7])
 def test_a_network_alone_is_brought_to_the_sphere(s0):
     field = surface("fitted", s0=s0)

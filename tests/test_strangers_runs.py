@@ -24,6 +24,7 @@ from winner_ns.errors import SignalError
 from winner_ns.fields.files import save_field
 from winner_ns.fitting.finished_fields import load_finished
 from winner_ns.fitting.run import load_run
+from winner_ns.viewing.finished_viewer import serve_forever
 
 SMALL = ("--max-num-iterations", 20, "--pipeline.model.field.width", 16, "--pipeline.model.field.depth", 2)
 
@@ -100,7 +101,8 @@ def listens(port):
 
 
 def looked_at(port, found):
-    """Waits for a viewer's page, and interrupts the program."""
+    """Waits for a viewer's page, and for the program to do nothing else, which it then interrupts; found: the page, and
+    whether all that came in time."""
     end = time.monotonic() + 60
     while time.monotonic() < end and not found:
         try:
@@ -109,8 +111,9 @@ def looked_at(port, found):
         except OSError:
             time.sleep(0.05)
     main_thread = threading.main_thread().ident
-    while time.monotonic() < end and sys._current_frames()[main_thread].f_code.co_name != "serve":
+    while time.monotonic() < end and sys._current_frames()[main_thread].f_code.co_name != serve_forever.__name__:
         time.sleep(0.05)
+    found.append(time.monotonic() < end)
     signal.pthread_kill(main_thread, signal.SIGINT)
 
 
@@ -126,7 +129,8 @@ def test_no_command_executes_what_a_run_holds(stranger, picture, tmp_path, monke
     status, output, errors = said(capfd, "view", stranger, "--port", port)
     visitor.join()
     assert status == 0 and errors == "" and f"original  {picture}" in output
-    assert b"<html" in found[0].lower()
+    page, in_time = found
+    assert b"<html" in page.lower() and in_time
     end = time.monotonic() + 60
     while listens(port):
         assert time.monotonic() < end

@@ -103,13 +103,8 @@ def test_records_have_pictures_sounds_and_bands_of_the_signal(tone, photo, ns_tr
 
 
 @pytest.mark.slow
-def test_shape_comes_back_in_its_own_frame(torus, ns_train, ns_eval, runs, coarse_meshes):
-    finished = ns_train(
-        "--data", torus, "--max-num-iterations", 300, "--pipeline.datamanager.shape-samples", 100000,
-        "--pipeline.datamanager.batch-size", 4096, "--pipeline.model.field.width", 64,
-    )  # fmt: skip
-    assert finished.status == 0, finished.errors
-    (run,) = runs()
+def test_shape_comes_back_in_its_own_frame(torus_run, ns_eval, coarse_shapes):
+    torus, run = torus_run
     original, fitted = trimesh.load(torus), trimesh.load(run / "results" / "torus-fitted.ply")
     assert fitted.is_watertight
     assert fitted.bounds == pytest.approx(original.bounds, abs=1.0)
@@ -120,6 +115,7 @@ def test_shape_comes_back_in_its_own_frame(torus, ns_train, ns_eval, runs, coars
     assert results["chamfer_percent_of_diagonal"] < 1.0
 
 
+@pytest.mark.slow
 def test_volume_and_video(ns_train, runs, tmp_path):
     grid = np.stack(np.meshgrid(*[np.linspace(-1, 1, 12)] * 3, indexing="ij"))
     np.save(tmp_path / "blob.npy", np.exp(-3 * (grid**2).sum(axis=0)).astype(np.float32))
@@ -229,7 +225,8 @@ def test_betas_reach_the_optimiser_and_stay_those_of_the_run(photo, ns_train, ru
 
 
 @pytest.mark.slow
-def test_a_run_whose_data_is_gone_still_opens(photo, ns_train, runs, tmp_path):
+def test_a_run_whose_data_is_gone_still_opens(photo, ns_train, runs, tmp_path, monkeypatch, capfd):
+    from nerfstudio.scripts.eval import entrypoint as evaluate
     from nerfstudio.utils.eval_utils import eval_setup
 
     assert ns_train("--data", photo, "--max-num-iterations", 20, "--pipeline.model.field.width", 32).status == 0
@@ -241,7 +238,8 @@ def test_a_run_whose_data_is_gone_still_opens(photo, ns_train, runs, tmp_path):
     x = torch.rand(50, 2) * 2 - 1
     assert torch.allclose(pipeline.model.loaded_field(x), field(x), atol=1e-3)
     # Only what needs the data says so.
-    finished = run_program("ns-eval", "--load-config", run / "config.yml", "--output-path", tmp_path / "eval.json")
+    flags = ["--load-config", run / "config.yml", "--output-path", tmp_path / "eval.json"]
+    finished = in_process(evaluate, "ns-eval", flags, monkeypatch, capfd)
     assert finished.status == 1
     assert "photo.png" in finished.errors and "Traceback" not in finished.errors
     assert not (tmp_path / "eval.json").exists()
@@ -264,13 +262,14 @@ def test_every_family_trains_and_exports(photo, ns_train, runs, family):
 @pytest.mark.slow
 def test_laws_and_explicit_scales_reach_the_run(tone, ns_train, runs):
     flags = ("--data", tone, "--max-num-iterations", 2, "--pipeline.model.field.width", 16)
+    flags += ("--pipeline.write-results", False)
     assert ns_train(*flags, "--pipeline.model.law", "reference-code").status == 0
-    spectrum = figures(runs()[-1])["description"]["spectrum"]
-    assert spectrum["s0"] == pytest.approx(3500 * (1 - np.exp(-7 * spectrum["psi"])))
+    spectrum = load_run(runs()[-1]).description.spectrum
+    assert spectrum.s0 == pytest.approx(3500 * (1 - np.exp(-7 * spectrum.psi)))
     explicit = ("--pipeline.model.law", "explicit", "--pipeline.model.s0", 50, "--pipeline.model.s1", 0.25)
     assert ns_train(*flags, *explicit).status == 0
-    spectrum = figures(runs()[-1])["description"]["spectrum"]
-    assert (spectrum["s0"], spectrum["s1"]) == (50, 0.25)
+    spectrum = load_run(runs()[-1]).description.spectrum
+    assert (spectrum.s0, spectrum.s1) == (50, 0.25)
     refused = ns_train(*flags, "--pipeline.model.s0", 50)
     assert refused.status == 1 and "explicit" in refused.errors
 
@@ -364,27 +363,17 @@ def test_the_viewers_picture_shows_the_signal(kind, request, ns_train, runs):
     """What nerfstudio's viewer would ask of the trained model: outputs along a camera's rays, by name."""
     from nerfstudio.utils.eval_utils import eval_setup
 
-    data = request.getfixturevalue(kind)
-    flags = (
-        "--max-num-iterations",
-        150 if kind == "torus" else 40,
-        "--pipeline.datamanager.shape-samples",
-        100000,  # Of fewer, too few are away from the surface for so small a network, and leave specks there.
-        "--pipeline.write-results",
-        False,
-    )
-    flags += (
-        "--pipeline.model.field.width",
-        64,
-        "--pipeline.datamanager.batch-size",
-        4096,
-        "--pipeline.model.purpose",
-        0,  # In so few steps, what a wide band starts with is still all over the picture.
-    )
-    assert ns_train("--data", data, *flags).status == 0
-    _, pipeline, _, _ = eval_setup(runs()[0] / "config.yml")
+    if kind == "torus":
+        _, run = request.getfixturevalue("torus_run")
+    else:
+        # In so few steps, what a wide band starts with would still be all over the picture.
+        flags = ("--max-num-iterations", 40, "--pipeline.write-results", False, "--pipeline.model.purpose", 0,
+                 "--pipeline.model.field.width", 64, "--pipeline.datamanager.batch-size", 4096)  # fmt: skip
+        assert ns_train("--data", request.getfixturevalue(kind), *flags).status == 0
+        (run,) = runs()
+    _, pipeline, _, _ = eval_setup(run / "config.yml")
     camera = pipeline.datamanager.train_dataset.cameras
-    camera.rescale_output_resolution(0.25)  # As the viewer does where pictures take long.
+    camera.rescale_output_resolution(0.125)  # As the viewer does where pictures take long.
     outputs = pipeline.model.get_outputs_for_camera(camera)
     height, width = int(camera.height), int(camera.width)
     assert all(value.shape[:2] == (height, width) for value in outputs.values())
@@ -402,7 +391,7 @@ def test_the_bottleneck_is_said_before_and_after_and_winner_has_none(ns_train, r
     from winner_ns.samples import CHIPTUNE
 
     flags = ("--data", CHIPTUNE, "--max-num-iterations", 150, "--pipeline.model.field.width", 128,
-             "--pipeline.datamanager.batch-size", 4096)  # fmt: skip
+             "--pipeline.datamanager.batch-size", 2048)  # fmt: skip
     plain = ns_train(*flags, "--pipeline.model.field.family", "siren")
     assert plain.status == 0
     assert "expect the bottleneck, a collapse" in plain.output and "hardly left its plateau" in plain.output

@@ -21,10 +21,8 @@ from nerfstudio.utils.eval_utils import eval_setup
 from PIL import Image
 
 from winner_ns.commands.main import main
-from winner_ns.demo.bunny_scene import write_bunny_scene
 from winner_ns.fields import FAMILIES
 from winner_ns.fitting.run import read_model
-from winner_ns.meshing import fitted_surface
 from winner_ns.plugin.trainer import SignalTrainer
 from winner_ns.rays.neus_mesh import world_from_scene
 from winner_ns.rays.view_figures import LPIPS_WEIGHTS
@@ -42,12 +40,6 @@ SURFACE = [*SMALL, "--pipeline.model.num-samples", 16, "--pipeline.model.num-sam
 STILL = ["--max-num-iterations", 1, "--optimizers.field.optimizer.lr", 1e-7]
 """A surface that stays what it is at the start."""
 SHIFT, SCALE = np.array([1000.0, -500.0, 20.0]), 30.0
-
-
-@pytest.fixture(scope="module")
-def bunny_scene(tmp_path_factory) -> Path:
-    """The textured bunny: 20 views of 32 x 32 pixels in blender's format, the true mesh beside them."""
-    return write_bunny_scene(tmp_path_factory.mktemp("scenes") / "bunny", views=20, test_views=3, size=32)
 
 
 def in_nerfstudios_format(scene: Path, folder: Path, opaque: bool, model: str = "OPENCV") -> Path:
@@ -189,17 +181,17 @@ def resized(scene: Path, size_of) -> Path:
 @pytest.mark.slow
 def test_an_interrupted_scene_resumes_to_the_same_result(bunny_scene, ns_train, runs):
     """Rays, samples and the grid of what is empty go on as if nothing had been."""
-    common = ["--data", bunny_scene, "--max-num-iterations", 50, *RADIANCE, "--timestamp"]
+    common = ["--data", bunny_scene, "--max-num-iterations", 30, *RADIANCE, "--timestamp"]
     assert ns_train(*common, "whole").status == 0
-    kept = ["--steps-per-save", 35, "--save-only-latest-checkpoint", False]
-    assert ns_train(*common, "first", *kept).status == 0
+    kept = ["--steps-per-save", 20, "--save-only-latest-checkpoint", False]
+    assert ns_train(*common, "first", *kept, "--pipeline.write-results", False).status == 0
     whole, first = runs()
-    (first / "nerfstudio_models" / "step-000000049.ckpt").unlink()
+    (first / "nerfstudio_models" / "step-000000029.ckpt").unlink()
     # By the run's folder, in which there are other files, too.
     finished = ns_train(*common, "resumed", "--load-dir", first)
     assert finished.status == 0, finished.errors
     resumed = runs()[-1]
-    states = [torch.load(run / "nerfstudio_models" / "step-000000049.ckpt") for run in (whole, resumed)]
+    states = [torch.load(run / "nerfstudio_models" / "step-000000029.ckpt") for run in (whole, resumed)]
     for name, value in states[0]["pipeline"].items():
         if torch.is_tensor(value) and value.is_floating_point():
             torch.testing.assert_close(value, states[1]["pipeline"][name], rtol=1e-3, atol=1e-5)
@@ -209,7 +201,7 @@ def test_an_interrupted_scene_resumes_to_the_same_result(bunny_scene, ns_train, 
 @pytest.mark.slow
 @pytest.mark.parametrize("method, flags", [("winner-neus", SURFACE), ("winner-siren", RADIANCE)])
 def test_results_of_a_scene_that_were_not_written_are_written_on_resuming(
-    method, flags, bunny_scene, ns_method, runs, coarse_meshes
+    method, flags, bunny_scene, ns_method, runs, coarse_shapes
 ):
     common = ["--data", bunny_scene, "--max-num-iterations", 2, *flags]
     assert ns_method(method, *common, "--pipeline.write-results", "False").status == 0
@@ -301,7 +293,8 @@ def test_what_a_mask_hides_is_not_learnt(bunny_scene, ns_train, runs, tmp_path):
     green = {}
     for masked in (True, False):
         flags = [*RADIANCE, *in_box, "--pipeline.datamanager.pixel-sampler.ignore-mask", not masked]
-        finished = ns_train("--data", scene, "--max-num-iterations", 100, *flags)
+        few = ["--max-num-iterations", 100, "--pipeline.write-results", False]
+        finished = ns_train("--data", scene, *few, *flags)
         assert finished.status == 0, finished.errors
         from nerfstudio.utils.eval_utils import eval_setup
 
@@ -321,7 +314,7 @@ def test_fisheye_cameras_are_trained_with(bunny_scene, ns_train, runs, tmp_path)
     assert figures(runs()[0])["psnr"] > 17.0
 
 
-def test_a_surface_comes_back_in_the_frame_of_its_files(bunny_scene, ns_method, runs, tmp_path, capfd, coarse_meshes):
+def test_a_surface_comes_back_in_the_frame_of_its_files(bunny_scene, ns_method, runs, tmp_path, capfd, coarse_shapes):
     """nerfstudio's parser turns, shifts and scales the scene; before it learns, a surface is a sphere in the middle of
     what the silhouettes enclose."""
     far_scene = in_nerfstudios_format(bunny_scene, tmp_path / "far", opaque=False)
@@ -398,17 +391,10 @@ def test_cameras_that_a_parser_turns_are_turned_back(bunny_scene, ns_method, run
     )
 
 
-@pytest.fixture(scope="module")
-def learnt_surface(bunny_scene, trained_once) -> Path:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fitted_surface, "RESOLUTION", 64)
-        return trained_once("winner-neus", "--data", bunny_scene, "--max-num-iterations", 150, *SURFACE)
-
-
 @pytest.mark.slow
-def test_a_surface_learnt_from_silhouettes_is_the_bunny(bunny_scene, learnt_surface):
-    assert figures(learnt_surface)["psnr"] > 17.0
-    mesh = trimesh.load(learnt_surface / "results" / "bunny-fitted.ply", process=False)
+def test_a_surface_learnt_from_silhouettes_is_the_bunny(bunny_scene, bunny_surface):
+    assert figures(bunny_surface)["psnr"] > 17.0
+    mesh = trimesh.load(bunny_surface / "results" / "bunny-fitted.ply", process=False)
     truth = trimesh.load(bunny_scene / "mesh.ply", process=False)
     largest = largest_part(mesh)
     assert largest.volume == pytest.approx(truth.volume, rel=0.25)
@@ -417,8 +403,9 @@ def test_a_surface_learnt_from_silhouettes_is_the_bunny(bunny_scene, learnt_surf
     assert 60 < mesh.visual.vertex_colors[:, :3].mean() < 235 and mesh.visual.vertex_colors[:, :3].std() > 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", ["residual", "fitted"])
-def test_a_surface_starts_as_a_sphere(bunny_scene, ns_method, runs, start, coarse_meshes):
+def test_a_surface_starts_as_a_sphere(bunny_scene, ns_method, runs, start, coarse_shapes):
     flags = [*STILL, *SURFACE, "--pipeline.model.sdf-field.start", start]
     finished = ns_method("winner-neus", "--data", bunny_scene, *flags)
     assert finished.status == 0, finished.errors
@@ -429,9 +416,10 @@ def test_a_surface_starts_as_a_sphere(bunny_scene, ns_method, runs, start, coars
     assert radii == pytest.approx(0.5 * (high - low).max() / 2, rel=0.1)
 
 
-def test_depth_is_measured_along_the_ray(learnt_surface):
+@pytest.mark.slow
+def test_depth_is_measured_along_the_ray(bunny_surface):
     """What a pixel's ray meets at its depth lies on the surface; as colours, normals are there for exporters."""
-    _, pipeline, _, _ = eval_setup(learnt_surface / "config.yml", test_mode="test")
+    _, pipeline, _, _ = eval_setup(bunny_surface / "config.yml", test_mode="test")
     camera = pipeline.datamanager.eval_dataset.cameras[0:1]
     view = pipeline.model.get_outputs_for_camera(camera)
     assert view["normals"].min() >= 0 and view["normals"].max() <= 1 and "normal_vis" not in view
@@ -447,15 +435,16 @@ def test_depth_is_measured_along_the_ray(learnt_surface):
 
 
 @pytest.mark.slow
-def test_opaque_photographs_are_of_unbounded_scenes(bunny_scene, ns_method, runs, tmp_path, coarse_meshes):
+def test_opaque_photographs_are_of_unbounded_scenes(bunny_scene, ns_method, runs, tmp_path, coarse_shapes):
     opaque = in_nerfstudios_format(bunny_scene, tmp_path / "opaque", opaque=True)
-    finished = ns_method("winner-siren", "--data", opaque, "--max-num-iterations", 20, *RADIANCE)
+    few = ["--data", opaque, "--max-num-iterations", 2, "--pipeline.write-results", False]
+    finished = ns_method("winner-siren", *few, *RADIANCE)
     assert finished.status == 0, finished.errors
     assert "unbounded" in finished.output
     in_box = ["--pipeline.model.views.extent", "bounded", "--pipeline.model.views.background-color", "white"]
     assert ns_method("winner-siren", "--data", opaque, "--max-num-iterations", 100, *RADIANCE, *in_box).status == 0
     assert figures(runs()[-1])["psnr"] > 16.0
-    finished = ns_method("winner-neus", "--data", opaque, "--max-num-iterations", 2, *SURFACE)
+    finished = ns_method("winner-neus", *few, *SURFACE)
     assert finished.status == 0, finished.errors
     description, _ = read_model(runs()[-1])
     assert description.signal["background_model"] == "mlp"
@@ -516,7 +505,7 @@ def test_every_family_takes_the_same_road(bunny_scene, ns_train, runs, family):
 @pytest.mark.slow
 @pytest.mark.parametrize("method, flags", [("winner-neus", SURFACE), ("winner-siren", RADIANCE)])
 def test_a_picture_that_the_viewer_draws_when_training_ends_costs_nothing(
-    bunny_scene, ns_method, runs, tmp_path, monkeypatch, method, flags, coarse_meshes
+    bunny_scene, ns_method, runs, tmp_path, monkeypatch, method, flags, coarse_shapes
 ):
     """Of opaque photographs, whose models draw other pictures in training than in evaluation."""
     scene = in_nerfstudios_format(bunny_scene, tmp_path / "opaque", opaque=True)
@@ -578,7 +567,7 @@ def test_rays_are_counted_by_either_flag(bunny_scene, ns_train):
 
 @pytest.mark.slow
 def test_lpips_is_among_the_figures_where_its_weights_are(
-    bunny_scene, ns_method, runs, tmp_path, monkeypatch, coarse_meshes
+    bunny_scene, ns_method, runs, tmp_path, monkeypatch, coarse_shapes
 ):
     """With weights made up, as the real ones are not on every machine."""
     from torchvision.models import alexnet

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 import trimesh
-from conftest import write_torus
 
 from winner_ns.commands.main import main
 from winner_ns.fields.description import Description
@@ -28,14 +27,6 @@ FEW = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def fitted_torus(trained_once, tmp_path_factory):
-    """A run whose mesh several tests export."""
-    data = write_torus(tmp_path_factory.mktemp("data") / "torus.ply")
-    more = ["--pipeline.datamanager.shape-samples", 60000, "--pipeline.datamanager.batch-size", 4096]
-    return trained_once("winner-siren", "--data", data, "--max-num-iterations", 250, *FEW, *more)
-
-
 def exported(run, tmp_path, *arguments):
     """The mesh that `winner-ns export mesh` writes."""
     output = tmp_path / "fitted.ply"
@@ -47,10 +38,14 @@ def exported(run, tmp_path, *arguments):
 
 
 @pytest.mark.parametrize("loss", ["distance", "occupancy"])
-def test_losses_with_signs_give_the_shape_back(torus, ns_train, ns_eval, runs, tmp_path, coarse_meshes, loss):
-    finished = ns_train("--data", torus, "--max-num-iterations", 300, *FEW, "--pipeline.datamanager.shape-loss", loss)
-    assert finished.status == 0, finished.errors
-    (run,) = runs()
+def test_losses_with_signs_give_the_shape_back(torus_run, ns_train, ns_eval, runs, tmp_path, coarse_shapes, loss):
+    torus, run = torus_run  # By the distance, which is the usual loss.
+    if loss != "distance":
+        flags = ["--max-num-iterations", 300, *FEW, "--pipeline.datamanager.shape-loss", loss]
+        finished = ns_train("--data", torus, *flags)
+        assert finished.status == 0, finished.errors
+        (run,) = runs()
+    assert load_run(run).description.target.get("loss", "distance") == loss
     assert ns_eval(run)["iou"] > 0.93
     fitted, original = exported(run, tmp_path, "--components", "largest"), trimesh.load(torus)
     assert fitted.is_watertight and fitted.volume == pytest.approx(original.volume, rel=0.06)
@@ -170,7 +165,8 @@ def test_points_are_drawn_anew_and_are_the_same_for_a_seed(torus, monkeypatch):
     np.testing.assert_allclose(values[on, 1:].norm(dim=1).numpy(), 1, atol=1e-5)
 
 
-def test_mesh_options_from_the_command_line(fitted_torus, tmp_path, capfd):
+def test_mesh_options_from_the_command_line(torus_run, tmp_path, capfd):
+    _, fitted_torus = torus_run
     plain = exported(fitted_torus, tmp_path)
     capfd.readouterr()
     assert (
@@ -190,7 +186,8 @@ def test_mesh_options_from_the_command_line(fitted_torus, tmp_path, capfd):
     assert exported(fitted_torus, tmp_path, "--level", "-5e-1").volume < plain.volume
 
 
-def test_projection_and_normals_are_the_fields(fitted_torus, tmp_path):
+def test_projection_and_normals_are_the_fields(torus_run, tmp_path):
+    _, fitted_torus = torus_run
     field = load_run(fitted_torus)
 
     def off_by(mesh):

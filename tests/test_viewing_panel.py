@@ -323,6 +323,7 @@ def opened(trained):
         viewer.viser_server.stop()
 
 
+@pytest.mark.slow
 def test_the_browser_has_the_panel_on_top_and_the_signal_in_its_frame(opened):
     viewer = opened("photo.png")
     with Browser(viewer) as browser:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -195,12 +195,12 @@ def test_rays_meet_the_surface_where_it_is(name, scale):
 @pytest.mark.parametrize("gain", [1.0, 0.7, 1.5])
 @pytest.mark.parametrize("eye, center", [((0.0, 0.0, 2.5), (0.0, 0.0, 0.0)), ((1.5, -1.2, -2.0), (0.2, -0.1, 0.3))])
 def test_a_spheres_distance_and_normals_are_exact(eye, center, gain):
-    view = look(eye, height=96, width=96)
+    view = look(eye, height=64, width=64)
     pictures = ShapeView({"a": field_of(lambda p: gain * sphere(0.5, center)(p))}).pictures(view)
     check_pictures(pictures, view)
     exact, beside = sphere_depth(view, 0.5, center)
     hit = flat(pictures["accumulation"])[:, 0] == 1
-    assert 200 < hit.sum() < 96 * 96
+    assert 200 < hit.sum() < 64 * 64
     assert hit[beside < 0.499].all() and not hit[beside > 0.502].any()
     seen = beside < 0.49
     depth = flat(pictures["depth"])[:, 0]
@@ -421,7 +421,7 @@ def test_error_is_red_outside_the_original_and_blue_inside(radius):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("signal", [sphere_signal, points_signal])
+@pytest.mark.parametrize("signal", [partial(sphere_signal, subdivisions=4), points_signal], ids=["mesh", "points"])
 def test_the_original_is_seen_where_it_is(signal):
     view = look((0.6, -0.5, 2.3), height=48, width=48)
     field = field_of(sphere(0.2))

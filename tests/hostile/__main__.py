@@ -22,11 +22,12 @@ from pathlib import Path
 from random import Random
 from typing import Dict, List, Tuple
 
-from tests.hostile.attempts import ACCEPTED, REFUSED, Attempt, attempt, left_behind, prepare
+from tests.hostile.attempts import ACCEPTED, REFUSED, Attempt, attempt, left_behind, prepare, prepare_scenes
 from tests.hostile.inside import mutated_inside
 from tests.hostile.whole_files import MAKERS
 
 LIMIT = ["--decoded-limit", "0.25"]
+SCENE = "transforms.json"
 MESHED = (".obj", ".ply", ".stl", ".off", ".glb", ".csv", ".xyz", ".npz")
 """Fitted seldom: the figures of a surface take ten seconds, and its reading is what differs."""
 
@@ -39,7 +40,7 @@ def commands(name: str, random: Random) -> List[str]:
         kind = {"shape": "mesh"}.get(name.partition(".")[0], "image")
         size = ["--resolution", "16"] if kind == "mesh" else []
         return random.choice((["export", kind, "{}", *size, "-o", "out"], ["export", "field", "{}", "-o", "out"]))
-    if name == "transforms.json":
+    if name == SCENE:
         return ["inspect", "{folder}"]
     if random.random() < (0.98 if name.endswith(MESHED) else 0.9):
         return ["inspect", "{}", *LIMIT]
@@ -102,23 +103,30 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         made = whole_files(folder, options.only)
-        untouched = _whole_ones_that_fail(made, folder)
+        names = [list(made)[number % len(made)] for number in range(options.cases)]
+        untouched: List[str] = []
         told = time.monotonic()
-        for number in range(options.cases):
-            name = list(made)[number % len(made)]
-            random = Random(f"{options.seed} {number}")
-            here = folder / f"case{number}"
-            here.mkdir()
-            ended, how = case(name, *made[name], random, here)
-            counts.setdefault(name, Counter())[ended.verdict] += 1
-            if ended.verdict not in (ACCEPTED, REFUSED):
-                faults.append((f"{options.seed}-{number}-{name}", ended, how))
-                options.keep.mkdir(exist_ok=True)
-                shutil.copy(here / name, options.keep / faults[-1][0])
-            shutil.rmtree(here)
-            if time.monotonic() - told > 30 and not options.json:
-                told = time.monotonic()
-                print(f"{number + 1} of {options.cases}, {len(faults)} faults", file=sys.stderr, flush=True)
+        for scenes in (False, True):  # Each case has its own randomness: scenes, which want nerfstudio, are the last.
+            tried = {name: made[name] for name in made if (name == SCENE) == scenes}
+            if scenes and tried:
+                prepare_scenes()
+            untouched += _whole_ones_that_fail(tried, folder)
+            for number, name in enumerate(names):
+                if name not in tried:
+                    continue
+                random = Random(f"{options.seed} {number}")
+                here = folder / f"case{number}"
+                here.mkdir()
+                ended, how = case(name, *made[name], random, here)
+                counts.setdefault(name, Counter())[ended.verdict] += 1
+                if ended.verdict not in (ACCEPTED, REFUSED):
+                    faults.append((f"{options.seed}-{number}-{name}", ended, how))
+                    options.keep.mkdir(exist_ok=True)
+                    shutil.copy(here / name, options.keep / faults[-1][0])
+                shutil.rmtree(here)
+                if time.monotonic() - told > 30 and not options.json:
+                    told = time.monotonic()
+                    print(f"{number + 1} of {options.cases}, {len(faults)} faults", file=sys.stderr, flush=True)
     if options.json:
         print(json.dumps({"counts": counts, "untouched": untouched, "faults": [_told(fault) for fault in faults]}))
     else:

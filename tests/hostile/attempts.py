@@ -117,8 +117,8 @@ def _peak_of_this_process() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def prepare(scenes: bool = True) -> None:
-    """Imports what the commands need, once, before the forks; for scenes that is nerfstudio, too."""
+def prepare() -> None:
+    """Imports what the commands need, once, before the forks; `prepare_scenes` adds what scenes need."""
     warnings.simplefilter("ignore")
     import torch
 
@@ -127,10 +127,9 @@ def prepare(scenes: bool = True) -> None:
         "winner_ns.signals.image",  # It allows OpenCV to read EXR, which has to be said first.
         "av", "cv2", "imageio.v3", "imagecodecs", "matplotlib.pyplot", "mpmath", "PIL.Image", "pi_heif", "rich.live",
         "safetensors.torch", "scipy.fft", "scipy.ndimage", "skimage.metrics", "soundfile", "soxr", "tifffile",
-        "trimesh", "igl", *(["winner_ns.plugin.photographs"] if scenes else []),
-        "winner_ns.bench.benchmark", "winner_ns.bench.preset_yaml", "winner_ns.export.results",
-        "winner_ns.export.field", "winner_ns.fitting.fit", "winner_ns.fitting.run", "winner_ns.scenes.folder",
-        "winner_ns.signals.audio", "winner_ns.signals.shape_file",
+        "trimesh", "igl", "winner_ns.commands.main", "winner_ns.bench.benchmark",
+        "winner_ns.bench.preset_yaml", "winner_ns.export.results", "winner_ns.export.field", "winner_ns.fitting.fit",
+        "winner_ns.fitting.run", "winner_ns.scenes.folder", "winner_ns.signals.audio", "winner_ns.signals.shape_file",
         "winner_ns.signals.video", "winner_ns.signals.volume", "winner_ns.spectrum.inspection",
     ):  # fmt: skip
         try:
@@ -138,7 +137,23 @@ def prepare(scenes: bool = True) -> None:
         except ImportError:
             if module.startswith("winner_ns"):
                 raise
+    from PIL import Image
+
+    from winner_ns.fields import FAMILIES
+    from winner_ns.kinds import KINDS
+    from winner_ns.spectrum import LAWS
+
+    Image.init()
+    for table in (KINDS, FAMILIES, LAWS):
+        len(table)  # Looks through all packages that are installed, which no child has to do again.
     gc.freeze()  # So that collecting garbage in the children does not copy every page.
+
+
+def prepare_scenes() -> None:
+    """Imports nerfstudio, too, which makes all later forks dearer by half."""
+    import winner_ns.plugin.photographs  # noqa: F401
+
+    gc.freeze()
 
 
 def left_behind(folder: Path, known: Sequence[str]) -> List[str]:

@@ -157,7 +157,7 @@ def points(path: Path) -> None:
 
 
 def distances(path: Path) -> None:
-    places = np.random.default_rng(0).uniform(-1, 1, (3000, 3))
+    places = np.random.default_rng(0).uniform(-1, 1, (600, 3))
     np.savez(path, points=places, sdf=np.linalg.norm(places, axis=1) - 0.5)
 
 

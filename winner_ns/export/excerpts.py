@@ -171,10 +171,11 @@ class OriginalSurface:
     Args:
         signal: the shape.
         size: pixels along a picture's side.
-        samples: surface samples that a picture is made of.
+        samples: surface samples that a picture is made of; None: SAMPLES.
     """
 
-    def __init__(self, signal: ShapeSignal, size: int, samples: int = SAMPLES) -> None:
+    def __init__(self, signal: ShapeSignal, size: int, samples: Optional[int] = None) -> None:
+        samples = SAMPLES if samples is None else samples
         self.signal, self.size, self.samples = signal, size, samples
         if signal.source == "mesh":
             points, normals = signal.sample_surface(samples, seed=0)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from jaxtyping import Int
 
 ROUNDS = 6
+SMALL = 2**14
+"""Permutations of no more elements are kept in full: each step of a small signal's training takes another part."""
 
 
 def permute(positions: Int[np.ndarray, " n"], size: int, key: int) -> Int[np.ndarray, " n"]:
@@ -22,12 +26,19 @@ def permute(positions: Int[np.ndarray, " n"], size: int, key: int) -> Int[np.nda
     Returns:
         int64 values in 0 … size-1.
     """
+    if size <= SMALL:
+        return _whole(size, key)[positions]
     return _walked(positions, size, key, backwards=False)
 
 
 def places(values: Int[np.ndarray, " n"], size: int, key: int) -> Int[np.ndarray, " n"]:
     """Where these values stand in the order that `permute` gives: its inverse."""
     return _walked(values, size, key, backwards=True)
+
+
+@lru_cache(maxsize=8)
+def _whole(size: int, key: int) -> Int[np.ndarray, " size"]:
+    return _walked(np.arange(size), size, key, backwards=False)
 
 
 def _walked(numbers: Int[np.ndarray, " n"], size: int, key: int, backwards: bool) -> Int[np.ndarray, " n"]:

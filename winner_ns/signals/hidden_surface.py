@@ -19,6 +19,8 @@ SOLID_IN_FRONT = 0.4
 """A face whose winding number in front is above this is hidden. A face between outside and inside has 0 in front, one
 within a solid 1; a single wall across a solid, which is no boundary itself, has 1/2 there."""
 
+# Meshes of no more faces are first looked at for crossings, face by face, which is sooner done than to ask at points.
+_FEW_FACES = 2**15
 # Points that tell whether there are hidden faces at all: a share of 1e-4 of the area is missed once in a thousand.
 _POINTS_ASKED = 2**16
 # Edges that are looked at in one go.
@@ -72,6 +74,8 @@ def has_hidden_faces(
         faces: oriented outward, each with an area.
         windings: of the mesh.
     """
+    if len(faces) <= _FEW_FACES and _is_simple(vertices, faces):
+        return False
     return bool(_hidden(windings, _scattered(vertices, faces)).any())
 
 
@@ -107,6 +111,17 @@ def outer_surface(
     shown = np.zeros(patch.max() + 1, bool)
     shown[patch[whole]] = shown[patch[owner]] = True
     return OuterSurface(joined[used], kept, faces[shown[patch]])
+
+
+def _is_simple(vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]) -> bool:
+    """Whether faces are one closed shell that nothing crosses, which has solid on one side only."""
+    edges = mesh_edges(faces, len(vertices))
+    return bool(
+        edges.watertight
+        and edges.pairs()[1].all()
+        and not _manifold_patches(faces).any()
+        and not len(_crossing_pairs(vertices, faces)[0])
+    )
 
 
 def _hidden(windings: WindingNumbers, corners: Float[np.ndarray, "n 3 3"]) -> Bool[np.ndarray, " n"]:
