@@ -332,3 +332,21 @@ def test_checkpoints_are_saved_by_time_too(photo, monkeypatch):
     trainer.train()
     # The last one by time beside those of every fifth step, which stay.
     assert seen == [[0], [1], [2], [3], [4], [5], [5, 6], [5, 7]]
+
+
+def test_a_signal_that_comes_while_an_object_is_cleaned_up_ends_the_program_a_moment_later(capfd):
+    """Nothing can be raised there: Python would print it, and go on."""
+
+    class Cleaned:
+        def __del__(self):
+            signal.raise_signal(signal.SIGTERM)
+            len(str(self))  # The handler is called.
+
+    usual = sys.unraisablehook
+    with pytest.raises(Ended) as end, INTERRUPTION:
+        Cleaned()
+        for _ in range(1000):
+            time.sleep(0.01)
+    assert end.value.status == 143 and not capfd.readouterr().err
+    INTERRUPTION.disregard()
+    assert sys.unraisablehook is usual

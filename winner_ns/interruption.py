@@ -18,6 +18,9 @@ ECHO = 0.3
 """Seconds within which a further signal is the same one: a terminal that is closed is told by the shell and by the
 system, and a scheduler tells each process and its group."""
 
+AGAIN = 0.02
+"""Seconds after which a signal comes once more that came where nothing can be raised."""
+
 
 class Ended(SystemExit):
     """The program was told to end: an exit with the status that a shell gives it, 128 and the signal's number."""
@@ -38,6 +41,7 @@ class Interruption:
         self._acknowledged = False
         self._held = 0
         self._before: Dict[int, Any] = {}
+        self._unraisable: Any = None
         self._process = 0
 
     @property
@@ -57,9 +61,12 @@ class Interruption:
             # too, but who sends that to a training by its number means it.
             if number == signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._receive)
+        self._unraisable, sys.unraisablehook = sys.unraisablehook, self._take_back
 
     def disregard(self) -> None:
         """Leaves signals to whoever dealt with them before."""
+        if self._unraisable is not None:
+            sys.unraisablehook, self._unraisable = self._unraisable, None
         while self._before:
             number, handler = self._before.popitem()
             # A handler that was not installed from Python is unknown to it.
@@ -116,6 +123,22 @@ class Interruption:
         """`held`, giving what says whether a signal has come: then a loop leaves the block when its turn is whole."""
         with self.held():
             yield lambda: self.has_come
+
+    def _take_back(self, unraisable: Any) -> None:
+        """Where a signal comes while an object is cleaned up, Python prints what is raised there and goes on: it comes
+        once more then, a moment later."""
+        if not isinstance(unraisable.exc_value, Ended):
+            self._unraisable(unraisable)
+            return
+        self.number = None
+
+        def come_again() -> None:
+            if self._before:
+                os.kill(os.getpid(), unraisable.exc_value.number)
+
+        again = threading.Timer(AGAIN, come_again)
+        again.daemon = True
+        again.start()
 
     def _receive(self, number: int, frame: Optional[FrameType]) -> None:
         if os.getpid() != self._process:

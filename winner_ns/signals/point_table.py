@@ -274,7 +274,11 @@ def _points_of_sides(path: Path, arrays: Dict[str, np.ndarray]) -> PointTable:
 
 def _points_of_named(path: Path, table: np.ndarray, names: List[str], file_format: str) -> PointTable:
     # The number of a row, as pandas writes it, has no name, or "Unnamed: 0" after it was read once.
-    unknown = [name for name in names if name and name not in _KNOWN and not name.startswith(("scalar", "unnamed:"))]
+    axes = _axes_in(names)
+    assert axes is not None  # Others are no names of columns.
+    # What is one of the places' names in other tables is none beside those of this one.
+    known = {*axes, *_DISTANCES, *itertools.chain(*_NORMAL_AXES), *_LEFT_ASIDE}
+    unknown = [name for name in names if name and name not in known and not name.startswith(("scalar", "unnamed:"))]
     told = any(name in _DISTANCES for name in names) or any(set(axes) <= set(names) for axes in _NORMAL_AXES)
     if unknown and not told:
         problem = f"has a column {unknown[0]!r}, of which nothing is known"
@@ -293,8 +297,6 @@ def _points_of_named(path: Path, table: np.ndarray, names: List[str], file_forma
     normals = next((columns(axes) for axes in _NORMAL_AXES if set(axes) <= set(names)), None)
     warnings = [f"{path}: nothing is known of the columns {', '.join(unknown)}; they are left aside"] if unknown else []
     given = columns((distances[0],))[:, 0] if distances else None
-    axes = _axes_in(names)
-    assert axes is not None  # Others are no names of columns.
     return PointTable(file_format, columns(axes), given, normals, warnings)
 
 
