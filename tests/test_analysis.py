@@ -437,6 +437,7 @@ def test_inspect_training_and_analysis_say_the_same_of_a_band(ns_train, runs, ca
     assert "measured at the samples" in told["run"] and "measured at the samples" in told["data"]
 
 
+@pytest.mark.slow
 def test_a_field_that_is_hardly_trained_has_not_collapsed(photo: Path) -> None:
     """The same weights, after as many steps."""
     subject = subject_before_training(photo, FieldPlan.of(family="finer", width=16))

@@ -665,6 +665,7 @@ def test_curves_of_shapes_say_what_they_are_and_tell_good_ones_apart(tmp_path):
     assert "IoU within the bounding box, estimated" in title and "1 − IoU within the bounding box, estimated" in words
 
 
+@pytest.mark.slow
 def test_heat_maps_stand_in_rows_of_two(tmp_path):
     preset = load_preset(str(write_preset(tmp_path, sweep={"s0": [0, 30], "s1": [0, 1]}, seeds=1)))
 
@@ -682,6 +683,7 @@ def test_heat_maps_stand_in_rows_of_two(tmp_path):
     assert two == (2 * one, high) and four == (2 * one, 2 * high)
 
 
+@pytest.mark.slow
 def test_files_that_are_gone_leave_a_tile_that_says_so(finished, tmp_path):
     folder, records, _ = finished
     preset = load_preset(str(folder / "tiny.yaml"))

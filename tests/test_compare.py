@@ -59,6 +59,7 @@ def compare(capfd, *arguments):
     return status, output, errors
 
 
+@pytest.mark.slow
 def test_figures_and_picture_of_two_runs(trained, photo, tmp_path, capfd):
     finer, siren = trained(photo, "finer", "siren")
     picture = tmp_path / "out.png"

@@ -91,6 +91,7 @@ def test_close_to_the_surface_smooth_distances_are_found_again():
     np.testing.assert_allclose(flat_known.estimate(queries), (lower + upper) / 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [0.01, 0.03])
 def test_errors_are_told_and_smoothed(error):
     exact = torus_samples()

@@ -125,6 +125,7 @@ def test_settings_and_weights_rebuild_the_field(family, settings, tmp_path):
     assert settings.items() <= field.settings.items()
 
 
+@pytest.mark.slow
 @every_family
 def test_a_smooth_image_is_learned(family, settings):
     axis = torch.linspace(-1, 1, 32)

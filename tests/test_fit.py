@@ -318,6 +318,7 @@ def test_figures_follow_the_training(photo):
     assert len(set(seen)) == 30 and field.figures["psnr"] == seen[-1]
 
 
+@pytest.mark.slow
 def test_figures_files_and_pictures_share_one_evaluation(photo, tone, tmp_path):
     evaluated = []
     for data, samples in ((photo, 24 * 40), (tone, 2000)):

@@ -144,6 +144,7 @@ def test_held_out_samples_are_judged_beside_classical_interpolation(photo, ns_tr
     assert results["psnr_heldout"] < results["psnr"]
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_resumes_to_the_same_result(photo, ns_train, runs):
     """Schedule, sample order and optimiser go on: weights agree with those of the run that was left alone."""
     common = ("--data", photo, "--max-num-iterations", 60, "--pipeline.datamanager.batch-size", 300,
@@ -186,6 +187,7 @@ def test_resuming_with_another_field_or_signal_is_refused(photo, tone, ns_train,
     assert missing.status == 1 and "nowhere" in missing.errors
 
 
+@pytest.mark.slow
 def test_betas_reach_the_optimiser_and_stay_those_of_the_run(photo, ns_train, runs, tmp_path):
     def betas(run):
         (checkpoint,) = (run / "nerfstudio_models").iterdir()

@@ -314,6 +314,7 @@ def test_fisheye_cameras_are_trained_with(bunny_scene, ns_train, runs, tmp_path)
     assert figures(runs()[0])["psnr"] > 17.0
 
 
+@pytest.mark.slow
 def test_a_surface_comes_back_in_the_frame_of_its_files(bunny_scene, ns_method, runs, tmp_path, capfd, coarse_shapes):
     """nerfstudio's parser turns, shifts and scales the scene; before it learns, a surface is a sphere in the middle of
     what the silhouettes enclose."""

@@ -352,6 +352,7 @@ def test_the_browser_has_the_panel_on_top_and_the_signal_in_its_frame(opened):
         assert not viewer.control_panel._layer_depth.gui_handle.visible
 
 
+@pytest.mark.slow
 def test_a_picture_is_handed_over_once_and_the_camera_moves_without_the_server(opened):
     viewer = opened("photo.png")
     with Browser(viewer) as browser:
@@ -668,6 +669,7 @@ def test_a_run_is_rendered_without_a_viewer_and_without_its_data(data, files, tr
     assert torch.equal(*pictures)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", ["photo.png", "tone.wav", "torus.ply", "compared.png"])
 @pytest.mark.parametrize("outputs", [["rgb"], ["depth"], ["rgb", "depth"]])
 def test_nerfstudios_render_command_draws_what_it_is_asked_for(data, outputs, opened, tmp_path):

@@ -383,6 +383,7 @@ def test_what_a_fit_leaves_far_from_the_surface_does_not_show_on_it():
     assert (noisy["shaded"] - exact["shaded"])[both[..., 0]].abs().max() < 0.02
 
 
+@pytest.mark.slow
 def test_rolled_camera_turns_the_surface():
     shape_view = ShapeView({"a": field_of(sphere(0.4, (0.2, 0.3, 0.0)))}, sphere_signal(0.5, 3))
     upright, rolled = (
