@@ -448,6 +448,13 @@ def test_a_complete_run_whose_results_are_missing_is_finished(photo, tmp_path, c
     assert sorted(path.name for path in (run / "results").iterdir()) == written
     assert main(["fit", "--resume", str(run)]) == 1
     assert "has been trained for 5 steps" in capsys.readouterr().err
+    # One bit of the field that was written is another now.
+    field = run / "results" / "field.safetensors"
+    whole, network = field.read_bytes(), winner_ns.load_field(field).network
+    field.write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:])
+    assert main(["fit", "--resume", str(run), "--quiet"]) == 0
+    again = winner_ns.load_field(field).network.state_dict()
+    assert all(weight.equal(again[name]) for name, weight in network.state_dict().items())
 
 
 @pytest.mark.slow

@@ -7,6 +7,8 @@ from glob import escape
 from pathlib import Path
 from typing import Any, Dict, Sequence
 
+from winner_ns.errors import SignalError
+from winner_ns.fields.files import read_field_file
 from winner_ns.writing import write_json
 
 RESULTS = "results"
@@ -16,13 +18,24 @@ FIGURES = "figures.json"
 
 
 def results_complete(run: Path, steps: int) -> bool:
-    """Whether the results of a run's state after so many steps are all there."""
+    """Whether the results of a run's state after so many steps are all there, and its fields whole."""
     folder = run / RESULTS
     try:
         table = json.loads((folder / FIGURES).read_text(encoding="utf-8"))
-        return table["steps"] == steps and all((folder / name).is_file() for name in table.get("files", ()))
+        return table["steps"] == steps and all(_is_whole(folder / name) for name in table.get("files", ()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a file is there and, where it says what it should be, is that."""
+    if path.suffix != ".safetensors":
+        return path.is_file()
+    try:
+        read_field_file(path)
+    except SignalError:
+        return False
+    return True
 
 
 def begin_results(folder: Path) -> None:
