@@ -16,15 +16,19 @@ CRASHES = 2
 """Of processes on one item, after which it is left: what ends one may have had to do with others."""
 
 
-def devices(workers: int = 0) -> List[str]:
+def devices(workers: int = 0, device: Optional[str] = None) -> List[str]:
     """Where each of the processes trains: a GPU each, else a core each.
 
     Args:
-        workers: number of processes; 0: as many as there are GPUs, or cores that this program may use.
+        workers: number of processes; 0: as many as there are GPUs, or cores that this program may use; one on a
+            device that is named and not the CPU.
+        device: where all of them train; None: see above.
     """
     import torch
 
-    if torch.cuda.is_available():
+    if device is not None and torch.device(device).type != "cpu":
+        return [device] * (workers or 1)
+    if device is None and torch.cuda.is_available():
         gpus = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
         return [gpus[number % len(gpus)] for number in range(workers or len(gpus))]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
