@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 import winner_ns
 from winner_ns.commands.main import main
 from winner_ns.errors import SignalError
+from winner_ns.many.engine import LocalProcess
 from winner_ns.many.fit_many import _forget_undone
 from winner_ns.many.items import list_items, merged_items
 from winner_ns.many.leases import EXPIRED, Leases
@@ -313,6 +314,15 @@ def test_a_merge_that_was_cut_short_is_gone_on_with(tmp_path: Path) -> None:
     assert [line["index"] for line in merge(tmp_path)] == [0, 1, 2]
     assert load_file(tmp_path / SHARDS / "000001.safetensors")["00000002/w"].tolist() == [2.0, 2.0]
     assert not landed(tmp_path)
+
+
+@pytest.mark.slow
+def test_what_a_process_cannot_do_is_said_as_it_says_it(tmp_path: Path) -> None:
+    (tmp_path / "store.json").write_text('{"winner_ns_store": 99}')
+    process = LocalProcess(tmp_path, "cpu")
+    process.process.wait(60)
+    with pytest.raises(SignalError, match="is a store of version 99, this is 1; update winner_ns"):
+        process.status()
 
 
 @pytest.mark.slow

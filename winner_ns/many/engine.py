@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import List, Optional
 
@@ -72,11 +71,13 @@ class LocalProcess:
         """
         status = self.process.poll()
         if status == 1 and self.process.stdout is not None:
-            with suppress(ValueError, KeyError):
+            try:
                 said = json.loads(self.process.stdout.read())["error"]
-                source, _, rest = said.partition(": ")
-                problem, _, advice = rest.rpartition("; ")
-                raise SignalError(source, problem, advice)
+            except (ValueError, KeyError):
+                return status
+            source, _, rest = said.partition(": ")
+            problem, _, advice = rest.rpartition("; ")
+            raise SignalError(source, problem, advice)
         return status
 
     def end(self) -> None:
