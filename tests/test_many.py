@@ -20,10 +20,12 @@ from safetensors.torch import load_file
 import winner_ns
 from winner_ns.commands.main import main
 from winner_ns.errors import SignalError
+from winner_ns.many.engine import LocalProcess
+from winner_ns.many.fit_many import _forget_undone
 from winner_ns.many.items import list_items, merged_items
 from winner_ns.many.leases import EXPIRED, Leases
-from winner_ns.many.store import INDEX, ITEMS, SHARDS, land, landed, merge, read_index
-from winner_ns.many.worker import work
+from winner_ns.many.store import INDEX, ITEMS, SHARDS, land, landed, merge, read_index, write_index
+from winner_ns.many.worker import done_mark, work
 
 QUICK = ("--width", "8", "--depth", "2", "--steps", "4", "--workers", "1")
 
@@ -174,6 +176,7 @@ def test_what_there_is_to_fit(tmp_path: Path) -> None:
         ("no*.png", "matches no file"),
         ("list.txt", "its first line names"),
         ("flat.npy", "is an array of shape [3]"),
+        ("cut.npz", "cannot be read (File is not a zip file)"),
         ("two.npz", "save the one array whose rows are the signals as .npy"),
     ],
 )
@@ -184,6 +187,7 @@ def test_sources_that_are_none(source: str, said: str, tmp_path: Path, capsys: p
     Image.new("L", (4, 4)).save(tmp_path / "one.png")
     (tmp_path / "list.txt").write_text("1 2 3\n")
     np.save(tmp_path / "flat.npy", np.arange(3))
+    (tmp_path / "cut.npz").write_bytes(b"PK")
     np.savez(tmp_path / "two.npz", a=np.zeros((2, 2)), b=np.zeros((2, 2)))
     assert main(["fit-many", str(tmp_path / source), "--out", str(tmp_path / "store")]) == 1
     error = capsys.readouterr().err
@@ -234,6 +238,48 @@ def test_stores_that_are_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         fields[0]
 
 
+def test_a_store_without_its_list_is_left_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = tmp_path / "store"
+    (store / "work").mkdir(parents=True)
+    (store / "mine.tex").write_text("everything")
+    choices = {"width": 8, "depth": 2, "steps": 4}
+    (store / "store.json").write_text(json.dumps({"winner_ns_store": 1, "choices": choices, "start": None}))
+    land(store, 0, {"index": 0, "name": "a", "error": "a: is broken; mend it", "seconds": 1.0}, {})
+    with pytest.raises(SignalError, match="items.jsonl: is missing or empty, though some of its signals are fitted"):
+        winner_ns.fit_many(tmp_path / "gone", store, **choices)
+    assert len(landed(store)) == 1 and (store / "store.json").exists()
+    # With nothing fitted it is taken back, and what is not its own is not.
+    landed(store)[0].unlink()
+    with pytest.raises(SignalError, match="gone: does not exist"):
+        winner_ns.fit_many(tmp_path / "gone", store, **choices)
+    assert [path.name for path in store.iterdir()] == ["mine.tex"]
+
+
+def test_an_item_that_is_marked_and_nowhere_is_fitted_again(tmp_path: Path) -> None:
+    """Whoever is killed while errors are forgotten, or takes a damaged field away, leaves such a mark."""
+    (tmp_path / "work").mkdir()
+    for index in range(4):
+        done_mark(tmp_path, index).touch()
+    failed = {"name": "a", "error": "a: is broken; mend it", "seconds": 1.0}
+    land(tmp_path, 0, {"index": 0, **failed}, {})
+    write_index(tmp_path, [{"index": 1, **failed}])
+    _forget_undone(tmp_path, errors=False)
+    assert [index for index in range(4) if done_mark(tmp_path, index).exists()] == [0, 1]
+    _forget_undone(tmp_path, errors=True)
+    assert not list((tmp_path / "work").iterdir()) and not landed(tmp_path) and not read_index(tmp_path)
+
+
+def test_a_start_that_is_no_field(tmp_path: Path) -> None:
+    row = np.random.default_rng(0).random((8, 8)).astype(np.float32)
+    with pytest.raises(SignalError, match="start: .* is neither a field nor tensors by name"):
+        winner_ns.fit(row, width=8, depth=2, steps=1, progress=False, start={"w": np.zeros(3)})
+    with pytest.raises(SignalError, match="start: .* is none; give shared, a field"):
+        winner_ns.fit_many(row[None], tmp_path / "store", start={"w": np.zeros(3)})
+    with pytest.raises(SignalError, match="workers: "):
+        winner_ns.fit_many(row[None], tmp_path / "store", workers=-1)
+    assert not (tmp_path / "store").exists()
+
+
 def test_leases_are_taken_once_and_end_with_their_process(tmp_path: Path) -> None:
     ours, theirs = Leases(tmp_path), Leases(tmp_path)
     with ours.taken(3) as mine, theirs.taken(3) as too:
@@ -268,6 +314,15 @@ def test_a_merge_that_was_cut_short_is_gone_on_with(tmp_path: Path) -> None:
     assert [line["index"] for line in merge(tmp_path)] == [0, 1, 2]
     assert load_file(tmp_path / SHARDS / "000001.safetensors")["00000002/w"].tolist() == [2.0, 2.0]
     assert not landed(tmp_path)
+
+
+@pytest.mark.slow
+def test_what_a_process_cannot_do_is_said_as_it_says_it(tmp_path: Path) -> None:
+    (tmp_path / "store.json").write_text('{"winner_ns_store": 99}')
+    process = LocalProcess(tmp_path, "cpu")
+    process.process.wait(60)
+    with pytest.raises(SignalError, match="is a store of version 99, this is 1; update winner_ns"):
+        process.status()
 
 
 @pytest.mark.slow

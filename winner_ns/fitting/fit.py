@@ -390,9 +390,9 @@ def _begin_with(network: Field, start: Union[LoadedField, Mapping[str, Tensor]])
     weights = start.network.state_dict() if isinstance(start, LoadedField) else start
     advice = "give a field of the same family, width, depth, coordinates and channels"
     own = network.state_dict()
-    if not isinstance(weights, Mapping) or {name: tuple(w.shape) for name, w in weights.items()} != {
-        name: tuple(w.shape) for name, w in own.items()
-    }:
+    if not isinstance(weights, Mapping) or not all(isinstance(w, Tensor) for w in weights.values()):
+        raise setting_error("start", f"{shown(start)} is neither a field nor tensors by name", advice)
+    if {name: tuple(w.shape) for name, w in weights.items()} != {name: tuple(w.shape) for name, w in own.items()}:
         raise setting_error("start", "has weights of other names or sizes than the field", advice)
     if not all(bool(torch.isfinite(w).all()) for w in weights.values()):
         raise setting_error("start", "has weights that are not finite", advice)

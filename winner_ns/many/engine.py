@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import List, Optional
 
@@ -16,15 +15,19 @@ CRASHES = 2
 """Of processes on one item, after which it is left: what ends one may have had to do with others."""
 
 
-def devices(workers: int = 0) -> List[str]:
+def devices(workers: int = 0, device: Optional[str] = None) -> List[str]:
     """Where each of the processes trains: a GPU each, else a core each.
 
     Args:
-        workers: number of processes; 0: as many as there are GPUs, or cores that this program may use.
+        workers: number of processes; 0: as many as there are GPUs, or cores that this program may use; one on a
+            device that is named and not the CPU.
+        device: where all of them train; None: see above.
     """
     import torch
 
-    if torch.cuda.is_available():
+    if device is not None and torch.device(device).type != "cpu":
+        return [device] * (workers or 1)
+    if device is None and torch.cuda.is_available():
         gpus = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
         return [gpus[number % len(gpus)] for number in range(workers or len(gpus))]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -68,11 +71,13 @@ class LocalProcess:
         """
         status = self.process.poll()
         if status == 1 and self.process.stdout is not None:
-            with suppress(ValueError, KeyError):
+            try:
                 said = json.loads(self.process.stdout.read())["error"]
-                source, _, rest = said.partition(": ")
-                problem, _, advice = rest.rpartition("; ")
-                raise SignalError(source, problem, advice)
+            except (ValueError, KeyError):
+                return status
+            source, _, rest = said.partition(": ")
+            problem, _, advice = rest.rpartition("; ")
+            raise SignalError(source, problem, advice)
         return status
 
     def end(self) -> None:

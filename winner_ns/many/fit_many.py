@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Union
@@ -17,10 +17,12 @@ from torch import Tensor
 
 from winner_ns.errors import SignalError, counted, setting_error
 from winner_ns.fields.files import LoadedField
+from winner_ns.fitting.checked_numbers import shown, whole_number
 from winner_ns.fitting.fit import check_fit, fit, plan_and_options, read_options, settle_fit
+from winner_ns.fitting.plan import SettledPlan
 from winner_ns.fitting.run import load_run
 from winner_ns.many.engine import CRASHES, LocalProcess, devices
-from winner_ns.many.items import Item, Source, list_items, merged_items, read_items, write_items
+from winner_ns.many.items import ROWS, Item, Source, list_items, merged_items, read_items, write_items
 from winner_ns.many.leases import Leases
 from winner_ns.many.store import (
     FORMAT,
@@ -28,18 +30,20 @@ from winner_ns.many.store import (
     ITEMS,
     LANDED,
     MARK,
+    SHARDS,
     FieldStore,
     land,
     landed,
     load_fields,
     merge,
     read_index,
-    read_landed,
+    read_landed_line,
     read_mark,
     write_index,
 )
 from winner_ns.many.summary import write_summary
 from winner_ns.many.worker import WEIGHTS, WORK, done_mark
+from winner_ns.reading import decoded_limit
 from winner_ns.synced import replacing_synced
 from winner_ns.writing import make_folder, replacing_files, unwritable, write_json
 
@@ -118,23 +122,35 @@ def fit_many(
         SignalError: a source, a choice or a store that cannot be used. (What cannot be fitted is in `errors`.)
     """
     choices = _checked(choices, device)
+    workers = None if workers is None else whole_number("workers", workers, 1)
+    where = devices(workers or 0, device)
     folder = Path(out)
+    wanted = {"winner_ns_store": FORMAT, "choices": choices, "start": _start_name(start)}
+    _refuse_other(folder, wanted)
+    told = helped = False
     with replacing_files(True):
-        mark = _marked(folder, choices, start)
-        with _leading(folder) as leads:
-            if leads:
-                items = _listed(folder, source, labels, mark, say)
-                _begin_with(folder, start, items, choices)
-                _forget_errors(folder)
-            else:
-                say("another program is filling this store; joining it")
-                items = read_items(folder / ITEMS)
-            where = devices(workers or 0) if device is None else [device] * (workers or 1)
-            try:
-                _fill(folder, items, where, leads, tell)
-            finally:
+        while True:
+            with _leading(folder) as leads:
                 if leads:
-                    _finish(folder, items)
+                    _write_mark(folder, wanted)
+                    with decoded_limit(read_options(choices.get("read")).decoded_limit):
+                        items = _listed(folder, source, labels, say)
+                    _begin_with(folder, start, items, choices)
+                    # What has failed while this program was at work has been tried.
+                    _forget_undone(folder, errors=not helped)
+                    try:
+                        _fill(folder, items, where, True, tell)
+                    finally:
+                        _finish(folder, items)
+                    break
+            if not told:
+                say("another program is filling this store; joining it")
+                told = True
+            if not helped and _is_ready(folder, wanted):
+                _fill(folder, read_items(folder / ITEMS), where, False, tell)
+                helped = True
+            # Who led may have been ended: then what is left, and the table, are this one's.
+            time.sleep(LOOK)
     return load_fields(folder)
 
 
@@ -156,33 +172,67 @@ def _checked(choices: Dict[str, Any], device: Optional[str]) -> Dict[str, Any]:
         raise setting_error("settings", f"cannot be written down ({error})", "give numbers and texts") from error
 
 
-def _marked(folder: Path, choices: Dict[str, Any], start: Any) -> Dict[str, Any]:
-    """What the store says of itself, which is what is asked for."""
-    wanted = {"winner_ns_store": FORMAT, "choices": choices, "start": _start_name(start)}
+def _refuse_other(folder: Path, wanted: Mapping[str, Any]) -> None:
+    """Raises SignalError for a folder that is none of a store, or one that was begun with other choices."""
     mark = read_mark(folder)
-    if mark is None:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise SignalError(folder, "is there already, and no store", "name a folder that is empty or not there yet")
-        make_folder(folder)
-        write_json(folder / MARK, wanted)
-        return wanted
-    if mark != wanted and not (folder / INDEX).exists() and not landed(folder):
-        # Nothing has been fitted by them yet.
-        (folder / WEIGHTS).unlink(missing_ok=True)
-        write_json(folder / MARK, wanted)
-        return wanted
+    if mark is not None:
+        if _has_begun(folder):
+            _refuse_choices(folder, mark, wanted)
+        return
+    if not os.path.lexists(folder):
+        return
+    ours = {".leading", LANDED, WORK}
+    strange = not folder.is_dir() or landed(folder) or any(path.name not in ours for path in folder.iterdir())
+    # It may have become a store between the two looks.
+    if strange and read_mark(folder) is None:
+        raise SignalError(folder, "is there already, and no store", "name a folder that is empty or not there yet")
+
+
+def _refuse_choices(folder: Path, mark: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     for name in ("choices", "start"):
         if mark.get(name) != wanted[name]:
             before = json.dumps(mark.get(name))[:200]
             problem = f"was begun with {name} {before}, not {json.dumps(wanted[name])[:200]}"
             raise SignalError(folder, problem, "give the same, or another --out")
-    return mark
+
+
+def _has_begun(folder: Path) -> bool:
+    """Whether there is something that was fitted, or could not be."""
+    return (folder / INDEX).exists() or (folder / SHARDS).exists() or bool(landed(folder))
+
+
+def _write_mark(folder: Path, wanted: Mapping[str, Any]) -> None:
+    """Has the store say of itself what is asked for; only who leads may, as others fit by it."""
+    mark = read_mark(folder)
+    if mark == wanted:
+        return
+    if mark is not None and _has_begun(folder):
+        _refuse_choices(folder, mark, wanted)
+    (folder / WEIGHTS).unlink(missing_ok=True)
+    write_json(folder / MARK, wanted)
+
+
+def _is_ready(folder: Path, wanted: Mapping[str, Any]) -> bool:
+    """Whether who leads has written down all that others fit by.
+
+    Raises:
+        SignalError: it is at work by other choices.
+    """
+    mark = read_mark(folder)
+    if mark is None or not (folder / ITEMS).exists():
+        return False
+    _refuse_choices(folder, mark, wanted)
+    return wanted["start"] is None or (folder / WEIGHTS).is_file()
 
 
 def _start_name(start: Any) -> Optional[str]:
     if start is None or isinstance(start, str):
         return start
-    return f"the field of {start.description.name}" if isinstance(start, LoadedField) else os.fspath(start)
+    if isinstance(start, LoadedField):
+        return f"the field of {start.description.name}"
+    if not isinstance(start, os.PathLike):
+        raise setting_error("start", f"{shown(start)} is none", "give shared, a field, a field file, a run or a store")
+    return os.fspath(start)
 
 
 @contextmanager
@@ -206,16 +256,17 @@ def _leading(folder: Path) -> Iterator[bool]:
         lock.release()
 
 
-def _listed(
-    folder: Path, source: Source, labels: Optional[Sequence[Any]], mark: Mapping[str, Any], say: Callable[[str], None]
-) -> List[Item]:
+def _listed(folder: Path, source: Source, labels: Optional[Sequence[Any]], say: Callable[[str], None]) -> List[Item]:
     known = read_items(folder / ITEMS) if (folder / ITEMS).exists() else []
+    if not known and _has_begun(folder):
+        # Which signals the fields are of is told by their places in the list alone.
+        problem = "is missing or empty, though some of its signals are fitted"
+        raise SignalError(folder / ITEMS, problem, "get a whole copy of the store, or give another --out")
     try:
         listed = list_items(source, folder, labels)
     except SignalError:
         if not known:
-            # Nothing is left of what was not begun.
-            shutil.rmtree(folder, ignore_errors=True)
+            _take_back(folder)
         raise
     if listed.left_out:
         shown = ", ".join(listed.left_out[:3]) + (", …" if len(listed.left_out) > 3 else "")
@@ -225,6 +276,16 @@ def _listed(
         with replacing_synced(folder / ITEMS) as temporary:
             write_items(temporary, items)
     return items
+
+
+def _take_back(folder: Path) -> None:
+    """Leaves nothing of a store that was not begun, and all that is not its own."""
+    for name in (LANDED, WORK):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    with suppress(OSError):
+        for name in (MARK, WEIGHTS, ROWS, ".leading"):
+            (folder / name).unlink(missing_ok=True)
+        folder.rmdir()
 
 
 def _begin_with(folder: Path, start: Any, items: Sequence[Item], choices: Mapping[str, Any]) -> None:
@@ -257,35 +318,47 @@ def _shared(items: Sequence[Item], choices: Mapping[str, Any]) -> Dict[str, Tens
     read, kind, batch_size = (rest.pop(name, None) for name in ("read", "kind", "batch_size"))
     steps, schedule = rest.pop("steps", None), rest.pop("schedule", "cosine")
     arrays: Dict[str, Any] = {}
+
+    def settled(item: Item) -> SettledPlan:
+        plan, options = plan_and_options(**rest)
+        return settle_fit(item.data(arrays), plan, options, kind, read_options(read), batch_size, steps, schedule)
+
     found = []
     for item in items[:: -(-len(items) // SURVEYED)]:
         try:
-            settled = settle_fit(
-                item.data(arrays), *plan_and_options(**rest), kind, read_options(read), batch_size, steps, schedule
-            )
+            noise = settled(item).settled.noise
         except SignalError as error:
             last = error
             continue
-        noise = settled.settled.noise
-        found.append((0.0 if noise is None else noise.band, item.index, settled))
+        found.append((0.0 if noise is None else noise.band, item.index))
     if not found:
         raise SignalError("start", f"no signal can be read ({last})", "give some that can")
-    return sorted(found)[len(found) // 2][2].initial_field().state_dict()
+    # Read once more: all of them at once may be more than the memory takes.
+    return settled(items[sorted(found)[len(found) // 2][1]]).initial_field().state_dict()
 
 
-def _forget_errors(folder: Path) -> None:
-    """What has failed before is tried again."""
+def _forget_undone(folder: Path, errors: bool) -> None:
+    """Has what nothing is known of tried again, whatever its mark says, and what has failed before.
+
+    Args:
+        folder: the store's.
+        errors: whether what has failed is tried again, too.
+    """
     lines = read_index(folder)
-    failed = [line["index"] for line in lines if "error" in line]
-    if failed:
-        write_index(folder, [line for line in lines if "error" not in line])
-    for path in landed(folder):
-        line, _ = read_landed(path)
-        if "error" in line:
-            failed.append(line["index"])
-            path.unlink()
-    for index in failed:
-        done_mark(folder, index).unlink(missing_ok=True)
+    if errors:
+        kept = [line for line in lines if "error" not in line]
+        if len(kept) < len(lines):
+            write_index(folder, kept)
+            lines = kept
+        for path in landed(folder):
+            if "error" in read_landed_line(path):
+                path.unlink()
+    # A mark outlives its field where this was cut short, or a damaged field was taken away.
+    marked = sorted((folder / WORK).glob("*.done"))
+    there = {int(path.stem) for path in landed(folder)} | {line["index"] for line in read_index(folder)}
+    for path in marked:
+        if int(path.stem) not in there:
+            path.unlink(missing_ok=True)
 
 
 def _fill(folder: Path, items: Sequence[Item], where: Sequence[str], leads: bool, tell: Optional[Told]) -> None:
@@ -336,6 +409,8 @@ def _after_crash(
         if crashes[-1] > CRASHES:
             advice = f"run `python -m winner_ns.many.worker {folder} cpu` to see why"
             raise SignalError(folder, f"the processes end with status {status} before they fit anything", advice)
+    if any(index >= len(items) for index in held):
+        items = read_items(folder / ITEMS)  # Who leads has found more since.
     for index in held:
         crashes[index] += 1
         if crashes[index] >= CRASHES:

@@ -6,6 +6,7 @@ import glob
 import json
 import mimetypes
 import os
+import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple, Union
@@ -13,11 +14,12 @@ from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple, Union
 import numpy as np
 
 from winner_ns.errors import SignalError
-from winner_ns.reading import check_sort
+from winner_ns.reading import check_decoded, check_sort
 from winner_ns.safe_text import is_harmless
 from winner_ns.scenes.folder import is_scene
-from winner_ns.signals.array import map_array
+from winner_ns.signals.array import check_numbers, map_array
 from winner_ns.signals.load import detect_kind
+from winner_ns.synced import replacing_synced
 
 LISTS = (".txt", ".lst", ".list", ".tsv")
 """Suffixes of files with a path, or a path, a tab and a label, in each line."""
@@ -55,7 +57,10 @@ class Item:
             return self.path
         if self.path not in arrays:
             arrays[self.path] = map_array(Path(self.path))
-        return np.ascontiguousarray(arrays[self.path][self.row])
+        rows = arrays[self.path]
+        if rows.ndim < 2 or self.row >= len(rows):
+            raise SignalError(self.path, f"has no row {self.row} any more", "put back the array that was listed")
+        return np.ascontiguousarray(rows[self.row])
 
 
 @dataclass
@@ -88,11 +93,16 @@ def list_items(source: Source, store: Path, labels: Optional[Sequence[Any]] = No
         if len(labels) != len(listed.items):
             problem = f"there are {len(labels)} for {len(listed.items)} signals"
             raise SignalError("labels", problem, "give one for each", setting="labels")
-        listed.items = [Item(i.index, i.name, i.path, str(label), i.row) for i, label in zip(listed.items, labels)]
+        listed.items = [Item(i.index, i.name, i.path, _label(label), i.row) for i, label in zip(listed.items, labels)]
     for item in listed.items:
         if not all(map(is_harmless, item.name)):
             raise SignalError(item.name, "has characters that cannot be shown", "rename it")
     return listed
+
+
+def _label(label: Any) -> Optional[str]:
+    """A label as text; None stays what has none."""
+    return None if label is None else label.decode("utf-8", "replace") if isinstance(label, bytes) else str(label)
 
 
 def write_items(path: Path, items: Iterable[Item]) -> None:
@@ -200,17 +210,22 @@ def _stack(path: Path, store: Path) -> Listed:
     if path.suffix.lower() == ".npy":
         return Listed(_rows(path, path.stem, map_array(path).shape, None), [])
     try:
+        with zipfile.ZipFile(path) as members:
+            check_decoded(path, sum(member.file_size for member in members.infolist()))
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except SignalError:
+        raise
+    except Exception as error:  # Any type: headers are parsed as Python source, and zip and zlib raise their own.
         raise SignalError(path, f"cannot be read ({error})", "give arrays of numbers as numpy.savez writes") from error
     stacks = {name: array for name, array in arrays.items() if array.ndim >= 2}
     if len(stacks) != 1:
         there = ", ".join(f"{name} {list(array.shape)}" for name, array in arrays.items()) or "nothing"
         raise SignalError(path, f"holds {there}", "save the one array whose rows are the signals as .npy")
     (array,) = stacks.values()
+    check_numbers(path, array)
     flat = [each for each in arrays.values() if each.ndim == 1 and len(each) == len(array)]
-    labels = [str(label) for label in flat[0].tolist()] if len(flat) == 1 else None
+    labels = [_label(label) for label in flat[0].tolist()] if len(flat) == 1 else None
     return Listed(_rows(_keep(array, store), path.stem, array.shape, labels), [])
 
 
@@ -237,15 +252,12 @@ def _keep(array: np.ndarray, store: Path) -> Path:
         if known.shape != array.shape or known.dtype != array.dtype or not np.array_equal(known, array):
             raise SignalError(path, "holds another array than is given", "give another --out")
         return path
-    store.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    with open(part, "wb") as file:
-        np.save(file, array)
-    os.replace(part, path)
+    with replacing_synced(path) as temporary:
+        np.save(temporary, array)
     return path
 
 
-def _rows(path: Path, stem: str, shape: Tuple[int, ...], labels: Optional[Sequence[str]]) -> List[Item]:
+def _rows(path: Path, stem: str, shape: Tuple[int, ...], labels: Optional[Sequence[Optional[str]]]) -> List[Item]:
     if len(shape) < 2 or shape[0] == 0:
         raise SignalError(path, f"is an array of shape {list(shape)}", "give one whose rows are signals")
     digits = len(str(shape[0] - 1))

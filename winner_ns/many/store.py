@@ -64,7 +64,11 @@ def read_index(folder: Path) -> List[Line]:
     if not path.exists():
         return []
     lines: List[Line] = []
-    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    try:
+        texts = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SignalError(path, f"cannot be read ({error})", "get a whole copy of the store") from error
+    for number, text in enumerate(texts, 1):
         try:
             line = json.loads(text)
             _check_line(line)
@@ -135,17 +139,34 @@ def landed_path(folder: Path, index: int) -> Path:
     return folder / LANDED / f"{index:08d}.safetensors"
 
 
+def read_landed_line(path: Path) -> Line:
+    """The line of what `land` has written.
+
+    Raises:
+        SignalError: it is something else.
+    """
+    return _read_landed(path, False)[0]
+
+
 def read_landed(path: Path) -> Tuple[Line, Dict[str, Tensor]]:
     """What `land` has written.
 
     Raises:
         SignalError: it is something else.
     """
+    return _read_landed(path, True)
+
+
+def _read_landed(path: Path, weights: bool) -> Tuple[Line, Dict[str, Tensor]]:
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(os.fspath(path), framework="pt") as file:
-            return json.loads((file.metadata() or {})["line"]), {key: file.get_tensor(key) for key in file.keys()}
+            line = json.loads((file.metadata() or {})["line"])
+            _check_line(line if "error" in line else {**line, "shard": "0.safetensors"})
+            if line["index"] != int(path.stem):
+                raise ValueError("it is of another item")
+            return line, {key: file.get_tensor(key) for key in file.keys()} if weights else {}
     except (SafetensorError, KeyError, TypeError, ValueError, OSError, RecursionError) as error:
         raise SignalError(
             path, "is no field that has landed", "take it away; the same command fits it again"
@@ -213,10 +234,17 @@ class FieldStore(Sequence[LoadedField]):
             raise SignalError(
                 self.folder, "is no store of fields" if self.folder.exists() else "does not exist", advice
             )
-        lines = {line["index"]: line for line in read_index(self.folder)}
+        lines: Dict[int, Line] = {}
+        # First these: what another process puts into a shard meanwhile is in the table then.
         for path in landed(self.folder):
-            line, _ = read_landed(path)
-            lines.setdefault(line["index"], {**line, "shard": None})
+            try:
+                line = read_landed_line(path)
+            except SignalError:
+                if path.exists():
+                    raise
+                continue
+            lines[line["index"]] = {**line, "shard": None}
+        lines |= {line["index"]: line for line in read_index(self.folder)}
         self.lines: List[Line] = [line for _, line in sorted(lines.items())]
         self._lines = [line for line in self.lines if "error" not in line]
         self.names: List[str] = [line["name"] for line in self._lines]

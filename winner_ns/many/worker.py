@@ -49,7 +49,7 @@ def work(folder: Path, device: str) -> None:
     """
     mark = read_mark(folder)
     assert mark is not None
-    start = _start(folder)
+    start = _start(folder, mark)
     leases, arrays = Leases(folder / WORK), {}
     known = {line["index"] for line in read_index(folder)}
 
@@ -111,11 +111,18 @@ def fitted(
         return {**line, "error": said[:500], "seconds": round(time.monotonic() - begun, 4)}, {}
 
 
-def _start(folder: Path) -> Optional[Dict[str, Any]]:
+def _start(folder: Path, mark: Dict[str, Any]) -> Optional[Dict[str, Any]]:
+    """What all fields begin with; None where each has fresh weights of its own."""
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    if mark.get("start") is None:
+        return None
     path = folder / WEIGHTS
-    return load_file(path) if path.is_file() else None
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise SignalError(path, f"cannot be read ({error})", "get a whole copy of the store") from error
 
 
 def main() -> None:
