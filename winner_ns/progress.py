@@ -24,6 +24,13 @@ def announce(*words: object) -> None:
         print(terminal(" ".join(map(str, words))), file=sys.stderr, flush=True)
 
 
+def duration(seconds: float) -> str:
+    """A time as it is told: 40 s, 12 min, 3.5 h."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 def silence_libraries() -> None:
     """Keeps from the screen what libraries warn other programmers of; `python -W default` brings it back."""
     if not sys.warnoptions:

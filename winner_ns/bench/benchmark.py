@@ -19,9 +19,11 @@ from winner_ns.bench.report import write_report
 from winner_ns.bench.summary_tables import write_csv, write_markdown
 from winner_ns.bench.unfinished import FILE
 from winner_ns.bench.worker import ERRORS
-from winner_ns.bench.worker_pool import devices, run_cells
+from winner_ns.bench.worker_pool import run_cells
 from winner_ns.errors import SignalError, counted
 from winner_ns.interruption import Ended
+from winner_ns.many.engine import devices
+from winner_ns.progress import duration
 from winner_ns.writing import replacing_files, unwritable, write_json
 
 MARK = "bench.json"
@@ -94,7 +96,7 @@ def run_bench(
         tell(f"{preset.title}: {total}, {done}, {len(where)} at a time")
         if missing:
             expected = expected_seconds(missing, where[0]) / len(where)
-            tell(f"about {_duration(expected)} of training expected, by some steps of each field")
+            tell(f"about {duration(expected)} of training expected, by some steps of each field")
         errors: List[str] = []
         stopped: Optional[BaseException] = None
         try:
@@ -170,12 +172,12 @@ def _train(
         (folder / record["folder"] / FILE).unlink(missing_ok=True)
         done.append(record)
         remaining = _seconds_left(list(left.values()), done, running, len(where))
-        tell(f"{number:4d}/{len(cells)}  {_line(preset, record)}; about {_duration(remaining)} left")
+        tell(f"{number:4d}/{len(cells)}  {_line(preset, record)}; about {duration(remaining)} left")
 
 
 def _progress_line(progress: Record) -> str:
     step, steps = progress["step"], progress["steps"]
-    remaining = _duration(progress["seconds"] * (steps / step - 1.0))
+    remaining = duration(progress["seconds"] * (steps / step - 1.0))
     what = f"{progress['signal']}, {progress['field']}, seed {progress['seed']}"
     return f"           {what}: step {step:,} of {steps:,}, about {remaining} left of it"
 
@@ -184,7 +186,7 @@ def _line(preset: Preset, record: Record) -> str:
     metric = main_metric(preset, [record])
     value = record["figures"].get(metric)
     shown = "" if value is None else f", {metric.replace('_', ' ')} {value:.4g}"
-    return f"{record['signal']}, {record['field']}, seed {record['seed']}: {_duration(record['seconds'])}{shown}"
+    return f"{record['signal']}, {record['field']}, seed {record['seed']}: {duration(record['seconds'])}{shown}"
 
 
 def _seconds_left(left: Sequence[Cell], done: Sequence[Record], running: Dict[str, Record], workers: int) -> float:
@@ -201,12 +203,6 @@ def _seconds_left(left: Sequence[Cell], done: Sequence[Record], running: Dict[st
         whole = mean([r for r in same if r["signal"] == cell.signal]) or mean(same) or mean(known) or 0.0
         total += max(whole - running.get(cell.key, {"seconds": 0.0})["seconds"], 0.0)
     return total / max(min(workers, len(left)), 1)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 99.5:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 @contextmanager

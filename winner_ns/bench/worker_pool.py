@@ -3,30 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import queue
 import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Sequence
 
 from winner_ns.bench.cells import Cell
-
-
-def devices(workers: int = 0) -> List[str]:
-    """Where each of the processes trains: a GPU each, else a core each.
-
-    Args:
-        workers: number of processes; 0: as many as there are GPUs, or cores that this program may use.
-    """
-    import torch
-
-    if torch.cuda.is_available():
-        gpus = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
-        return [gpus[number % len(gpus)] for number in range(workers or len(gpus))]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return ["cpu"] * (workers or cores)
+from winner_ns.many.engine import started
 
 
 def run_cells(cells: Sequence[Cell], folder: Path, where: Sequence[str]) -> Iterator[Dict[str, Any]]:
@@ -54,7 +38,7 @@ def run_cells(cells: Sequence[Cell], folder: Path, where: Sequence[str]) -> Iter
                 break
             try:
                 if process is None:
-                    process = _start(folder, device)
+                    process = started("winner_ns.bench.worker", folder, device, own_session=False)
                     processes.append(process)
                 answer = _ask(process, cell, answers)
             except OSError as error:  # No more processes, or no memory for one.
@@ -86,19 +70,6 @@ def run_cells(cells: Sequence[Cell], folder: Path, where: Sequence[str]) -> Iter
 
 def _name(cell: Cell) -> str:
     return f"{cell.signal}, {cell.field}, seed {cell.seed}"
-
-
-def _start(folder: Path, device: str) -> subprocess.Popen:
-    # One thread each: measured cells must not depend on how many others there are.
-    one = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "IGL_NUM_THREADS"), "1")
-    return subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "winner_ns.bench.worker", str(folder), device],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        encoding="utf-8",
-        env={**os.environ, **one, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
-    )
 
 
 def _ask(process: subprocess.Popen, cell: Cell, news: "queue.SimpleQueue[Dict[str, Any]]") -> Dict[str, Any]:

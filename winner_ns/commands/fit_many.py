@@ -13,7 +13,7 @@ from winner_ns.commands.arguments import add_reading, count
 from winner_ns.commands.fit import add_choices, choices_of, flag_of_choice
 from winner_ns.errors import SignalError, counted, settings_called
 from winner_ns.interruption import Ended
-from winner_ns.progress import announce
+from winner_ns.progress import announce, duration
 from winner_ns.safe_text import tell
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class _Line:
         pace = progress.new / max(progress.seconds, 1e-9)
         parts = [f"{progress.done:,} of {progress.total:,}", f"{pace:.2g} a second"]
         if left is not None:
-            parts.append(f"{_duration(left)} left")
+            parts.append(f"{duration(left)} left")
         if progress.failed:
             parts.append(f"{progress.failed} failed")
         line = "  ".join(parts)
@@ -117,9 +117,3 @@ class _Line:
     def clear(self) -> None:
         if self.live and self.said is not None:
             print("\r\033[K", end="", flush=True)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 99.5:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,4 +1,4 @@
-"""Where the work of a store is done: in processes of this machine."""
+"""Where work on many signals is done: in processes of this machine."""
 
 from __future__ import annotations
 
@@ -34,6 +34,27 @@ def devices(workers: int = 0, device: Optional[str] = None) -> List[str]:
     return ["cpu"] * (workers or cores)
 
 
+def started(module: str, folder: Path, device: str, own_session: bool) -> "subprocess.Popen[str]":
+    """A process that runs a module on a folder, and is spoken with through its standard input and output.
+
+    Args:
+        module: takes the folder and the device, and ends where its input does.
+        folder, device: what it works on, and where.
+        own_session: whether Ctrl-C in the terminal is kept from it.
+    """
+    # One thread each: what comes out, and how long it takes, must not depend on how many others there are.
+    one = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "IGL_NUM_THREADS"), "1")
+    return subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-m", module, str(folder), device],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        encoding="utf-8",
+        env={**os.environ, **one, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
+        start_new_session=own_session,
+    )
+
+
 class LocalProcess:
     """A worker of this machine, with a device of its own.
 
@@ -44,19 +65,8 @@ class LocalProcess:
 
     def __init__(self, folder: Path, device: str) -> None:
         self.device = device
-        # One thread each: what comes out must not depend on how many others there are.
-        one = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "IGL_NUM_THREADS"), "1")
-        path = os.pathsep.join(each or os.getcwd() for each in sys.path)
-        # In a session of its own: Ctrl-C is for the program that started it, and training would take it for its own.
-        self.process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "winner_ns.many.worker", str(folder), device],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            encoding="utf-8",
-            env={**os.environ, **one, "PYTHONPATH": path},
-            start_new_session=True,
-        )
+        # Training would take Ctrl-C, which is for the program that started it, for its own.
+        self.process = started("winner_ns.many.worker", folder, device, own_session=True)
 
     @property
     def number(self) -> int:
