@@ -82,12 +82,10 @@ class LocalProcess:
         status = self.process.poll()
         if status == 1 and self.process.stdout is not None:
             try:
-                said = json.loads(self.process.stdout.read())["error"]
-            except (ValueError, KeyError):
-                return status
-            source, _, rest = said.partition(": ")
-            problem, _, advice = rest.rpartition("; ")
-            raise SignalError(source, problem, advice)
+                parts = json.loads(self.process.stdout.read())
+            except ValueError:
+                return status  # It had nothing to say.
+            raise SignalError(**parts)
         return status
 
     def end(self) -> None:

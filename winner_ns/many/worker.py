@@ -145,7 +145,8 @@ def main() -> None:
         if not is_over(folder):
             raise
     except SignalError as error:
-        print(json.dumps({"error": str(error)}), file=answer, flush=True)
+        parts = {"source": error.source, "problem": error.problem, "advice": error.advice}
+        print(json.dumps(parts), file=answer, flush=True)
         os._exit(1)
     os._exit(0)
 
