@@ -253,18 +253,24 @@ def by_place(batch):
     return {tuple(x): y for x, y in zip(batch[0].tolist(), batch[1].tolist())}
 
 
-@pytest.mark.parametrize("holdout", ["0.2", "every-second"])
-def test_samples_and_estimates_of_the_withheld_ones_are_one_set(holdout):
+@pytest.mark.parametrize("holdout, weight", [("0.2", 0.1), ("every-second", 0.04)])
+def test_estimates_at_the_withheld_places_are_drawn_as_often_as_they_weigh(holdout, weight):
     image = np.uint8(255 * (photograph(40, 2)[..., :1] * 0.5 + 0.5))
     both, alone = target(image, holdout), target(image, holdout, "none")
     assert both.train_size == alone.train_size
     samples = by_place(alone.batch(0, 0))
     whole = by_place(both.batch(0, 0))
-    assert len(whole) == image.size and len(both.batch(3, 0)[0]) == image.size
     assert {place: whole[place] for place in samples} == samples
-    # An epoch in parts sees each place once.
-    parts = [by_place(both.batch(step, 100)) for step in range(16)]
-    assert {place: value for part in parts for place, value in part.items()} == whole
+    withheld = image.size - len(samples)
+    assert len(whole) == len(samples) + round(weight * withheld)
+    # Of all samples at once, too, each step has other estimates, until all have been there.
+    steps = -(-withheld // round(weight * withheld))
+    assert len({place for step in range(steps) for place in by_place(both.batch(step, 0))}) == image.size
+    # An epoch in parts sees each sample once, with the same part of estimates in each.
+    estimated = [len(set(by_place(both.batch(step, 100))) - set(samples)) for step in range(3)]
+    assert estimated == [round(100 * weight * withheld / (len(samples) + weight * withheld))] * 3
+    parts = [by_place(both.batch(step, 100)) for step in range(-(-len(samples) // (100 - estimated[0])))]
+    assert set(samples) <= {place for part in parts for place in part}
     shares = [by_place(both.batch(1, 50, rank, 3)) for rank in range(3)]
     assert len(shares[0] | shares[1] | shares[2]) == 150
     again = target(image, holdout)
@@ -282,9 +288,9 @@ def test_no_withheld_value_is_trained_on(holdout):
 
 
 @pytest.mark.parametrize(
-    "shape, kind, share", [((300,), "audio", 1 / 2), ((30, 41), "image", 1 / 4), ((7, 8, 9), "volume", 1 / 4)]
+    "shape, kind, weight", [((300,), "audio", 1.0), ((30, 41), "image", 0.04), ((7, 8, 9), "volume", 0.04)]
 )
-def test_where_nothing_is_withheld_part_of_a_batch_is_halfway_between_samples(shape, kind, share):
+def test_where_nothing_is_withheld_part_of_a_batch_is_halfway_between_samples(shape, kind, weight):
     values = noise(shape, 1).astype(np.float32)
     found = target(values[..., 0] if kind == "volume" else values, "none", kind=kind)
     coordinates, trained = found.batch(4, 100)
@@ -293,12 +299,13 @@ def test_where_nothing_is_withheld_part_of_a_batch_is_halfway_between_samples(sh
     twice = np.round(2 * steps.numpy())
     assert np.allclose(twice, 2 * steps.numpy(), atol=1e-3)
     halfway = (twice % 2 == 1).any(axis=1)
-    assert halfway.sum() == 100 * share
+    weighed = weight * found.between.size
+    assert halfway.sum() == round(100 * weighed / (found.train_size + weighed))
     # Each of them is a mean of samples with weights whose sum is 1: near them, here.
     assert np.abs(trained.numpy()).max() < 2 * found.gain * np.abs(values).max()
-    all_positions = found.train_size + found.between.size
-    assert len(found.batch(0, 0)[0]) == min(all_positions, round(found.train_size / (1 - share)))
-    epoch = [by_place(found.batch(step, 100)) for step in range(-(-found.train_size // round(100 * (1 - share))))]
+    assert len(found.batch(0, 0)[0]) == found.train_size + round(weighed)
+    of_samples = 100 - halfway.sum()
+    epoch = [by_place(found.batch(step, 100)) for step in range(-(-found.train_size // of_samples))]
     assert len({place for part in epoch for place in part}) > found.train_size
 
 
@@ -378,7 +385,7 @@ def test_fields_of_one_comparison_keep_what_each_is_trained_on_between_the_sampl
     target = target_of(photo, options=TargetOptions(holdout="0.2"))
     settled = {entry.name: entry.plan.settle(target, 64) for entry in entries}
     sizes = {name: len(set(map(tuple, plan.target.batch(0, 0)[0].tolist()))) for name, plan in settled.items()}
-    everything = target.train_size + target.split.heldout_size
+    everything = target.train_size + round(0.1 * target.split.heldout_size)
     assert sizes == {"winner": everything, "own": target.train_size, "siren": target.train_size, "taught": everything}
     with pytest.raises(SignalError, match="between=linear"):
         parse_entries(["winner:between=linear"])

@@ -37,10 +37,6 @@ MOST_FILLED = 2**26
 """Values whose spectrum is measured with what is withheld filled in; of more, tiles that have as many together."""
 MOST_DRAWN = 2**24
 """Training samples, drawn at random, whose mean and deviation stand for those of all."""
-SHARE_HALFWAY = {1: 1 / 2}
-"""Of a batch, by the number of coordinates (1/4 from two on): pseudo-samples halfway between the samples, where none is
-withheld. On a line that is their part of all positions; in a plane it would be 3/4, and leave few samples (docs/
-spectrum.md)."""
 
 
 @dataclass
@@ -110,18 +106,12 @@ class GridTarget(Target):
     def batch(self, step: int, batch_size: int, rank: int = 0, world_size: int = 1) -> Tuple[Tensor, Tensor]:
         if self.between is None:
             return self._trained_at(self.split.batch(step, batch_size, rank, world_size))
-        train_size = self.split.train_size
-        if self.split.heldout_size:
-            # What is withheld and what is not are one set, as evenly drawn as all samples are.
-            numbers = self.split.shuffled(train_size + self.between.size, step, batch_size, rank, world_size)
-            samples, between = numbers[numbers < train_size], numbers[numbers >= train_size] - train_size
-        else:
-            # Halfway there are far more positions than samples, which are what counts.
-            share = SHARE_HALFWAY.get(self.signal.dimensions, 1 / 4)
-            of_samples = round((1 - share) * batch_size)
-            samples = self.split.shuffled(train_size, step, of_samples, rank, world_size)
-            count = max(1, round(len(samples) * share / (1 - share)))
-            between = self.split.shuffled(self.between.size, step, count, rank, world_size, stream=1)
+        of_samples, of_between = self.train_size, max(1, round(self.between.weight * self.between.size))
+        if 0 < batch_size < of_samples + of_between:
+            of_between = max(1, round(batch_size * of_between / (of_samples + of_between)))
+            of_samples = batch_size - of_between
+        samples = self.split.shuffled(self.train_size, step, of_samples, rank, world_size)
+        between = self.split.shuffled(self.between.size, step, of_between, rank, world_size, stream=1)
         coordinates, values = self.between.at(between)
         trained = self._trained_at(self.split.train_samples(samples))
         return torch.cat([trained[0], coordinates]), torch.cat([trained[1], self._scaled(values)])

@@ -40,6 +40,13 @@ MOST_VALIDATED = 2**13
 """Training samples that are estimated from the others to choose a method."""
 LEAST_VALIDATED = 16
 """Fewer do not tell that estimates say nothing."""
+WEIGHTS_IN_GAPS = {1: 1.0}
+"""How often an estimate at a withheld place is drawn where a sample is drawn once, by the number of coordinates (0.1 from
+two on). On a line estimates are nearer than whatever a field makes of its own there; in a plane its own smoothness has a
+say, and so small a weight leaves it one (docs/spectrum.md)."""
+WEIGHTS_HALFWAY = {1: 1.0}
+"""The same of estimates halfway between the samples of a lattice (0.04 from two on), which are many more: on a line half
+of a batch, in a plane a tenth."""
 SHARE_VALIDATED = 1 / 16
 """Of the training samples around gaps, at most: so few hardly make the gaps wider."""
 
@@ -63,6 +70,8 @@ class PseudoSamples(ABC):
     method: str
     """kriging or spline: what was nearer to training samples that were estimated from others; "" where neither was
     nearer than the mean of these, so that no estimate says anything."""
+    weight: float
+    """How often an estimate is drawn where a sample is drawn once."""
 
     @abstractmethod
     def at(self, numbers: Int[np.ndarray, " n"]) -> Tuple[Float[Tensor, "n d"], Float[Tensor, "n c"]]:
@@ -90,6 +99,7 @@ class GapSamples(PseudoSamples):
     def __init__(self, signal: GridSignal, split: SampleSplit) -> None:
         self.signal, self.split = signal, split
         self.size = min(split.heldout_size, MOST_IN_GAPS)
+        self.weight = WEIGHTS_IN_GAPS.get(signal.dimensions, 0.1)
         large = split.size > MOST_MASKED
         known = TrainingSamples(split) if large else ~split.is_heldout()
         kriging = kriged_in_gaps(signal.samples, known)
@@ -125,7 +135,7 @@ class HalfwaySamples(PseudoSamples):
 
     def __init__(self, signal: GridSignal, split: SampleSplit, step: int) -> None:
         self.signal, self.split, self.step = signal, split, step
-        self.size = split.heldout_size
+        self.size, self.weight = split.heldout_size, WEIGHTS_HALFWAY.get(signal.dimensions, 0.04)
         lattice = signal.samples[(slice(None, None, step),) * signal.dimensions]
         self.method = _method_halfway(lattice[central_crop(lattice.shape[:-1], MOST_MEASURED)])
         if self.method == "kriging":
