@@ -1,9 +1,9 @@
-# `make demo`, `make test` and `make test-fast` install what they need into .venv on first use.
+# All of these but clean install what they need into .venv on first use.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test test-fast viewer-pictures bench-step lint clean
+.PHONY: demo test test-fast docs viewer-pictures bench-step lint clean
 
 demo: $(INSTALLED)
 	@$(BIN)/python -m winner_ns.demo
@@ -14,6 +14,10 @@ test: $(INSTALLED)
 
 test-fast: $(INSTALLED)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal --ignore tests/browser -m "not slow"
+
+docs: $(INSTALLED)
+	@$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
+	@echo "Open docs/_build/html/index.html"
 
 viewer-pictures: $(INSTALLED)
 	@$(BIN)/python -m winner_ns.demo.viewer_pictures

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+
+import winner_ns
 
 ROOT = Path(__file__).parents[1]
 
@@ -32,3 +36,27 @@ def test_a_wheel_has_all_presets_and_what_the_package_reads(tmp_path):
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert presets and presets | package == {name for name in held if name.startswith("winner_ns/")}
+
+
+@pytest.mark.slow
+def test_the_source_distribution_installs_and_works_away_from_the_checkout(tmp_path):
+    """All but the dependencies, which are those of this environment."""
+
+    def run(*command, **options):
+        done = subprocess.run(command, capture_output=True, text=True, **options)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    run(sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path), cwd=ROOT)
+    (archive,) = tmp_path.glob("winner_ns-*.tar.gz")
+    installed = tmp_path / "installed"
+    install = ["-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--target", str(installed), str(archive)]
+    run(sys.executable, *install)
+    away = {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": str(installed)}}
+    where = run(sys.executable, "-c", "import winner_ns; print(winner_ns.__file__)", **away)
+    assert Path(where.strip()).is_relative_to(installed)
+    command = str(installed / "bin" / "winner-ns")
+    assert run(command, "--version", **away) == f"winner-ns {winner_ns.__version__}\n"
+    assert "every-second" in run(command, "bench", "--list", **away)
+    melody = installed / "winner_ns" / "demo" / "chiptune.wav"
+    assert json.loads(run(command, "inspect", str(melody), "--json", **away))["psi"] == pytest.approx(0.4709, abs=1e-4)
