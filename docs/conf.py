@@ -42,6 +42,9 @@ nb_execution_timeout = 900
 nb_merge_streams = True
 highlight_language = "none"
 
+# One argument a line where there are many; a single back-tick is code.
+python_maximum_signature_line_length = 90
+default_role = "literal"
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import importlib.util
 import re
 import shlex
@@ -12,7 +13,9 @@ import pytest
 import tyro
 from nerfstudio.configs.method_configs import AnnotatedBaseConfigUnion
 
+import winner_ns
 from winner_ns.commands import main
+from winner_ns.signals import signal_of
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted({ROOT / "README.md", *(ROOT / "docs").rglob("*.md")})
@@ -51,3 +54,22 @@ def test_links_lead_somewhere() -> None:
         prose = re.sub(r"`[^`\n]*`", "", FENCED.sub("", page.read_text()))
         for target in re.findall(r"\]\(([^)#\s]+)", prose):
             assert target.startswith("https://") or (page.parent / target).exists(), f"{page}: {target}"
+
+
+SHOWN = [
+    winner_ns.fit,
+    winner_ns.load_field,
+    winner_ns.build_field,
+    winner_ns.winner_init,
+    winner_ns.spectral_centroid,
+    signal_of,
+]
+
+
+@pytest.mark.parametrize("shown", SHOWN, ids=lambda shown: shown.__name__)
+def test_examples_in_docstrings_give_what_they_say(shown) -> None:
+    (found,) = doctest.DocTestFinder(recurse=False).find(shown, globs={})
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
+    said: List[str] = []
+    runner.run(found, out=said.append)
+    assert found.examples and not runner.failures, "".join(said)

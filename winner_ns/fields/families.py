@@ -75,6 +75,11 @@ def build_field(
 ) -> Field:
     """A fresh field of a family.
 
+    >>> import torch, winner_ns
+    >>> finer = winner_ns.build_field("finer", 2, 3, {"width": 64}, torch.Generator().manual_seed(0))
+    >>> finer(torch.zeros(5, 2)).shape
+    torch.Size([5, 3])
+
     Args:
         family: one of FAMILIES. "winner" gives a plain sine network that `winner_init` is yet to be applied to.
         in_dim: number of coordinates.

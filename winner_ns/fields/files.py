@@ -282,6 +282,13 @@ def check_sizes(made_of: NetworkDescription, tensors: Mapping[str, Tensor]) -> N
 def load_field(path: Union[str, os.PathLike]) -> LoadedField:
     """Loads a field file written by `winner-ns export field` into a callable; needs neither nerfstudio nor the data.
 
+    >>> import os, tempfile, numpy, winner_ns
+    >>> path = os.path.join(tempfile.mkdtemp(), "wave.safetensors")
+    >>> wave = numpy.sin(numpy.arange(400) / 9)
+    >>> field = winner_ns.fit((wave, 8000), steps=5, width=16, depth=2, progress=False)
+    >>> winner_ns.load_field(field.save(path)).grid(800).shape
+    (800, 1)
+
     Raises:
         SignalError: missing, damaged, not a field file, or of a newer version.
     """

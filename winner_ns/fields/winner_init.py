@@ -58,6 +58,11 @@ def winner_init(
 ) -> Field:
     """Adds Gaussian noise to the weights of layers 1 and 2, in place; everything else stays as it is.
 
+    >>> import torch, winner_ns
+    >>> field = winner_ns.winner_init(winner_ns.Siren(2, 1, width=64), s0=30.0, s1=0.1)
+    >>> field.noise_scales
+    (30.0, 0.1)
+
     W_1 += N(0, (s0/omega_0)²), W_2 += N(0, (s1/omega_0)²), with the omega_0 of the layer in question, so that s0 and
     s1 are what reaches the pre-activation. At s0 = s1 = 0 the field stays a plain SIREN bit for bit.
 

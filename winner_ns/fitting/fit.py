@@ -151,8 +151,13 @@ def fit(
 ) -> FittedField:
     """Fits a field to a signal.
 
-        field = winner_ns.fit("photo.jpg")
-        field.grid((1024, 1024)); field.figures; field.save("photo.safetensors")
+    >>> import numpy, winner_ns
+    >>> picture = numpy.random.default_rng(0).random((32, 48), numpy.float32)  # or "photo.jpg", a file
+    >>> field = winner_ns.fit(picture, steps=20, width=32, progress=False)
+    >>> field.grid((64, 96)).shape
+    (64, 96, 1)
+    >>> sorted(field.figures)
+    ['psnr', 'ssim']
 
     On a CPU with the same number of threads it gives what `ns-train winner-siren` gives, bit for bit.
 

@@ -95,8 +95,11 @@ def fit_many(
 ) -> FieldStore:
     """Fits a field to each of many signals, in as many processes as there are cores or GPUs.
 
+    ::
+
         fields = winner_ns.fit_many("photographs", "store", width=64, steps=300)
-        fields[0].grid((28, 28)); fields.dataset()
+        fields[0].grid((28, 28))
+        fields.dataset()
 
     Each has its own law, its own figures and its own seed (`seed` and its place). Whatever ends the program, the same
     call goes on: what is there is kept, and what failed is tried again. Several programs, also on several machines that

@@ -30,6 +30,11 @@ def signal_of(
 ) -> Union[GridSignal, ShapeSignal]:
     """The signal that something stands for.
 
+    >>> import numpy
+    >>> from winner_ns.signals import signal_of
+    >>> signal_of(numpy.arange(1800, dtype=numpy.uint16).reshape(20, 30, 3)).kind
+    'image'
+
     Args:
         data: a path; an array or tensor, [height, width] or [height, width, channels <= 4] for an image, [samples] or
             [samples, channels] for a sound, [depth, height, width] or [depth, height, width, channels <= 4] for a

@@ -31,6 +31,11 @@ def spectral_centroid(
 ) -> float:
     """Spectral centroid of samples on a regular grid, in (0, 1) with 1 at Nyquist.
 
+    >>> import numpy, winner_ns
+    >>> tone = numpy.cos(numpy.pi / 4 * numpy.arange(800))[:, None]  # a quarter of Nyquist; [n, channels]
+    >>> round(winner_ns.spectral_centroid(tone), 4)
+    0.25
+
     Along one axis it is the mean over all lines (and channels) of each line's own magnitude-weighted mean frequency;
     over all axes, the mean of the axes' centroids. Lines without any energy are left out. A constant has 0.
 
