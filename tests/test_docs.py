@@ -18,7 +18,7 @@ from winner_ns.commands import main
 from winner_ns.signals import signal_of
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted({ROOT / "README.md", *(ROOT / "docs").rglob("*.md")})
+PAGES = sorted({*ROOT.glob("*.md"), *(path for path in (ROOT / "docs").rglob("*.md") if "_build" not in path.parts)})
 FENCED = re.compile(r"^```.*?^```", re.S | re.M)
 COMMAND = re.compile(r"^(?:\$ )?(?:[A-Z_]+=\S+ )*(?:\S*/)?(winner-ns|ns-train|python -m) (.*)")
 SYNOPSIS = re.compile(r"\[--|…|\.\.\.|--(?!data)[a-z0-9.-]+ [A-Z][A-Z0-9]*\b")
