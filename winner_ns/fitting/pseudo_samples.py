@@ -41,12 +41,12 @@ MOST_VALIDATED = 2**13
 LEAST_VALIDATED = 16
 """Fewer do not tell that estimates say nothing."""
 WEIGHTS_IN_GAPS = {1: 1.0}
-"""How often an estimate at a withheld place is drawn where a sample is drawn once, by the number of coordinates (0.1 from
-two on). On a line estimates are nearer than whatever a field makes of its own there; in a plane its own smoothness has a
-say, and so small a weight leaves it one (docs/spectrum.md)."""
+"""How often an estimate at a withheld place is drawn where a sample is drawn once, by the number of coordinates (0.1
+from two on). On a line estimates are nearer than whatever a field makes of its own there; in a plane its own smoothness
+has a say, and so small a weight leaves it one (docs/spectrum.md)."""
 WEIGHTS_HALFWAY = {1: 1.0}
-"""The same of estimates halfway between the samples of a lattice (0.04 from two on), which are many more: on a line half
-of a batch, in a plane a tenth."""
+"""The same of estimates halfway between the samples of a lattice (0.04 from two on), which are many more: on a line
+half of a batch, in a plane a tenth."""
 SHARE_VALIDATED = 1 / 16
 """Of the training samples around gaps, at most: so few hardly make the gaps wider."""
 
