@@ -50,8 +50,8 @@ def test_the_source_distribution_installs_and_works_away_from_the_checkout(tmp_p
     run(sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path), cwd=ROOT)
     (archive,) = tmp_path.glob("winner_ns-*.tar.gz")
     installed = tmp_path / "installed"
-    install = ["-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--target", str(installed), str(archive)]
-    run(sys.executable, *install)
+    install = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation"]
+    run(*install, "--target", str(installed), str(archive))
     away = {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": str(installed)}}
     where = run(sys.executable, "-c", "import winner_ns; print(winner_ns.__file__)", **away)
     assert Path(where.strip()).is_relative_to(installed)
