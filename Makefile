@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test test-fast docs viewer-pictures bench-step lint clean
+.PHONY: demo test test-fast docs viewer-pictures bench-step gpu-check lint clean
 
 demo: $(INSTALLED)
 	@$(BIN)/python -m winner_ns.demo
@@ -24,6 +24,9 @@ viewer-pictures: $(INSTALLED)
 
 bench-step: $(INSTALLED)
 	@$(BIN)/python -m docs.measurements.step
+
+gpu-check: $(INSTALLED)
+	@$(BIN)/python -W ignore -m docs.measurements.gpu_check
 
 lint: $(INSTALLED)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
