@@ -107,7 +107,7 @@ def neuron_bands(network: nn.Module, in_dim: int, seed: int = 0) -> Dict[str, Fl
     Returns:
         By layer, on the CPU; "output" is the field's values.
     """
-    doubled = copy.deepcopy(network).double()
+    doubled = copy.deepcopy(network).cpu().double()  # Not all devices have double precision.
     at = torch.rand(POINTS, in_dim, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * 2 - 1
     here = pre_activations(doubled, at, dtype=torch.float64)
     squares = {name: torch.zeros(z.shape[1], dtype=torch.float64) for name, z in here.items()}

@@ -37,8 +37,9 @@ def measured_band(field: Field, points: int = POINTS, seed: int = 0) -> float:
     field.eval()
     value, gradient = value_and_gradient(field, x.to(next(field.parameters()).device))
     field.train(was_training)
-    variance = float(value.double().sum(-1).var())
-    squared = float(gradient.double().square().mean())
+    # On the CPU, as not all devices have double precision.
+    variance = float(value.cpu().double().sum(-1).var())
+    squared = float(gradient.cpu().double().square().mean())
     if not (math.isfinite(variance) and math.isfinite(squared)):
         return math.inf
     return math.sqrt(squared / variance) if variance > 1e-24 else 0.0

@@ -104,9 +104,10 @@ class DistanceUnits(Units):
     @staticmethod
     def original_values(field: LoadedField, coordinates: Float[Tensor, "n 3"]) -> Float[Tensor, "n 1"]:
         signal = field.signal
-        center = torch.tensor(signal["center"], dtype=torch.float64, device=coordinates.device)
-        unit = (coordinates.double() - center) / signal["scale"]
-        return field.unit_distance(unit.float()) * signal["scale"]
+        # In double precision, which not all devices have, as a shape may lie far from the origin of its frame.
+        center = torch.tensor(signal["center"], dtype=torch.float64)
+        unit = (coordinates.cpu().double() - center) / signal["scale"]
+        return field.unit_distance(unit.float().to(coordinates.device)) * signal["scale"]
 
 
 class NoUnits(Units):
