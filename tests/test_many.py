@@ -19,11 +19,11 @@ from safetensors.torch import load_file
 
 import winner_ns
 from winner_ns.commands.main import main
+from winner_ns.engines.leases import EXPIRED, Leases
+from winner_ns.engines.local import LocalWorker
 from winner_ns.errors import SignalError
-from winner_ns.many.engine import LocalProcess
 from winner_ns.many.fit_many import _forget_undone
 from winner_ns.many.items import list_items, merged_items
-from winner_ns.many.leases import EXPIRED, Leases
 from winner_ns.many.store import INDEX, ITEMS, SHARDS, land, landed, merge, read_index, write_index
 from winner_ns.many.worker import done_mark, work
 
@@ -281,22 +281,22 @@ def test_a_start_that_is_no_field(tmp_path: Path) -> None:
 
 
 def test_leases_are_taken_once_and_end_with_their_process(tmp_path: Path) -> None:
-    ours, theirs = Leases(tmp_path), Leases(tmp_path)
-    with ours.taken(3) as mine, theirs.taken(3) as too:
-        assert mine and not too and ours.holder(3) == os.getpid() and list(ours.held_by(os.getpid())) == [3]
-    assert not ours.path(3).exists()
+    ours, theirs = Leases(tmp_path, "a"), Leases(tmp_path, "b")
+    with ours.taken("3") as mine, theirs.taken("3") as too:
+        assert mine and not too and list(theirs.held_by("a")) == ["3"] and not list(ours.held_by("b"))
+    assert not ours.path("3").exists()
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    ours.path(4).write_text(json.dumps({**ours.owner, "process": gone.pid}))
-    with ours.taken(4) as mine:
+    ours.path("4").write_text(json.dumps({**ours.owner, "process": gone.pid}))
+    with ours.taken("4") as mine:
         assert mine
     # Of another machine nothing is known but its signs of life.
-    ours.path(5).write_text(json.dumps({**ours.owner, "host": "elsewhere"}))
-    with ours.taken(5) as mine:
+    ours.path("5").write_text(json.dumps({**ours.owner, "host": "elsewhere"}))
+    with ours.taken("5") as mine:
         assert not mine
     long_ago = time.time() - EXPIRED - 1
-    os.utime(ours.path(5), (long_ago, long_ago))
-    with ours.taken(5) as mine:
+    os.utime(ours.path("5"), (long_ago, long_ago))
+    with ours.taken("5") as mine:
         assert mine
 
 
@@ -319,10 +319,10 @@ def test_a_merge_that_was_cut_short_is_gone_on_with(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_what_a_process_cannot_do_is_said_as_it_says_it(tmp_path: Path) -> None:
     (tmp_path / "store.json").write_text('{"winner_ns_store": 99}')
-    process = LocalProcess(tmp_path, "cpu")
-    process.process.wait(60)
-    with pytest.raises(SignalError, match="is a store of version 99, this is 1; update winner_ns"):
-        process.status()
+    worker = LocalWorker("winner_ns.many.worker", tmp_path, "cpu", "a", {})
+    worker.process.wait(60)
+    ending = worker.ending()
+    assert ending.status == 1 and "is a store of version 99, this is 1; update winner_ns" in str(ending.error)
 
 
 @pytest.mark.slow
