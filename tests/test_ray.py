@@ -19,6 +19,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import winner_ns
+from docs.measurements.ray_nodes import free_port, start_early
 from winner_ns.bench.benchmark import run_bench
 from winner_ns.bench.preset import load_preset
 from winner_ns.commands.main import main
@@ -37,29 +38,17 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     # As a user's machines have it installed: what pytest adds to the path is not seen by other processes.
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    start_early(monkeypatch.setattr)
     from ray.cluster_utils import Cluster
 
     cluster = Cluster()
     try:
-        # The first one is the head.
-        for node in ({"include_dashboard": False}, {}):
-            _add_node(cluster, num_cpus=1, object_store_memory=80 * 2**20, **node)
+        for head in ({"include_dashboard": False}, {}):
+            cluster.add_node(num_cpus=1, object_store_memory=80 * 2**20, runtime_env_agent_port=free_port(), **head)
         monkeypatch.setenv("RAY_ADDRESS", cluster.address)
         yield cluster
     finally:
         cluster.shutdown()
-
-
-def _add_node(cluster: Any, **settings: Any) -> None:
-    """Adds a node; once more where its parts did not start within the time that Ray gives them on a busy machine."""
-    for attempt in range(3):
-        try:
-            cluster.add_node(**settings)
-            return
-        except Exception as error:  # Ray has no type of its own for it.
-            if "timed out during startup" not in str(error) or attempt == 2:
-                raise
-            cluster.head_node = None if "include_dashboard" in settings else cluster.head_node
 
 
 @pytest.mark.slow

@@ -17,11 +17,13 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 import winner_ns
+from docs.measurements.ray_nodes import free_port, start_early
 from winner_ns.many.store import landed, read_index
 
 CHOICES = {"width": 32, "depth": 4, "steps": 150, "purpose": "fit"}
@@ -65,12 +67,18 @@ def kill_nodes(source: Path, store: Path, kills: int) -> None:
     from ray.cluster_utils import Cluster
 
     draw = random.Random(0)
-    each = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
-    cluster = Cluster(initialize_head=True, head_node_args={**each, "include_dashboard": False})
+
+    def add_node(**more: Any) -> Any:
+        each = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "runtime_env_agent_port": free_port()}
+        return cluster.add_node(**each, **more)
+
+    start_early()
+    cluster = Cluster()
+    add_node(include_dashboard=False)
     os.environ["RAY_ADDRESS"] = cluster.address
     choices = json.dumps({**CHOICES, "on": "ray", "workers": 2})
     try:
-        node = cluster.add_node(**each)
+        node = add_node()
         program = subprocess.Popen([sys.executable, "-c", FIT, str(source), str(store), choices])
         for number in range(kills):
             while len(list((store / "work").glob("*.lease"))) < 2:
@@ -79,7 +87,7 @@ def kill_nodes(source: Path, store: Path, kills: int) -> None:
             time.sleep(draw.uniform(0.0, 3.0))
             print(f"kill {number + 1}: {len(landed(store)) + len(read_index(store))} done", flush=True)
             cluster.remove_node(node, allow_graceful=False)
-            node = cluster.add_node(**each)
+            node = add_node()
         print(f"ended with status {program.wait()}")
     finally:
         cluster.shutdown()
