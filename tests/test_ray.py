@@ -28,7 +28,7 @@ from winner_ns.errors import SignalError
 from winner_ns.many.store import SHARDS, landed, read_index
 
 pytest.importorskip("ray")
-CHOICES = {"width": 16, "depth": 2, "steps": 150, "purpose": "fit", "workers": 2}
+CHOICES = {"width": 16, "depth": 2, "steps": 300, "purpose": "fit", "workers": 2}
 FIT = "import json, sys, winner_ns; winner_ns.fit_many(*sys.argv[1:3], on='ray', **json.loads(sys.argv[3]))"
 
 
@@ -84,7 +84,7 @@ def _without_seconds(value: Any) -> Any:
 
 
 def _fit_while_a_node_is_killed(cluster: Any, folder: Path) -> None:
-    np.save(folder / "rows.npy", np.random.default_rng(0).random((16, 12, 12)).astype(np.float32))
+    np.save(folder / "rows.npy", np.random.default_rng(0).random((20, 12, 12)).astype(np.float32))
     store = folder / "store"
     command = [sys.executable, "-c", FIT, str(folder / "rows.npy"), str(store), json.dumps(CHOICES)]
     program = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -96,7 +96,7 @@ def _fit_while_a_node_is_killed(cluster: Any, folder: Path) -> None:
     said, _ = program.communicate(timeout=120)
     assert program.returncode == 0 and not said  # None of Ray's chatter.
     lines = read_index(store)
-    assert sorted(line["index"] for line in lines) == list(range(16)) and not any("error" in line for line in lines)
+    assert sorted(line["index"] for line in lines) == list(range(20)) and not any("error" in line for line in lines)
     keys = [key for shard in (store / SHARDS).iterdir() for key in load_file(shard)]
     assert len(keys) == len(set(keys)) and not landed(store) and not (store / "work").exists()
     alone = winner_ns.fit_many(folder / "rows.npy", folder / "alone", **{**CHOICES, "workers": 1})
