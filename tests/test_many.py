@@ -23,7 +23,7 @@ from winner_ns.engines.leases import EXPIRED, Leases
 from winner_ns.engines.local import LocalWorker
 from winner_ns.errors import SignalError
 from winner_ns.many.fit_many import _forget_undone
-from winner_ns.many.items import list_items, merged_items
+from winner_ns.many.items import list_items, merged_items, read_items, write_items
 from winner_ns.many.store import INDEX, ITEMS, SHARDS, land, landed, merge, read_index, write_index
 from winner_ns.many.worker import done_mark, work
 
@@ -164,6 +164,25 @@ def test_what_there_is_to_fit(tmp_path: Path) -> None:
     assert digits[1].data({}).tolist() == np.arange(16.0, 32.0).reshape(4, 4).tolist()
     grown = merged_items(pattern, list_items(pictures, store).items)
     assert [item.index for item in grown] == [0, 1, 2, 3] and grown[:2] == pattern
+    # Of two files that a list calls the same, or one that is given twice, each has a name of its own.
+    other = [item for item in list_items(write_pictures(tmp_path / "others", 3), store).items]
+    named = merged_items([], [*list_items(pictures, store).items, *other, *other])
+    assert [item.name for item in named[4:]] == ["cats/00.png (2)", "cats/02.png (2)", "dogs/01.png (2)"]
+    (pictures / "dogs" / "a\nb.png").write_bytes(b"x")
+    assert "dogs/a\\nb.png" in [item.name for item in list_items(pictures, store).items]
+
+
+def test_a_store_that_was_moved_knows_its_own_array(tmp_path: Path) -> None:
+    rows = np.arange(48.0).reshape(3, 4, 4)
+    store, moved = tmp_path / "store", tmp_path / "moved"
+    store.mkdir()
+    items = list_items(rows, store).items
+    write_items(store / ITEMS, items)
+    assert read_items(store / ITEMS) == items
+    store.rename(moved)
+    known = read_items(moved / ITEMS)
+    assert merged_items(known, list_items(rows, moved).items) == known
+    assert known[2].data({}).tolist() == rows[2].tolist()
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
             spread = f"10 % below {values['percentile_10']:.4g}, the least {values['least']:.4g}"
             say(f"{'PSNR, dB' if name == 'psnr' else name}: median {values['median']:.4g}, {spread}")
         for error in list(summary["errors"].values())[:10]:
-            tell(f"FAILED    {error}")
+            say(f"FAILED    {error}")
         tell(f"wrote     {options.out}: {counted(len(fields), 'field')}, {options.out / PAGE}")
     if not len(fields):
         raise SignalError(options.source, f"none of its {summary['of']} signals could be fitted", "see the lines above")
