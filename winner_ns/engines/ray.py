@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 from urllib.parse import urlsplit
 
-from winner_ns import __version__
 from winner_ns.engines.engine import Ending, Engine
 from winner_ns.engines.leases import WORK
 from winner_ns.engines.local import LocalWorker
@@ -36,6 +35,7 @@ ENDED = 15.0
 """Seconds that Ray is given to end workers, and itself."""
 SEEN = 5.0
 """Seconds within which a machine has to see a new file: network file systems are not always at once."""
+VERSION: str = sys.modules["winner_ns"].__version__
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
 
 
@@ -122,7 +122,7 @@ class RayEngine(Engine):
                 "device": device,
                 "name": name,
                 "to_be_seen": [str(self._token), *sources],
-                "version": __version__,
+                "version": VERSION,
                 "environment": {PLUGINS: os.environ[PLUGINS]} if PLUGINS in os.environ else {},
             }
         )
@@ -201,8 +201,8 @@ def serve(order: Dict[str, Any]) -> Tuple[int, str]:
     if unseen is not None:
         problem = f"the machine {socket.gethostname()} of the cluster does not see it"
         unseen = order["folder"] if unseen == order["to_be_seen"][0] else unseen
-    elif __version__ != order["version"]:
-        unseen, problem = socket.gethostname(), f"has winner_ns {__version__}, this is {order['version']}"
+    elif VERSION != order["version"]:
+        unseen, problem = socket.gethostname(), f"has winner_ns {VERSION}, this is {order['version']}"
         advice = "install the same on all machines"
     if unseen is not None:
         return 1, json.dumps({"source": unseen, "problem": problem, "advice": advice})

@@ -14,7 +14,7 @@ import queue
 import sys
 import threading
 from contextlib import suppress
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Mapping, Optional
 
 from winner_ns.engines.local import cores
 from winner_ns.engines.ray import serve
@@ -52,7 +52,7 @@ def main() -> None:
     _serve(orders, answer)
 
 
-def _connect(address: str) -> Dict[str, float]:
+def _connect(address: str) -> Mapping[str, float]:
     """Connects with a cluster, or starts Ray on this machine; gives what there is to work with."""
     import ray
 
