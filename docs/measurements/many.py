@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,16 @@ def kill_often(source: Path, store: Path, kills: int) -> None:
         process.wait()
 
 
+def _at_work(store: Path) -> int:
+    """Processes that live and have a lease."""
+    count = 0
+    for lease in (store / "work").glob("[!.]*.lease"):
+        with suppress(OSError, ValueError, KeyError):  # It may be over by now.
+            os.kill(json.loads(lease.read_text())["process"], 0)
+            count += 1
+    return count
+
+
 def kill_nodes(source: Path, store: Path, kills: int) -> None:
     """Has a cluster of two nodes fill a store, and kills one of them every some seconds."""
     os.environ |= {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
@@ -81,7 +92,7 @@ def kill_nodes(source: Path, store: Path, kills: int) -> None:
         node = add_node()
         program = subprocess.Popen([sys.executable, "-c", FIT, str(source), str(store), choices])
         for number in range(kills):
-            while program.poll() is None and len(list((store / "work").glob("[!.]*.lease"))) < 2:
+            while program.poll() is None and _at_work(store) < 2:
                 time.sleep(0.05)
             if program.poll() is not None:
                 print(f"it ended after {number} kills: give a higher --count")
