@@ -14,7 +14,9 @@ import signal
 import statistics
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -43,6 +45,7 @@ from winner_ns.bench.records import ResultsFile, best_fields, summarise
 from winner_ns.bench.report import finding_of, write_report
 from winner_ns.bench.summary_tables import better_without_fields, rows_of, terminal_tables, write_csv, write_markdown
 from winner_ns.bench.tiles import tiles_of
+from winner_ns.bench.worker import CELLS
 from winner_ns.commands.main import main
 from winner_ns.errors import SignalError
 from winner_ns.fields import FAMILIES, Siren
@@ -1023,14 +1026,55 @@ def test_a_record_says_all_that_its_cell_was_made_of(finished):
     assert (plan["field"]["width"], plan["law"], settings["batch"], settings["steps"]) == (16, "explicit", 300, 20)
 
 
-def test_two_benchmarks_never_write_to_one_folder(tmp_path):
-    from filelock import FileLock
+@pytest.mark.slow
+def test_two_programs_share_a_benchmark(tmp_path):
+    """One leads, the other joins; who is left takes over. Each cell is trained once."""
+    preset, out = write_preset(tmp_path, steps=200, seeds=3), tmp_path / "out"
+    program = "import sys; from winner_ns.commands.main import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", program, "bench", preset, "--out", out, "--workers", "1"]
+    leader = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (out / "work" / CELLS).exists():
+        time.sleep(0.02)
+        assert leader.poll() is None
+    lines, killed = [], []
 
-    preset = load_preset(str(write_preset(tmp_path)))
-    (tmp_path / "out").mkdir()
-    with FileLock(tmp_path / "out" / ".lock"):
-        with pytest.raises(SignalError, match="another benchmark is writing there"):
-            run_bench(preset, tmp_path / "out", "x")
+    def tell(line):
+        lines.append(line)
+        if "joining it" in line:
+            while not list((out / "work").glob("*.done")):
+                time.sleep(0.01)
+            leader.kill()
+            killed.extend(json_lines(tmp_path))
+
+    records = run_bench(load_preset(str(preset)), out, "x", workers=1, tell=tell)
+    assert leader.wait() == -signal.SIGKILL and lines[0] == "another program leads this benchmark; joining it"
+    stored = json_lines(tmp_path)
+    assert len(records) == len(stored) == 6 and len({record["key"] for record in stored}) == 6
+    assert killed and stored[: len(killed)] == killed and not (out / "work").exists()
+
+
+@pytest.mark.slow
+def test_a_cell_whose_process_is_killed_costs_itself_alone(tmp_path, monkeypatch):
+    """As by a system that is out of memory; it is tried once more."""
+    fields = {"siren": "siren"}
+    preset, out = load_preset(str(write_preset(tmp_path, fields=fields, steps=10**6, seeds=1))), tmp_path / "out"
+    killed = []
+
+    def kill():
+        while len(killed) < 2:
+            for lease in (out / "work").glob("[!.]*.lease"):
+                with suppress(OSError, ValueError, ProcessLookupError):
+                    owner = json.loads(lease.read_text())
+                    if owner["process"] not in killed:
+                        killed.append(owner["process"])
+                        os.kill(owner["process"], signal.SIGKILL)
+            time.sleep(0.01)
+
+    killer = threading.Thread(target=kill, daemon=True)
+    killer.start()
+    with pytest.raises(SignalError, match=r"1 of 1 cell failed, .*: the process was ended by signal 9") as caught:
+        run_bench(preset, out, "x", workers=1, tell=lambda line: None)
+    assert "\n" not in str(caught.value) and len(set(killed)) == 2
 
 
 @pytest.mark.slow

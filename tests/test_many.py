@@ -19,11 +19,11 @@ from safetensors.torch import load_file
 
 import winner_ns
 from winner_ns.commands.main import main
+from winner_ns.engines.leases import EXPIRED, Leases
+from winner_ns.engines.local import LocalWorker
 from winner_ns.errors import SignalError
-from winner_ns.many.engine import LocalProcess
 from winner_ns.many.fit_many import _forget_undone
-from winner_ns.many.items import list_items, merged_items
-from winner_ns.many.leases import EXPIRED, Leases
+from winner_ns.many.items import list_items, merged_items, read_items, write_items
 from winner_ns.many.store import INDEX, ITEMS, SHARDS, land, landed, merge, read_index, write_index
 from winner_ns.many.worker import done_mark, work
 
@@ -164,6 +164,25 @@ def test_what_there_is_to_fit(tmp_path: Path) -> None:
     assert digits[1].data({}).tolist() == np.arange(16.0, 32.0).reshape(4, 4).tolist()
     grown = merged_items(pattern, list_items(pictures, store).items)
     assert [item.index for item in grown] == [0, 1, 2, 3] and grown[:2] == pattern
+    # Of two files that a list calls the same, or one that is given twice, each has a name of its own.
+    other = [item for item in list_items(write_pictures(tmp_path / "others", 3), store).items]
+    named = merged_items([], [*list_items(pictures, store).items, *other, *other])
+    assert [item.name for item in named[4:]] == ["cats/00.png (2)", "cats/02.png (2)", "dogs/01.png (2)"]
+    (pictures / "dogs" / "a\nb.png").write_bytes(b"x")
+    assert "dogs/a\\nb.png" in [item.name for item in list_items(pictures, store).items]
+
+
+def test_a_store_that_was_moved_knows_its_own_array(tmp_path: Path) -> None:
+    rows = np.arange(48.0).reshape(3, 4, 4)
+    store, moved = tmp_path / "store", tmp_path / "moved"
+    store.mkdir()
+    items = list_items(rows, store).items
+    write_items(store / ITEMS, items)
+    assert read_items(store / ITEMS) == items
+    store.rename(moved)
+    known = read_items(moved / ITEMS)
+    assert merged_items(known, list_items(rows, moved).items) == known
+    assert known[2].data({}).tolist() == rows[2].tolist()
 
 
 @pytest.mark.parametrize(
@@ -281,22 +300,22 @@ def test_a_start_that_is_no_field(tmp_path: Path) -> None:
 
 
 def test_leases_are_taken_once_and_end_with_their_process(tmp_path: Path) -> None:
-    ours, theirs = Leases(tmp_path), Leases(tmp_path)
-    with ours.taken(3) as mine, theirs.taken(3) as too:
-        assert mine and not too and ours.holder(3) == os.getpid() and list(ours.held_by(os.getpid())) == [3]
-    assert not ours.path(3).exists()
+    ours, theirs = Leases(tmp_path, "a"), Leases(tmp_path, "b")
+    with ours.taken("3") as mine, theirs.taken("3") as too:
+        assert mine and not too and list(theirs.held_by("a")) == ["3"] and not list(ours.held_by("b"))
+    assert not ours.path("3").exists()
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    ours.path(4).write_text(json.dumps({**ours.owner, "process": gone.pid}))
-    with ours.taken(4) as mine:
+    ours.path("4").write_text(json.dumps({**ours.owner, "process": gone.pid}))
+    with ours.taken("4") as mine:
         assert mine
     # Of another machine nothing is known but its signs of life.
-    ours.path(5).write_text(json.dumps({**ours.owner, "host": "elsewhere"}))
-    with ours.taken(5) as mine:
+    ours.path("5").write_text(json.dumps({**ours.owner, "host": "elsewhere"}))
+    with ours.taken("5") as mine:
         assert not mine
     long_ago = time.time() - EXPIRED - 1
-    os.utime(ours.path(5), (long_ago, long_ago))
-    with ours.taken(5) as mine:
+    os.utime(ours.path("5"), (long_ago, long_ago))
+    with ours.taken("5") as mine:
         assert mine
 
 
@@ -319,10 +338,10 @@ def test_a_merge_that_was_cut_short_is_gone_on_with(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_what_a_process_cannot_do_is_said_as_it_says_it(tmp_path: Path) -> None:
     (tmp_path / "store.json").write_text('{"winner_ns_store": 99}')
-    process = LocalProcess(tmp_path, "cpu")
-    process.process.wait(60)
-    with pytest.raises(SignalError, match="is a store of version 99, this is 1; update winner_ns"):
-        process.status()
+    worker = LocalWorker("winner_ns.many.worker", tmp_path, "cpu", "a", {})
+    worker.process.wait(60)
+    ending = worker.ending()
+    assert ending.status == 1 and "is a store of version 99, this is 1; update winner_ns" in str(ending.error)
 
 
 @pytest.mark.slow

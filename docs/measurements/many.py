@@ -1,24 +1,31 @@
 """How long many small pictures take: python -m docs.measurements.many FOLDER OF PHOTOGRAPHS [--count 10000]
 
 Crops of 28 x 28 pixels of the photographs at half size, in gray, fitted by `winner_ns.fit_many` on all cores; and, with
---kills, how often the program was killed meanwhile, and whether the store is the same as without.
+--kills, how often the program was killed meanwhile, and whether the store is the same as without. With --node-kills a
+Ray cluster of two nodes on this machine does it, and the one that the program is not connected with is killed so often
+meanwhile, and another one put in its place.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 import winner_ns
+from docs.measurements.ray_nodes import free_port, start_early
+from winner_ns.many.store import landed, read_index
 
 CHOICES = {"width": 32, "depth": 4, "steps": 150, "purpose": "fit"}
 FIT = """
@@ -55,11 +62,56 @@ def kill_often(source: Path, store: Path, kills: int) -> None:
         process.wait()
 
 
+def _at_work(store: Path) -> int:
+    """Processes that live and have a lease."""
+    count = 0
+    for lease in (store / "work").glob("[!.]*.lease"):
+        with suppress(OSError, ValueError, KeyError):  # It may be over by now.
+            os.kill(json.loads(lease.read_text())["process"], 0)
+            count += 1
+    return count
+
+
+def kill_nodes(source: Path, store: Path, kills: int) -> None:
+    """Has a cluster of two nodes fill a store, and kills one of them every some seconds."""
+    os.environ |= {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+    from ray.cluster_utils import Cluster
+
+    draw = random.Random(0)
+
+    def add_node(**more: Any) -> Any:
+        each = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "runtime_env_agent_port": free_port()}
+        return cluster.add_node(**each, **more)
+
+    start_early()
+    cluster = Cluster()
+    add_node(include_dashboard=False)
+    os.environ["RAY_ADDRESS"] = cluster.address
+    choices = json.dumps({**CHOICES, "on": "ray", "workers": 2})
+    try:
+        node = add_node()
+        program = subprocess.Popen([sys.executable, "-c", FIT, str(source), str(store), choices])
+        for number in range(kills):
+            while program.poll() is None and _at_work(store) < 2:
+                time.sleep(0.05)
+            if program.poll() is not None:
+                print(f"it ended after {number} kills: give a higher --count")
+                break
+            time.sleep(draw.uniform(0.0, 3.0))
+            print(f"kill {number + 1}: {len(landed(store)) + len(read_index(store))} done", flush=True)
+            cluster.remove_node(node, allow_graceful=False)
+            node = add_node()
+        print(f"ended with status {program.wait()}")
+    finally:
+        cluster.shutdown()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photographs", type=Path)
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--kills", type=int, default=0)
+    parser.add_argument("--node-kills", type=int, default=0)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         source, store = Path(temporary) / "crops.npy", Path(temporary) / "store"
@@ -73,15 +125,17 @@ def main() -> None:
         print(f"{options.count} pictures of 28 x 28, {CHOICES}")
         print(f"{seconds:.0f} s, {share:.0%} of the processes' work is training, {size:.1f} MiB")
         print(f"PSNR {summary['figures']['psnr']}, {summary['failed']} failed")
-        if options.kills:
-            again = Path(temporary) / "again"
-            kill_often(source, again, options.kills)
+        for kills, fill in ((options.kills, kill_often), (options.node_kills, kill_nodes)):
+            if not kills:
+                continue
+            again = Path(temporary) / fill.__name__
+            fill(source, again, kills)
             ours, theirs = winner_ns.load_fields(store), winner_ns.load_fields(again)
             same = ours.names == theirs.names and all(
                 vector.equal(other) for (vector, _), (other, _) in zip(ours.dataset(), theirs.dataset())
             )
             lines = len((again / "index.jsonl").read_text().splitlines())
-            print(f"killed {options.kills} times: {lines} lines for {len(theirs)} fields, the same weights: {same}")
+            print(f"killed {kills} times: {lines} lines for {len(theirs)} fields, the same weights: {same}")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Dict, Mapping, Sequence
 
 import winner_ns
+from winner_ns.errors import counted
 
 
 def describe_machine(where: Sequence[str]) -> Dict[str, str]:
@@ -21,17 +22,27 @@ def describe_machine(where: Sequence[str]) -> Dict[str, str]:
     import torch
 
     facts = {"processor": _processor(), "cores": str(os.cpu_count()), "memory": _memory()}
-    facts["cells at a time"] = f"{len(where)}, one thread each"
+    facts["cells at a time"] = at_a_time(where)
     if where and where[0].startswith("cuda"):
-        gpus = list(dict.fromkeys(where))
-        facts["GPU"] = ", ".join(torch.cuda.get_device_name(device) for device in gpus)
-        facts["cells at a time"] = f"{len(where)} on {len(gpus)} GPU{'s' if len(gpus) > 1 else ''}"
+        facts["GPU"] = ", ".join(torch.cuda.get_device_name(device) for device in dict.fromkeys(where))
     facts["system"] = f"{platform.system()} {platform.machine()}"
     facts["Python"] = platform.python_version()
     facts |= {name: _version(name) for name in ("torch", "numpy", "nerfstudio")}
     facts["winner_ns"] = winner_ns.__version__
     facts["date"] = date.today().isoformat()
     return {name: value for name, value in facts.items() if value}
+
+
+def at_a_time(where: Sequence[str]) -> str:
+    """How many cells are trained together.
+
+    Args:
+        where: the device of each process; that of a cluster's has no number, as there is a GPU for each of them.
+    """
+    if not where or not where[0].startswith("cuda"):
+        return f"{len(where)}, one thread each"
+    gpus = len(set(where)) if ":" in where[0] else len(where)
+    return f"{len(where)} on {counted(gpus, 'GPU')}"
 
 
 def machines_of(records: Sequence[Mapping[str, Any]]) -> Dict[str, str]:

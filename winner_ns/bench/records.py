@@ -49,6 +49,7 @@ class ResultsFile:
                     path, f"line {number} is no result", "take that line out, or the file away"
                 ) from error
             self.records.append(record)
+        self.keys = {record["key"] for record in self.records}
 
     def append(self, record: Record) -> None:
         """Writes a record's line, on the disk when this returns.
@@ -70,6 +71,7 @@ class ResultsFile:
         except OSError as error:
             raise unwritable(self.path, error) from error
         self.records.append(record)
+        self.keys.add(record["key"])
 
     def of(self, keys: Sequence[str]) -> List[Record]:
         """The records of these cells, in this order; those of other cells (of a preset that has changed) are left."""

@@ -85,6 +85,16 @@ def add_overwrite(parser: Any) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace what is there already")
 
 
+def add_engine(parser: Any) -> None:
+    """Where processes work (`winner_ns.engines`)."""
+    parser.add_argument(
+        "--on",
+        default="local",
+        metavar="WHERE",
+        help="this machine (local, the default), the running cluster that Ray finds (ray), or one at ray://HOST:PORT",
+    )
+
+
 def plan_of(options: argparse.Namespace) -> Any:
     """The FieldPlan that the arguments of `add_plan` stand for."""
     from winner_ns.fitting.plan import FieldPlan

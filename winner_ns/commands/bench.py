@@ -7,8 +7,8 @@ import shlex
 from pathlib import Path
 from typing import Any, Sequence
 
-from winner_ns.commands.arguments import count
-from winner_ns.errors import SignalError
+from winner_ns.commands.arguments import add_engine, count
+from winner_ns.errors import SignalError, flag_of, settings_called
 from winner_ns.progress import announce
 from winner_ns.safe_text import tell
 
@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="DIR", help="default bench-results/PRESET-BUDGET; is gone on with")
     parser.add_argument("--budget", choices=("short", "paper"), default="short", help="default short: minutes")
     parser.add_argument("--workers", type=count, default=0, help="cells at a time (default: GPUs, else cores)")
+    add_engine(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -54,13 +55,14 @@ def run(options: argparse.Namespace) -> None:
     parts = [preset.name, options.budget, *([] if options.data is None else [options.data.resolve().name])]
     folder = options.out or Path("bench-results") / "-".join(parts)
     flags = {"--data": options.data, "--out": options.out, "--workers": options.workers}
+    flags |= {} if options.on == "local" else {"--on": options.on}
     given = [str(part) for flag, value in flags.items() if value for part in (flag, value)]
     given += [part for path in options.allow for part in ("--allow", str(path))]
     command = shlex.join(["winner-ns", "bench", options.preset, "--budget", options.budget, *given])
     try:
-        records = run_bench(
-            preset, folder, command, options.data, options.workers, budget=options.budget, allowed=options.allow
-        )
+        more = {"budget": options.budget, "allowed": options.allow, "on": options.on}
+        with settings_called(flag_of):
+            records = run_bench(preset, folder, command, options.data, options.workers, **more)
     except CellsFailed as error:
         _print_tables(terminal_tables(preset, error.records))
         raise

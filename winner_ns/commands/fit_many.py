@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
-from winner_ns.commands.arguments import add_reading, count
+from winner_ns.commands.arguments import add_engine, add_reading, count
 from winner_ns.commands.fit import add_choices, choices_of, flag_of_choice
 from winner_ns.errors import SignalError, counted, settings_called
 from winner_ns.interruption import Ended
@@ -41,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--workers", type=count, metavar="N", help="processes (default: one a core, or a GPU)")
     parser.add_argument("--device", metavar="D", help="cpu, cuda, … (default: the GPUs if there are any, else the CPU)")
+    add_engine(parser)
     parser.add_argument("--quiet", action="store_true", help="print nothing but where the fields are")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON, and nothing else")
     add_reading(parser, start=False)
@@ -67,6 +68,7 @@ def run(options: argparse.Namespace) -> int:
                 start=options.begin_with,
                 workers=options.workers,
                 device=options.device,
+                on=options.on,
                 tell=None if quiet else shown.see,
                 say=say,
                 **choices_of(options),
@@ -84,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
             spread = f"10 % below {values['percentile_10']:.4g}, the least {values['least']:.4g}"
             say(f"{'PSNR, dB' if name == 'psnr' else name}: median {values['median']:.4g}, {spread}")
         for error in list(summary["errors"].values())[:10]:
-            tell(f"FAILED    {error}")
+            say(f"FAILED    {error}")
         tell(f"wrote     {options.out}: {counted(len(fields), 'field')}, {options.out / PAGE}")
     if not len(fields):
         raise SignalError(options.source, f"none of its {summary['of']} signals could be fitted", "see the lines above")

@@ -7,23 +7,24 @@ import json
 import os
 import shutil
 import time
-from collections import Counter
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Union
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Union
 
 from torch import Tensor
 
+from winner_ns.engines import open_engine
+from winner_ns.engines.crew import LOOK, Crew
+from winner_ns.engines.engine import Engine
+from winner_ns.engines.leases import WORK, leading
 from winner_ns.errors import SignalError, counted, setting_error
 from winner_ns.fields.files import LoadedField
 from winner_ns.fitting.checked_numbers import shown, whole_number
 from winner_ns.fitting.fit import check_fit, fit, plan_and_options, read_options, settle_fit
 from winner_ns.fitting.plan import SettledPlan
 from winner_ns.fitting.run import load_run
-from winner_ns.many.engine import CRASHES, LocalProcess, devices
 from winner_ns.many.items import ROWS, Item, Source, list_items, merged_items, read_items, write_items
-from winner_ns.many.leases import Leases
 from winner_ns.many.store import (
     FORMAT,
     INDEX,
@@ -42,15 +43,16 @@ from winner_ns.many.store import (
     write_index,
 )
 from winner_ns.many.summary import write_summary
-from winner_ns.many.worker import WEIGHTS, WORK, done_mark
+from winner_ns.many.worker import WEIGHTS, done_mark
 from winner_ns.reading import decoded_limit
 from winner_ns.synced import replacing_synced
-from winner_ns.writing import make_folder, replacing_files, unwritable, write_json
+from winner_ns.writing import make_folder, replacing_files, write_json
 
 FULL = 256
 """Fields that have landed when they are put into a shard."""
-LOOK = 0.25
-"""Seconds between two looks at the store."""
+JOB = "winner_ns.many.worker"
+LOCK = ".leading"
+"""In a store: held by the program that decides on its list and table."""
 SHARED = "shared"
 """The start of fields that begin with the same fresh weights."""
 SURVEYED = 64
@@ -89,6 +91,7 @@ def fit_many(
     start: Optional[Union[str, os.PathLike, LoadedField]] = None,
     workers: Optional[int] = None,
     device: Optional[str] = None,
+    on: str = "local",
     tell: Optional[Told] = None,
     say: Callable[[str], None] = lambda line: None,
     **choices: Any,
@@ -114,6 +117,9 @@ def fit_many(
             weights.
         workers: processes; None: as many as there are cores or GPUs.
         device: where they train; None: a GPU each where there are any, else the CPU.
+        on: where the processes are: "local" for this machine; "ray" for this machine or the running cluster that Ray
+            finds; "ray://HOST:PORT" for a cluster elsewhere. `out` and the source have to be on storage that all of its
+            machines see by the same paths.
         tell: told of the progress, every now and then.
         say: told in a line what is worth it.
         choices: the other arguments of `winner_ns.fit`.
@@ -124,16 +130,18 @@ def fit_many(
     Raises:
         SignalError: a source, a choice or a store that cannot be used. (What cannot be fitted is in `errors`.)
     """
-    choices = _checked(choices, device)
+    choices = _checked(choices)
     workers = None if workers is None else whole_number("workers", workers, 1)
-    where = devices(workers or 0, device)
     folder = Path(out)
     wanted = {"winner_ns_store": FORMAT, "choices": choices, "start": _start_name(start)}
     _refuse_other(folder, wanted)
     told = helped = False
-    with replacing_files(True):
+    with replacing_files(True), open_engine(on) as engine:
+        where = engine.devices(workers or 0, device)
         while True:
-            with _leading(folder) as leads:
+            with leading(folder / LOCK) as leads:
+                for name in (LANDED, WORK):
+                    make_folder(folder / name)
                 if leads:
                     _write_mark(folder, wanted)
                     with decoded_limit(read_options(choices.get("read")).decoded_limit):
@@ -142,7 +150,7 @@ def fit_many(
                     # What has failed while this program was at work has been tried.
                     _forget_undone(folder, errors=not helped)
                     try:
-                        _fill(folder, items, where, True, tell)
+                        _fill(folder, items, engine, where, True, tell)
                     finally:
                         _finish(folder, items)
                     break
@@ -150,14 +158,14 @@ def fit_many(
                 say("another program is filling this store; joining it")
                 told = True
             if not helped and _is_ready(folder, wanted):
-                _fill(folder, read_items(folder / ITEMS), where, False, tell)
+                _fill(folder, read_items(folder / ITEMS), engine, where, False, tell)
                 helped = True
             # Who led may have been ended: then what is left, and the table, are this one's.
             time.sleep(LOOK)
     return load_fields(folder)
 
 
-def _checked(choices: Dict[str, Any], device: Optional[str]) -> Dict[str, Any]:
+def _checked(choices: Dict[str, Any]) -> Dict[str, Any]:
     """Choices as they are written down, all of which can be."""
     known = set(inspect.signature(fit).parameters) - _NOT_CHOSEN
     for name in choices:
@@ -168,7 +176,7 @@ def _checked(choices: Dict[str, Any], device: Optional[str]) -> Dict[str, Any]:
         choices["read"] = asdict(read_options(choices["read"]))
     run = {name: choices[name] for name in ("kind", "batch_size", "steps", "schedule") if name in choices}
     rest = {name: value for name, value in choices.items() if name not in (*run, "read")}
-    check_fit(*plan_and_options(**rest), **run, device=device)
+    check_fit(*plan_and_options(**rest), **run)
     try:
         return json.loads(json.dumps(choices))
     except (TypeError, ValueError) as error:
@@ -184,7 +192,7 @@ def _refuse_other(folder: Path, wanted: Mapping[str, Any]) -> None:
         return
     if not os.path.lexists(folder):
         return
-    ours = {".leading", LANDED, WORK}
+    ours = {LOCK, LANDED, WORK}
     strange = not folder.is_dir() or landed(folder) or any(path.name not in ours for path in folder.iterdir())
     # It may have become a store between the two looks.
     if strange and read_mark(folder) is None:
@@ -238,27 +246,6 @@ def _start_name(start: Any) -> Optional[str]:
     return os.fspath(start)
 
 
-@contextmanager
-def _leading(folder: Path) -> Iterator[bool]:
-    """Whether this program alone decides on the store's list and table; the lock ends with the program."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(folder / ".leading", timeout=0)
-    try:
-        for name in (LANDED, WORK):
-            make_folder(folder / name)
-        lock.acquire()
-    except Timeout:
-        yield False
-        return
-    except OSError as error:
-        raise unwritable(folder, error) from error
-    try:
-        yield True
-    finally:
-        lock.release()
-
-
 def _listed(folder: Path, source: Source, labels: Optional[Sequence[Any]], say: Callable[[str], None]) -> List[Item]:
     known = read_items(folder / ITEMS) if (folder / ITEMS).exists() else []
     if not known and _has_begun(folder):
@@ -286,7 +273,7 @@ def _take_back(folder: Path) -> None:
     for name in (LANDED, WORK):
         shutil.rmtree(folder / name, ignore_errors=True)
     with suppress(OSError):
-        for name in (MARK, WEIGHTS, ROWS, ".leading"):
+        for name in (MARK, WEIGHTS, ROWS, LOCK):
             (folder / name).unlink(missing_ok=True)
         folder.rmdir()
 
@@ -364,65 +351,42 @@ def _forget_undone(folder: Path, errors: bool) -> None:
             path.unlink(missing_ok=True)
 
 
-def _fill(folder: Path, items: Sequence[Item], where: Sequence[str], leads: bool, tell: Optional[Told]) -> None:
-    """Has processes at work until nothing is left to do; who leads waits for what other programs are still at."""
-    begun, crashes = time.monotonic(), Counter()
+def _fill(
+    folder: Path, items: Sequence[Item], engine: Engine, where: Sequence[str], leads: bool, tell: Optional[Told]
+) -> None:
+    """Has workers at it until nothing is left to do; who leads waits for what other programs are still at."""
+    begun = time.monotonic()
     lines = merge(folder) if leads else read_index(folder)
     done = before = _done(folder, lines)
-    leases = Leases(folder / WORK)
-    processes = [LocalProcess(folder, device) for device in where[: len(items) - before]]
-    try:
-        while processes or (leads and done < len(items)):
+
+    def give_up(piece: str, reason: str) -> None:
+        index = int(piece)
+        # Who leads may have found more since this program read the list.
+        item = (items if index < len(items) else read_items(folder / ITEMS))[index]
+        line = {"index": index, "name": item.name, "label": item.label, "seconds": 0.0}
+        land(folder, index, {**line, "error": f"{item.path}: {reason}"}, {})
+        done_mark(folder, index).touch()
+
+    sources = (item.path for item in items)
+    with Crew(engine, JOB, folder, where[: len(items) - before], sources, give_up) as crew:
+        while done < len(items) if leads else crew.workers:
             time.sleep(LOOK)
-            for process in list(processes):
-                status = process.status()
-                if status is None:
-                    continue
-                processes.remove(process)
-                if status != 0:
-                    _after_crash(folder, items, leases, process.number, status, crashes)
-                    processes.append(LocalProcess(folder, process.device))
+            crew.look()
             if leads and len(landed(folder)) >= FULL:
                 lines = merge(folder)
             elif not leads:
                 lines = read_index(folder)
             done = _done(folder, lines)
-            if leads and not processes and done < len(items) and not leases.any_alive():
-                processes.append(LocalProcess(folder, where[0]))
+            if leads and done < len(items):
+                crew.go_on()
             if tell is not None:
                 failed = sum("error" in line for line in lines)
                 tell(Progress(done, failed, len(items), done - before, time.monotonic() - begun))
-    finally:
-        for process in processes:
-            process.end()
 
 
 def _done(folder: Path, lines: Sequence[Mapping[str, Any]]) -> int:
     known = {line["index"] for line in lines}
     return len(known) + sum(int(path.stem) not in known for path in landed(folder))
-
-
-def _after_crash(
-    folder: Path, items: Sequence[Item], leases: Leases, process: int, status: int, crashes: Dict[int, int]
-) -> None:
-    """What a process was at when it ended is tried once more, then left."""
-    held = list(leases.held_by(process))
-    if not held:
-        crashes[-1] += 1
-        if crashes[-1] > CRASHES:
-            advice = f"run `python -m winner_ns.many.worker {folder} cpu` to see why"
-            raise SignalError(folder, f"the processes end with status {status} before they fit anything", advice)
-    if any(index >= len(items) for index in held):
-        items = read_items(folder / ITEMS)  # Who leads has found more since.
-    for index in held:
-        crashes[index] += 1
-        if crashes[index] >= CRASHES:
-            reason = f"by signal {-status} (out of memory?)" if status < 0 else f"with status {status}"
-            item = items[index]
-            line = {"index": index, "name": item.name, "label": item.label, "seconds": 0.0}
-            land(folder, index, {**line, "error": f"{item.path}: its process was ended {reason}"}, {})
-            done_mark(folder, index).touch()
-            leases.path(index).unlink(missing_ok=True)
 
 
 def _finish(folder: Path, items: Sequence[Item]) -> None:

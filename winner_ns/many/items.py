@@ -7,7 +7,7 @@ import json
 import mimetypes
 import os
 import zipfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple, Union
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from winner_ns.errors import SignalError
 from winner_ns.reading import check_decoded, check_sort
-from winner_ns.safe_text import is_harmless
+from winner_ns.safe_text import terminal
 from winner_ns.scenes.folder import is_scene
 from winner_ns.signals.array import check_numbers, map_array
 from winner_ns.signals.load import detect_kind
@@ -94,9 +94,8 @@ def list_items(source: Source, store: Path, labels: Optional[Sequence[Any]] = No
             problem = f"there are {len(labels)} for {len(listed.items)} signals"
             raise SignalError("labels", problem, "give one for each", setting="labels")
         listed.items = [Item(i.index, i.name, i.path, _label(label), i.row) for i, label in zip(listed.items, labels)]
-    for item in listed.items:
-        if not all(map(is_harmless, item.name)):
-            raise SignalError(item.name, "has characters that cannot be shown", "rename it")
+    # A file whose name cannot be shown is refused when it is read, and costs itself alone.
+    listed.items = [replace(item, name=terminal(item.name)) for item in listed.items]
     return listed
 
 
@@ -106,8 +105,13 @@ def _label(label: Any) -> Optional[str]:
 
 
 def write_items(path: Path, items: Iterable[Item]) -> None:
-    """Writes items as JSON lines."""
-    path.write_text("".join(json.dumps(asdict(item)) + "\n" for item in items), encoding="utf-8")
+    """Writes items as JSON lines; what is in the store itself stays so when that is moved."""
+
+    def written(item: Item) -> Dict[str, Any]:
+        inside = Path(item.path) == path.parent.absolute() / ROWS
+        return asdict(replace(item, path=ROWS) if inside else item)
+
+    path.write_text("".join(json.dumps(written(item)) + "\n" for item in items), encoding="utf-8")
 
 
 def read_items(path: Path) -> List[Item]:
@@ -120,16 +124,29 @@ def read_items(path: Path) -> List[Item]:
         items = [Item(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
         if [item.index for item in items] != list(range(len(items))):
             raise ValueError("its lines are not in order")
+        rows = str(path.parent.absolute() / ROWS)
+        items = [replace(item, path=rows) if item.path == ROWS else item for item in items]
     except (OSError, ValueError, TypeError) as error:
         raise SignalError(path, f"is no list of a store ({error})", "give another --out") from error
     return items
 
 
 def merged_items(known: Sequence[Item], listed: Sequence[Item]) -> List[Item]:
-    """The known items, and behind them those of a list that are new."""
+    """The known items, and behind them those of a list that are new; a name that another one has gets a number."""
+    items = list(known)
     places = {(item.path, item.row) for item in known}
-    new = [item for item in listed if (item.path, item.row) not in places]
-    return [*known, *(Item(len(known) + n, i.name, i.path, i.label, i.row) for n, i in enumerate(new))]
+    names = {item.name for item in known}
+    for item in listed:
+        if (item.path, item.row) in places:
+            continue
+        name, number = item.name, 1
+        while name in names:
+            number += 1
+            name = f"{item.name} ({number})"
+        names.add(name)
+        places.add((item.path, item.row))
+        items.append(replace(item, index=len(items), name=name))
+    return items
 
 
 def _of_path(path: Path, written: str, store: Path) -> Listed:

@@ -1,48 +1,44 @@
-"""A process that fits what a store still lacks, item by item, until nothing is left:
-
-    python -m winner_ns.many.worker STORE DEVICE
-
-It ends at once where the program that started it does.
-"""
+"""The job of a store (`winner_ns.engines`): fits what the store still lacks, item by item, until nothing is left."""
 
 from __future__ import annotations
 
-import json
-import os
-import sys
-import threading
 import time
-import traceback
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Dict, Optional
 
 import numpy as np
 
+from winner_ns.engines.leases import WORK, Leases
+from winner_ns.engines.worker import noted_error
 from winner_ns.errors import SignalError
 from winner_ns.many.items import Item, read_items
-from winner_ns.many.leases import Leases
 from winner_ns.many.store import ITEMS, Line, land, landed_path, read_index, read_mark
 
-WORK = "work"
-"""In a store that is filled: leases, and a mark for each item that is done."""
-ERRORS = "errors.log"
-"""In a store: what went wrong, in full."""
 WEIGHTS = "start.safetensors"
 """In a store: what all its fields begin with, where they do."""
 
 
 def done_mark(folder: Path, index: int) -> Path:
     """What says that an item needs no work any more, wherever it is."""
-    return folder / WORK / f"{index:08d}.done"
+    return folder / WORK / f"{piece_of(index)}.done"
 
 
-def work(folder: Path, device: str) -> None:
+def piece_of(index: int) -> str:
+    """What an item is called among the leases."""
+    return f"{index:08d}"
+
+
+def work(folder: Path, device: str, worker: str = "") -> bool:
     """Fits what nobody has fitted or is fitting.
 
     Args:
         folder: the store's.
         device: where it trains.
+        worker: the name that its leases have.
+
+    Returns:
+        Whether another process should go on with it: after an error on a GPU, one may be able to do nothing more, or
+        hold on to its memory.
 
     Raises:
         SignalError: the store cannot be read or written.
@@ -50,7 +46,7 @@ def work(folder: Path, device: str) -> None:
     mark = read_mark(folder)
     assert mark is not None
     start = _start(folder, mark)
-    leases, arrays = Leases(folder / WORK), {}
+    leases, arrays = Leases(folder / WORK, worker), {}
     known = {line["index"] for line in read_index(folder)}
 
     def is_done(index: int) -> bool:
@@ -59,18 +55,16 @@ def work(folder: Path, device: str) -> None:
     for item in read_items(folder / ITEMS):
         if is_done(item.index):
             continue
-        with leases.taken(item.index) as mine:
+        with leases.taken(piece_of(item.index)) as mine:
             # Between the look and the lease another process may have come to its end.
             if not mine or is_done(item.index):
                 continue
             line, weights = fitted(folder, item, mark["choices"], device, start, arrays)
             land(folder, item.index, line, weights)
             done_mark(folder, item.index).touch()
-
-
-def is_over(folder: Path) -> bool:
-    """Whether another program has seen the end of all items, and taken the leases away."""
-    return not (folder / WORK).is_dir()
+            if "error" in line and device != "cpu":
+                return True
+    return False
 
 
 def fitted(
@@ -105,9 +99,7 @@ def fitted(
         }
         return line, field.network.state_dict()
     except Exception as error:  # Any type: one signal that fails is no reason to lose the others.
-        with suppress(OSError), open(folder / ERRORS, "a", encoding="utf-8") as log:
-            log.write(f"{item.name}\n{traceback.format_exc()}\n")
-        said = (str(error) or type(error).__name__).splitlines()[0]
+        said = noted_error(folder, item.name, error)
         return {**line, "error": said[:500], "seconds": round(time.monotonic() - begun, 4)}, {}
 
 
@@ -123,33 +115,3 @@ def _start(folder: Path, mark: Dict[str, Any]) -> Optional[Dict[str, Any]]:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise SignalError(path, f"cannot be read ({error})", "get a whole copy of the store") from error
-
-
-def main() -> None:
-    folder, device = Path(sys.argv[1]), sys.argv[2]
-
-    def listen() -> None:
-        sys.stdin.read()
-        os._exit(0)
-
-    threading.Thread(target=listen, daemon=True).start()
-    # What libraries print is none of the coordinator's business.
-    answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    import torch
-
-    torch.set_num_threads(1)
-    try:
-        work(folder, device)
-    except FileNotFoundError:
-        if not is_over(folder):
-            raise
-    except SignalError as error:
-        parts = {"source": error.source, "problem": error.problem, "advice": error.advice}
-        print(json.dumps(parts), file=answer, flush=True)
-        os._exit(1)
-    os._exit(0)
-
-
-if __name__ == "__main__":
-    main()

@@ -11,98 +11,126 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Iterator, Optional
 
+from winner_ns.writing import make_folder, unwritable
+
+WORK = "work"
+"""In a folder that is worked on: leases, and marks of what is done."""
 BEAT = 15.0
 """Seconds between two signs of life."""
 EXPIRED = 90.0
 """Seconds without one after which the work is anybody's; of a process of this machine that is gone, none."""
 
 
+@contextmanager
+def leading(lock: Path) -> Iterator[bool]:
+    """Whether this program alone decides on what is done in a folder, for the block; the lock ends with the program,
+    however that ends.
+
+    Args:
+        lock: a file in the folder, which is made.
+
+    Raises:
+        SignalError: nothing can be written there.
+    """
+    from filelock import FileLock, Timeout
+
+    make_folder(lock.parent)
+    held = FileLock(lock, timeout=0)
+    try:
+        held.acquire()
+    except Timeout:
+        yield False
+        return
+    except OSError as error:
+        raise unwritable(lock.parent, error) from error
+    try:
+        yield True
+    finally:
+        held.release()
+
+
 class Leases:
-    """Leases of numbered pieces of work, one file each.
+    """Leases of pieces of work that have names, one file each.
 
     A process that is killed leaves its lease, which expires. What is done under a lease may therefore be done twice in
     the worst case (a process that was asleep for EXPIRED seconds), and has to be the same both times.
 
     Args:
         folder: of the files; there already.
+        worker: the name of who takes leases.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, worker: str = "") -> None:
         self.folder = folder
-        self.owner = {"host": _machine(), "process": os.getpid(), "begun": _begun(os.getpid())}
+        self.owner = {"worker": worker, "host": _machine(), "process": os.getpid(), "begun": _begun(os.getpid())}
 
-    def path(self, index: int) -> Path:
+    def path(self, piece: str) -> Path:
         """The file of a piece of work."""
-        return self.folder / f"{index:08d}.lease"
+        return self.folder / f"{piece}.lease"
 
     @contextmanager
-    def taken(self, index: int) -> Iterator[bool]:
+    def taken(self, piece: str) -> Iterator[bool]:
         """Takes the lease for the block, where nobody else has it; gives whether it was taken."""
-        if not self._take(index):
+        if not self._take(piece):
             yield False
             return
         over = threading.Event()
-        beating = threading.Thread(target=self._beat, args=(index, over), daemon=True)
+        beating = threading.Thread(target=self._beat, args=(piece, over), daemon=True)
         beating.start()
         try:
             yield True
         finally:
             over.set()
-            self.path(index).unlink(missing_ok=True)
+            if self._owner(self.path(piece)) == self.owner:  # Of who was asleep for long it is another's by now.
+                self.path(piece).unlink(missing_ok=True)
 
-    def holder(self, index: int) -> Optional[int]:
-        """The process of this machine that has a lease; None where nobody has it, or another machine."""
-        owner = self._owner(self.path(index))
-        return owner.get("process") if owner.get("host") == self.owner["host"] else None
-
-    def held_by(self, process: int) -> Iterator[int]:
-        """The pieces of work that a process of this machine has."""
+    def held_by(self, worker: str) -> Iterator[str]:
+        """The pieces of work that a worker has."""
         for path in sorted(self.folder.glob("*.lease")):
-            index = int(path.stem)
-            if self.holder(index) == process:
-                yield index
+            if self._owner(path).get("worker") == worker:
+                yield path.stem
 
     def any_alive(self) -> bool:
         """Whether somebody is at work."""
-        return any(not self._is_over(int(path.stem)) for path in self.folder.glob("*.lease"))
+        return any(not self._is_over(path.stem) for path in self.folder.glob("*.lease"))
 
-    def _take(self, index: int) -> bool:
-        if self._create(index):
+    def _take(self, piece: str) -> bool:
+        if self._create(piece):
             return True
-        if not self._is_over(index):
+        if not self._is_over(piece):
             return False
         from filelock import FileLock, Timeout
 
         # Of two who see that a lease is over, the second would take away the lease of the first.
         with suppress(Timeout), FileLock(self.folder / ".taking", timeout=5):
-            if self._is_over(index):
-                self.path(index).unlink(missing_ok=True)
-                return self._create(index)
+            if self._is_over(piece):
+                self.path(piece).unlink(missing_ok=True)
+                return self._create(piece)
         return False
 
-    def _create(self, index: int) -> bool:
+    def _create(self, piece: str) -> bool:
         part = self.folder / f".{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}"
         part.write_text(json.dumps(self.owner), encoding="utf-8")
         try:
-            os.link(part, self.path(index))  # With its content, or not at all.
+            os.link(part, self.path(piece))  # With its content, or not at all.
         except FileExistsError:
             return False
         except OSError:  # A file system without hard links.
-            return self._create_plainly(index)
+            return self._create_plainly(piece)
         finally:
             part.unlink(missing_ok=True)
         return True
 
-    def _create_plainly(self, index: int) -> bool:
+    def _create_plainly(self, piece: str) -> bool:
         try:
-            with open(self.path(index), "x", encoding="utf-8") as file:
+            with open(self.path(piece), "x", encoding="utf-8") as file:
                 json.dump(self.owner, file)
         except FileExistsError:
             return False
         return True
 
-    def _is_over(self, index: int) -> bool:
-        path = self.path(index)
+    def _is_over(self, piece: str) -> bool:
+        path = self.path(piece)
         owner = self._owner(path)
         if owner.get("host") == self.owner["host"]:
             return _begun(owner.get("process")) != owner.get("begun")
@@ -118,10 +146,10 @@ class Leases:
         except (OSError, ValueError):
             return {}
 
-    def _beat(self, index: int, over: threading.Event) -> None:
+    def _beat(self, piece: str, over: threading.Event) -> None:
         while not over.wait(BEAT):
             with suppress(OSError):
-                os.utime(self.path(index))
+                os.utime(self.path(piece))
 
 
 def _machine() -> str:
