@@ -265,8 +265,10 @@ def test_samples_and_estimates_of_the_withheld_ones_are_one_set(holdout):
     # An epoch in parts sees each place once.
     parts = [by_place(both.batch(step, 100)) for step in range(16)]
     assert {place: value for part in parts for place, value in part.items()} == whole
-    shares = [by_place(both.batch(1, 50, rank, 3)) for rank in range(3)]
-    assert len(shares[0] | shares[1] | shares[2]) == 150
+    shares = [by_place(both.batch(1, 150, rank, 3)) for rank in range(3)]
+    assert (
+        shares[0] | shares[1] | shares[2] == by_place(both.batch(1, 150)) and len(by_place(both.batch(1, 150))) == 150
+    )
     again = target(image, holdout)
     assert all((a == b).all() for a, b in zip(again.batch(7, 99, 1, 2), both.batch(7, 99, 1, 2)))
 

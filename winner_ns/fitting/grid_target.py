@@ -120,7 +120,8 @@ class GridTarget(Target):
             share = SHARE_HALFWAY.get(self.signal.dimensions, 1 / 4)
             of_samples = round((1 - share) * batch_size)
             samples = self.split.shuffled(train_size, step, of_samples, rank, world_size)
-            count = max(1, round(len(samples) * share / (1 - share)))
+            all_samples = of_samples if 0 < of_samples < train_size else train_size
+            count = max(1, round(all_samples * share / (1 - share)))
             between = self.split.shuffled(self.between.size, step, count, rank, world_size, stream=1)
         coordinates, values = self.between.at(between)
         trained = self._trained_at(self.split.train_samples(samples))
