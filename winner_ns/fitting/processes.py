@@ -14,6 +14,7 @@ from typing import Any, Callable, Iterable, Iterator, List, Optional, Union
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed import PrefixStore, Store, TCPStore  # pyright: ignore[reportPrivateImportUsage] (no public ones)
 from torch.nn import Parameter
 
 from winner_ns.errors import SignalError, setting_error
@@ -224,7 +225,7 @@ def join() -> Processes:
     return current()
 
 
-def begin(rank: int, size: int, here: int, local_rank: int, store: dist.Store) -> None:
+def begin(rank: int, size: int, here: int, local_rank: int, store: Store) -> None:
     """Makes this process one of several.
 
     Args:
@@ -241,6 +242,7 @@ def begin(rank: int, size: int, here: int, local_rank: int, store: dist.Store) -
     # torchrun says 1 where nobody has chosen.
     if "OMP_NUM_THREADS" not in os.environ or (_is_torchruns() and os.environ["OMP_NUM_THREADS"] == "1"):
         torch.set_num_threads(max(1, cores() // here))
+    LOST.clear()
     timeout = PATIENCE_HERE if here == size else PATIENCE
     backend = "cpu:gloo,cuda:nccl" if gpus else "gloo"
     try:
@@ -253,7 +255,8 @@ def begin(rank: int, size: int, here: int, local_rank: int, store: dist.Store) -
 
 def leave() -> None:
     """Makes this process none of several any more."""
-    if dist.is_initialized() and not LOST.is_set():  # Those that are left would wait for who is lost.
+    # GPUs that are left would wait for the one that is lost.
+    if dist.is_initialized() and not (LOST.is_set() and torch.cuda.is_available()):
         dist.destroy_process_group()
 
 
@@ -267,13 +270,13 @@ def _is_torchruns() -> bool:
     return all(name in os.environ for name in names) and os.environ.get(_OWN) == str(os.getpid())
 
 
-def _torchruns_store(rank: int, size: int) -> dist.Store:
+def _torchruns_store(rank: int, size: int) -> Store:
     """What torchrun's processes find each other through. What those of an attempt before have left there would be
     taken for this one's."""
     agents = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
     address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-    store = dist.TCPStore(address, port, size, is_master=rank == 0 and not agents, wait_for_workers=False)
-    return dist.PrefixStore(f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+    store = TCPStore(address, port, size, is_master=rank == 0 and not agents, wait_for_workers=False)
+    return PrefixStore(f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
 
 
 class Notes:
@@ -281,10 +284,10 @@ class Notes:
     kept elsewhere."""
 
     def __init__(self) -> None:
-        self._store: Optional[dist.Store] = None
+        self._store: Optional[Store] = None
         if _is_torchruns() and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
             address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-            self._store = dist.PrefixStore("winner_ns", dist.TCPStore(address, port, is_master=False))
+            self._store = PrefixStore("winner_ns", TCPStore(address, port, is_master=False))
 
     def write(self, name: str, value: str, of_all: bool = True) -> None:
         """Sets down a value under a name; of_all: also for those that are started again."""
@@ -302,6 +305,6 @@ class Notes:
     def _key(name: str, of_all: bool) -> str:
         return name if of_all else f"{name} {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
 
-    def _try(self, work: Callable[[dist.Store], Any]) -> Any:
+    def _try(self, work: Callable[[Store], Any]) -> Any:
         with suppress(RuntimeError):  # Torchrun itself is gone.
             return None if self._store is None else work(self._store)

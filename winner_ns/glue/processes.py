@@ -14,7 +14,7 @@ from urllib.parse import urlparse
 
 import numpy as np
 import torch
-import torch.distributed as dist
+from torch.distributed import TCPStore
 
 from winner_ns.fitting.processes import LOST, ProcessLost, begin, cores, leave
 from winner_ns.interruption import SIGNALS
@@ -39,12 +39,12 @@ def train_in_processes(
     """
     count, size = num_devices_per_machine, num_devices_per_machine * num_machines
     if dist_url == "auto":
-        store = dist.TCPStore("127.0.0.1", 0, size, is_master=True, wait_for_workers=False)
+        store = TCPStore("127.0.0.1", 0, size, is_master=True, wait_for_workers=False)
         host, port = "127.0.0.1", store.port
     else:
         address = urlparse(dist_url)
         host, port = address.hostname or "", address.port or 0
-        store = dist.TCPStore(host, port, size, is_master=machine_rank == 0, wait_for_workers=False)
+        store = TCPStore(host, port, size, is_master=machine_rank == 0, wait_for_workers=False)
     first = machine_rank * count
     others: List[subprocess.Popen] = []
     over = threading.Event()
@@ -110,7 +110,7 @@ def main() -> None:
     threading.Thread(target=listen, daemon=True).start()
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)  # The first one decides when a training ends.
-    begin(rank, size, count, local_rank, dist.TCPStore(host, port, size, is_master=False))
+    begin(rank, size, count, local_rank, TCPStore(host, port, size, is_master=False))
     # As the first one has them.
     for seed in (random.seed, np.random.seed, torch.manual_seed):
         seed(config.machine.seed)
