@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from copy import deepcopy
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -18,43 +19,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import winner_ns
+from tests.one_of_each import SMALL, signals
 from winner_ns.errors import SignalError
 from winner_ns.fitting.processes import Processes
 from winner_ns.fitting.target import TargetOptions, target_of
 from winner_ns.rays.drawn_for_all import DrawnForAll
 
-SMALL = {"width": 16, "depth": 3, "steps": 20, "device": "cpu", "progress": False}
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
 ALL_KINDS = """
 import sys
-import numpy as np, torch, trimesh, winner_ns
-from tests.test_processes import SMALL, signals
+import torch, winner_ns
+from tests.one_of_each import SMALL, signals
 fields = {name: winner_ns.fit(data, **{**SMALL, **how}) for name, (data, how) in signals().items()}
 rank = torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
 torch.save({name: (field.network.state_dict(), field.steps) for name, field in fields.items()}, f"{sys.argv[1]}/{rank}")
 """
-
-
-def signals() -> dict:
-    """One of each kind and loss, and how it is fitted: in batches that two processes cannot halve."""
-    import trimesh
-
-    rows, columns = np.mgrid[0:24, 0:40] / 24
-    photo = np.uint8(127 + 127 * np.sin(9 * rows * columns))
-    seconds = np.arange(2000) / 8000
-    sound = np.float32(0.4 * np.sin(2 * np.pi * 2500 * seconds) + 0.3 * np.sin(2 * np.pi * 3300 * seconds))
-    x, y, z = np.mgrid[0:12, 0:12, 0:12] / 12
-    film = np.stack([np.roll(photo[:, :20], frame, axis=1) for frame in range(6)])[..., None]
-    return {
-        "image": (photo, {"batch_size": 333}),
-        "withheld": (photo, {"holdout": "every-second", "batch_size": 333}),
-        "denoised": (photo, {"purpose": "denoise", "batch_size": 0}),
-        "audio": ((sound, 8000), {"batch_size": 501}),
-        "volume": (np.float32(np.sin(7 * x * y + 3 * z)), {"kind": "volume", "batch_size": 501}),
-        "video": (np.repeat(film, 3, axis=-1), {"kind": "video", "batch_size": 501}),
-        "shape": (trimesh.creation.torus(30.0, 12.0), {"batch_size": 501, "shape_loss": "eikonal"}),
-        "finer": (photo, {"family": "finer", "batch_size": 333}),
-    }
 
 
 @pytest.fixture(autouse=True)
@@ -70,16 +49,23 @@ def apart(one: dict, other: dict) -> float:
     return max(float((one[name] - other[name]).abs().max()) for name in one if one[name].numel())
 
 
-@settings(max_examples=40)
-@given(size=st.integers(8, 60), count=st.integers(2, 5), step=st.integers(0, 9), data=st.data())
-@pytest.mark.parametrize("holdout, between", [("none", "kriging"), ("0.3", "kriging"), ("none", "none")])
-@pytest.mark.parametrize("dimensions", [1, 2])
-def test_together_the_parts_of_a_step_are_the_step_of_one_process(
-    dimensions, holdout, between, size, count, step, data
-):
+@cache
+def smooth_target(dimensions: int, holdout: str, between: str):
     smooth = np.sin(np.arange(64) / 5)
     values = (np.float32(smooth), 8000) if dimensions == 1 else np.uint8(127 + 100 * np.outer(smooth, smooth[:9]))
-    target = target_of(values, "audio" if dimensions == 1 else "image", TargetOptions(holdout=holdout, between=between))
+    return target_of(values, "audio" if dimensions == 1 else "image", TargetOptions(holdout=holdout, between=between))
+
+
+@settings(max_examples=30)
+@given(
+    kind=st.tuples(st.sampled_from([1, 2]), st.sampled_from(["none", "0.3"]), st.sampled_from(["kriging", "none"])),
+    size=st.integers(8, 60),
+    count=st.integers(2, 5),
+    step=st.integers(0, 9),
+    data=st.data(),
+)
+def test_together_the_parts_of_a_step_are_the_step_of_one_process(kind, size, count, step, data):
+    target = smooth_target(*kind)
     batch_size = data.draw(st.sampled_from([0, size, target.train_size - 1, target.train_size + 1]))
     Processes(0, count).check_batch(4 * count)
     if 0 < batch_size < 4 * count:
@@ -140,6 +126,7 @@ def test_a_process_that_is_killed_is_started_again_and_goes_on(photo, tmp_path):
         output, _ = program.communicate(timeout=120)
     told = said.read_text()
     assert program.returncode == 0, told
+    print(told)
     assert told.count("winner-ns: error: training: one of its 2 processes has ended; go on with: winner-ns fit") == 1
     assert told.count("step 1 of 400") == 1  # It did not begin anew.
     assert output.count("Training finished: 400 steps") == 1

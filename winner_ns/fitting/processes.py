@@ -245,9 +245,20 @@ def begin(rank: int, size: int, here: int, local_rank: int, store: Store) -> Non
     LOST.clear()
     timeout = PATIENCE_HERE if here == size else PATIENCE
     backend = "cpu:gloo,cuda:nccl" if gpus else "gloo"
-    try:
-        dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=timeout)
-    except RuntimeError as error:
+    problems: List[Exception] = []
+
+    def meet() -> None:
+        try:
+            dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=timeout)
+        except (RuntimeError, ValueError) as error:
+            problems.append(error)
+
+    # In a thread of its own, as one that waits for others hears no signals.
+    waiting = threading.Thread(target=meet, daemon=True)
+    waiting.start()
+    while waiting.is_alive():
+        waiting.join(0.1)
+    for error in problems:
         said = str(error).splitlines()[0]
         raise SignalError("the processes of the training", f"do not find each other ({said})", "start again") from error
     atexit.register(leave)

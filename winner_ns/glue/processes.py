@@ -14,10 +14,11 @@ from urllib.parse import urlparse
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from torch.distributed import TCPStore
 
 from winner_ns.fitting.processes import LOST, ProcessLost, begin, cores, leave
-from winner_ns.interruption import SIGNALS
+from winner_ns.interruption import SIGNALS, Ended
 
 SECONDS_TO_END = 15.0
 """That the first process may take to notice that another is gone, before it is ended."""
@@ -56,6 +57,10 @@ def train_in_processes(
             config.vis = "tensorboard"
         # Of one process, as far as nerfstudio knows: it would wrap the model for devices that may not be there.
         main_func(local_rank=0, world_size=1, config=config)
+    except Ended:
+        if not dist.is_initialized():
+            print("interrupted before the first step; nothing is kept", file=sys.stderr)
+        raise
     finally:
         over.set()
         _end(others)
