@@ -126,7 +126,6 @@ def test_a_process_that_is_killed_is_started_again_and_goes_on(photo, tmp_path):
         output, _ = program.communicate(timeout=120)
     told = said.read_text()
     assert program.returncode == 0, told
-    print(told)
     assert told.count("winner-ns: error: training: one of its 2 processes has ended; go on with: winner-ns fit") == 1
     assert told.count("step 1 of 400") == 1  # It did not begin anew.
     assert output.count("Training finished: 400 steps") == 1

@@ -178,7 +178,7 @@ def _run(options: argparse.Namespace) -> None:
         _say_how_to_go_on(folder, trained)
         raise
     except ProcessLost as lost:
-        INTERRUPTION.acknowledge()
+        INTERRUPTION.end_undisturbed()  # torchrun tells those that are left to end.
         kept.save()
         raise _lost(lost, folder) from lost
     finally:
@@ -193,7 +193,7 @@ def _help_to_fit(notes: Notes, *settled: Any, **further: Any) -> None:
     try:
         fit_settled(*settled, progress=False, ending=INTERRUPTION.noted(), **further)
     except ProcessLost as lost:
-        INTERRUPTION.acknowledge()
+        INTERRUPTION.end_undisturbed()  # torchrun tells those that are left to end.
         # Where it was the first one that was lost, another has to say so.
         folder = notes.read(_FOLDER)
         if further["processes"].rank > 1 or folder is None or notes.read(_SPOKEN, of_all=False, seconds=5.0):

@@ -691,10 +691,10 @@ class SignalTrainer(Trainer):
                     self._say_how_to_go_on()
                     raise
                 except ProcessLost as lost:
+                    INTERRUPTION.end_undisturbed()
                     if not current().is_first:
                         sys.exit(1)  # The first one says it.
                     self._shown.close()
-                    INTERRUPTION.acknowledge()
                     if self._completed >= self._start_step:
                         self.save_checkpoint(self._completed)
                     last = last_checkpoint(self.base_dir)
