@@ -264,6 +264,25 @@ def begin(rank: int, size: int, here: int, local_rank: int, store: Store) -> Non
     atexit.register(leave)
 
 
+def meeting_place(host: str, port: int, size: int, is_here: bool) -> TCPStore:
+    """The store through which the processes of a training find each other.
+
+    Args:
+        host, port: where it is; port 0: at any that is free.
+        size: of the group.
+        is_here: whether it is this process that has it.
+
+    Raises:
+        SignalError: it cannot be there, or not be reached.
+    """
+    try:
+        return TCPStore(host, port, size, is_master=is_here, wait_for_workers=False)
+    except (RuntimeError, ValueError) as error:
+        said = str(error).splitlines()[0]
+        advice = "see that the first process is there, and that its port is free and can be reached"
+        raise SignalError(f"{host}:{port}", f"the processes cannot meet there ({said})", advice) from error
+
+
 def leave() -> None:
     """Makes this process none of several any more."""
     # GPUs that are left would wait for the one that is lost.
@@ -286,7 +305,7 @@ def _torchruns_store(rank: int, size: int) -> Store:
     taken for this one's."""
     agents = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
     address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-    store = TCPStore(address, port, size, is_master=rank == 0 and not agents, wait_for_workers=False)
+    store = meeting_place(address, port, size, rank == 0 and not agents)
     return PrefixStore(f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
 
 
@@ -298,7 +317,8 @@ class Notes:
         self._store: Optional[Store] = None
         if _is_torchruns() and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
             address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-            self._store = PrefixStore("winner_ns", TCPStore(address, port, is_master=False))
+            size = int(os.environ["WORLD_SIZE"])
+            self._store = PrefixStore("winner_ns", meeting_place(address, port, size, False))
 
     def write(self, name: str, value: str, of_all: bool = True) -> None:
         """Sets down a value under a name; of_all: also for those that are started again."""

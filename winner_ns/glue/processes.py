@@ -15,9 +15,10 @@ from urllib.parse import urlparse
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch.distributed import TCPStore
+from nerfstudio.utils import profiler
 
-from winner_ns.fitting.processes import LOST, ProcessLost, begin, cores, leave
+from winner_ns.errors import one_line_errors
+from winner_ns.fitting.processes import LOST, ProcessLost, begin, cores, leave, meeting_place
 from winner_ns.interruption import SIGNALS, Ended
 
 SECONDS_TO_END = 15.0
@@ -33,26 +34,21 @@ def train_in_processes(
     config: Any = None,
     **_: Any,
 ) -> None:
-    """Trains by a settled config in as many processes as it says; arguments as of nerfstudio's launcher.
-
-    Raises:
-        SignalError: the processes do not find each other.
-    """
+    """Trains by a settled config in as many processes as it says; arguments as of nerfstudio's launcher. Where they do
+    not find each other, the program ends with one line."""
     count, size = num_devices_per_machine, num_devices_per_machine * num_machines
-    if dist_url == "auto":
-        store = TCPStore("127.0.0.1", 0, size, is_master=True, wait_for_workers=False)
-        host, port = "127.0.0.1", store.port
-    else:
-        address = urlparse(dist_url)
-        host, port = address.hostname or "", address.port or 0
-        store = TCPStore(host, port, size, is_master=machine_rank == 0, wait_for_workers=False)
+    address = urlparse("tcp://127.0.0.1" if dist_url == "auto" else dist_url)
+    with one_line_errors():
+        store = meeting_place(address.hostname or "", address.port or 0, size, machine_rank == 0)
+    host, port = store.host, store.port
     first = machine_rank * count
     others: List[subprocess.Popen] = []
     over = threading.Event()
     try:
         others += [_started(config, first + i, size, count, i, host, port) for i in range(1, count)]
         threading.Thread(target=_watch, args=(others, size, over), daemon=True).start()
-        begin(first, size, count, 0, store)
+        with one_line_errors():
+            begin(first, size, count, 0, store)
         if first > 0:
             config.vis = "tensorboard"
         # Of one process, as far as nerfstudio knows: it would wrap the model for devices that may not be there.
@@ -65,6 +61,7 @@ def train_in_processes(
         over.set()
         _end(others)
         leave()
+        profiler.flush_profiler(config.logging)
 
 
 def _started(config: Any, rank: int, size: int, count: int, local_rank: int, host: str, port: int) -> subprocess.Popen:
@@ -115,7 +112,7 @@ def main() -> None:
     threading.Thread(target=listen, daemon=True).start()
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)  # The first one decides when a training ends.
-    begin(rank, size, count, local_rank, TCPStore(host, port, size, is_master=False))
+    begin(rank, size, count, local_rank, meeting_place(host, port, size, False))
     # As the first one has them.
     for seed in (random.seed, np.random.seed, torch.manual_seed):
         seed(config.machine.seed)

@@ -543,6 +543,8 @@ class SignalTrainerConfig(TrainerConfig):
         if processes > most:
             problem = f"is {processes}, and on {device} there may be {most} processes here"
             raise SignalError("--machine.num-devices", problem, "leave it out, or give fewer")
+        if self.machine.num_machines > 1 and self.machine.dist_url == "auto":
+            raise SignalError("--machine.dist-url", "auto is for one machine", "give tcp://HOST:PORT of the first one")
         if self.mixed_precision:
             raise SignalError("--mixed-precision", "half precision is too coarse for coordinates", "leave it out")
         _check_least("--pipeline.datamanager.batch-size", data.batch_size, 0)
