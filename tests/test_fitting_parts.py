@@ -80,11 +80,14 @@ def test_each_epoch_sees_every_training_sample_once_and_no_withheld_one(shape, h
         assert len(set(split.batch(0, batch_size))) == split.train_size
 
 
-def test_distributed_shares_do_not_overlap():
+@pytest.mark.parametrize("batch_size", [0, 400, 1601, 1599])
+def test_the_parts_of_several_processes_are_the_batch_of_one(batch_size):
     split = SampleSplit((40, 40), None, 0)
-    shares = [split.batch(2, 100, rank, 4) for rank in range(4)]
-    assert len(set(np.concatenate(shares))) == 400
-    assert len(set(np.concatenate([split.batch(0, 0, rank, 3) for rank in range(3)]))) == 1600
+    for step, count in ((0, 3), (2, 4), (3, 2)):
+        parts = [split.batch(step, batch_size, rank, count) for rank in range(count)]
+        whole = split.batch(step, batch_size)
+        assert sorted(np.concatenate(parts)) == sorted(whole) and len(whole) == (min(batch_size, 1600) or 1600)
+        assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
 def test_every_second_sample_is_the_even_ones():

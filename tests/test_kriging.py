@@ -271,8 +271,9 @@ def test_estimates_at_the_withheld_places_are_drawn_as_often_as_they_weigh(holdo
     assert estimated == [round(100 * weight * withheld / (len(samples) + weight * withheld))] * 3
     parts = [by_place(both.batch(step, 100)) for step in range(-(-len(samples) // (100 - estimated[0])))]
     assert set(samples) <= {place for part in parts for place in part}
-    shares = [by_place(both.batch(1, 50, rank, 3)) for rank in range(3)]
-    assert len(shares[0] | shares[1] | shares[2]) == 150
+    shares = [by_place(both.batch(1, 150, rank, 3)) for rank in range(3)]
+    together = by_place(both.batch(1, 150))
+    assert shares[0] | shares[1] | shares[2] == together and len(together) == 150
     again = target(image, holdout)
     assert all((a == b).all() for a, b in zip(again.batch(7, 99, 1, 2), both.batch(7, 99, 1, 2)))
 

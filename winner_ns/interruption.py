@@ -102,6 +102,11 @@ class Interruption:
         """Whoever has caught `Ended` brings the program to its end, undisturbed by the signal that is known to it."""
         self._acknowledged = True
 
+    def end_undisturbed(self) -> None:
+        """Whoever brings the program to its end for another reason is not disturbed by a first signal any more."""
+        self._acknowledged = True
+        self._held += 1
+
     def _raise_if_come(self) -> None:
         # Also once more: libraries that try to import others catch whatever is raised meanwhile.
         if self.number is not None and not self._acknowledged:

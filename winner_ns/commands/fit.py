@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 import time
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from winner_ns.fitting.fit import FittedField
+    from winner_ns.fitting.processes import Notes, ProcessLost
     from winner_ns.fitting.training import Training
 
 HELP = "fit a field to a signal: winner-ns fit photo.jpg"
@@ -43,6 +45,8 @@ SETTINGS = (
 )  # fmt: skip
 """… and those that --set gives."""
 _RESUMED = ("resume", "thing", "overwrite", "steps", "device", "quiet", "run")
+_FOLDER, _SPOKEN = "folder of the run", "the first process has spoken"
+"""What processes of torchrun set down for each other."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -125,23 +129,28 @@ def run(options: argparse.Namespace) -> None:
 def _run(options: argparse.Namespace) -> None:
     if options.thing is None and options.resume is None:
         raise SignalError("winner-ns fit", "wants one thing to fit", "give a file, or a run to go on with by --resume")
-    if not options.quiet:
+    if not options.quiet and os.environ.get("RANK", "0") == "0":
         announce("reading", options.thing if options.resume is None else options.resume)
     from winner_ns.fitting.fit import fit_settled
-    from winner_ns.fitting.run_folder import RunFolder, open_run
+    from winner_ns.fitting.processes import Notes, ProcessLost, join
+    from winner_ns.fitting.run_folder import RunFolder
     from winner_ns.fitting.training import LossCurve
 
-    if options.resume is not None:
-        others = [name for name, value in vars(options).items() if value is not None and name not in _RESUMED]
-        if others:
-            raise SignalError(f"--{others[0].replace('_', '-')}", "is the run's own", "leave it out with --resume")
-        unfinished = open_run(options.resume, options.steps, None if options.thing is None else Path(options.thing))
-        settled, steps, schedule, state = unfinished.settled, unfinished.steps, unfinished.schedule, unfinished.state
-        folder, losses = unfinished.folder, unfinished.losses
-    else:
-        settled, steps, schedule = _settle(options)
-        losses: Dict[int, float] = {}
-        state, folder = None, _new_folder(options.output, settled.target.signal.path, options.overwrite)
+    processes, notes = join(), Notes()
+    try:
+        with processes.together():
+            begun = notes.read(_FOLDER)
+            settled, steps, schedule, state, losses, folder = _settle(options, begun and Path(begun))
+            folder = folder or (processes.is_first and _new_folder(options, settled.target.signal.path)) or None
+    except SignalError:
+        if not processes.is_first:
+            sys.exit(1)  # The first one says it.
+        raise
+    if not processes.is_first:
+        _help_to_fit(notes, *(settled, steps, schedule, options.device), state=state, processes=processes)
+        return
+    assert folder is not None
+    notes.write(_FOLDER, str(folder.resolve()))
     if not options.quiet:
         tell(*settled.lines(), *(f"note      {line}" for line in settled.target.warnings))
         where = f"{settled.description.order.batch_size or 'all'} samples, Adam at {settled.learning_rate:g}"
@@ -157,9 +166,8 @@ def _run(options: argparse.Namespace) -> None:
     kept.write_config()
     trained = False
     try:
-        field, training = fit_settled(
-            settled, steps, schedule, options.device, not options.quiet, after_step, state, INTERRUPTION.noted()
-        )
+        how = (schedule, options.device, not options.quiet, after_step, state, INTERRUPTION.noted())
+        field, training = fit_settled(settled, steps, *how, processes=processes)
         with INTERRUPTION.held():
             kept.save()
             trained = training.step == steps
@@ -169,6 +177,38 @@ def _run(options: argparse.Namespace) -> None:
         kept.save()
         _say_how_to_go_on(folder, trained)
         raise
+    except ProcessLost as lost:
+        INTERRUPTION.end_undisturbed()  # torchrun tells those that are left to end.
+        kept.save()
+        raise _lost(lost, folder) from lost
+    finally:
+        notes.write(_SPOKEN, "yes", of_all=False)
+
+
+def _help_to_fit(notes: Notes, *settled: Any, **further: Any) -> None:
+    """Evaluates this process's part of all steps; the first one, which writes and speaks, decides when they end."""
+    from winner_ns.fitting.fit import fit_settled
+    from winner_ns.fitting.processes import ProcessLost
+
+    try:
+        fit_settled(*settled, progress=False, ending=INTERRUPTION.noted(), **further)
+    except ProcessLost as lost:
+        INTERRUPTION.end_undisturbed()  # torchrun tells those that are left to end.
+        # Where it was the first one that was lost, another has to say so.
+        folder = notes.read(_FOLDER)
+        if further["processes"].rank > 1 or folder is None or notes.read(_SPOKEN, of_all=False, seconds=5.0):
+            sys.exit(1)
+        raise _lost(lost, Path(folder)) from lost
+    except SignalError:
+        sys.exit(1)
+
+
+def _lost(lost: ProcessLost, folder: Path) -> ProcessLost:
+    from winner_ns.fitting.checkpoints import last_checkpoint
+    from winner_ns.fitting.processes import ProcessLost
+
+    command = f"go on with: winner-ns fit --resume {shlex.quote(str(folder))}"
+    return ProcessLost(lost.size, command if last_checkpoint(folder) else "it has no checkpoint yet: start it again")
 
 
 def _say_how_to_go_on(folder: Path, trained: bool) -> None:
@@ -189,8 +229,31 @@ def _say_how_to_go_on(folder: Path, trained: bool) -> None:
         print(f"interrupted after step {step_of(last) + 1}; go on with: {command}", file=sys.stderr)
 
 
-def _settle(options: argparse.Namespace) -> "tuple[Any, int, str]":
-    """What is fitted, how long, and by which schedule."""
+def _settle(options: argparse.Namespace, begun: Optional[Path]) -> "tuple[Any, int, str, Any, Dict[int, float], Any]":
+    """What is fitted, how long, and by which schedule; of a run to go on with its state, its losses and its folder.
+
+    Args:
+        options: what was asked for.
+        begun: folder of the run in which processes of torchrun were, in whose place these have been started.
+    """
+    from winner_ns.fitting.checkpoints import last_checkpoint
+    from winner_ns.fitting.run_folder import open_run
+
+    run = options.resume
+    if run is None and begun is not None and last_checkpoint(begun) is not None:
+        run = begun
+    elif run is not None:
+        others = [name for name, value in vars(options).items() if value is not None and name not in _RESUMED]
+        if others:
+            raise SignalError(f"--{others[0].replace('_', '-')}", "is the run's own", "leave it out with --resume")
+    if run is not None:
+        unfinished = open_run(run, options.steps, None if options.thing is None else Path(options.thing))
+        chosen = unfinished.settled, unfinished.steps, unfinished.schedule
+        return *chosen, unfinished.state, unfinished.losses, unfinished.folder
+    return *_settle_new(options), None, {}, begun
+
+
+def _settle_new(options: argparse.Namespace) -> "tuple[Any, int, str]":
     from winner_ns.fitting.fit import plan_and_options, settle_fit
 
     choices = choices_of(options)
@@ -201,10 +264,11 @@ def _settle(options: argparse.Namespace) -> "tuple[Any, int, str]":
     return settled, options.steps or settled.target.row.training.steps, schedule
 
 
-def _new_folder(output: Optional[Path], signal: Path, overwrite: bool) -> Path:
+def _new_folder(options: argparse.Namespace, signal: Path) -> Path:
     """The run's folder, which nothing else has; one that is not empty only to overwrite what is in it."""
     from winner_ns.fitting.run_folder import forget_run, unbegun
 
+    output, overwrite = options.output, options.overwrite
     if output is not None:
         if output.exists() and (not output.is_dir() or (not overwrite and not unbegun(output))):
             advice = "name a folder that is empty or not there yet"

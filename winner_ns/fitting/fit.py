@@ -22,6 +22,7 @@ from winner_ns.fields.files import LoadedField, save_field
 from winner_ns.fitting.checked_numbers import real_number, shown, text, whole_number
 from winner_ns.fitting.collapse import collapse_line, collapse_watch
 from winner_ns.fitting.plan import FieldPlan, SettledPlan, checked_seed, with_withheld
+from winner_ns.fitting.processes import ALONE, Processes, join
 from winner_ns.fitting.target import Target, TargetOptions, target_of
 from winner_ns.fitting.training import SCHEDULES, Training
 from winner_ns.fitting.training_progress import TrainingProgress, shown_progress
@@ -45,6 +46,8 @@ class FitStep:
     """As it is now; shares its weights with what is trained."""
 
 
+_GOES_ON, _STOPPED, _INTERRUPTED = range(3)
+"""What is agreed on before a step."""
 Callback = Callable[[FitStep], Optional[bool]]
 """Called after each step; True ends the training."""
 
@@ -161,6 +164,10 @@ def fit(
 
     On a CPU with the same number of threads it gives what `ns-train winner-siren` gives, bit for bit.
 
+    Where torchrun has started several processes, or they have a torch.distributed group, all of them have to call it,
+    with the same arguments: each evaluates its part of every batch, and all get the field that one process would get
+    (docs/many.md). The first one shows progress, and its callback decides.
+
     Args:
         data: a file's path, an array or tensor, a PIL image, (samples, rate), a trimesh mesh, or a signal
             (`winner_ns.signals.signal_of` has the layouts).
@@ -213,14 +220,16 @@ def fit(
         weight_decay=weight_decay, width=width, depth=depth, omega_0=omega_0, first_omega_0=first_omega_0,
         settings=settings, holdout=holdout, between=between, denoiser=denoiser, shape_loss=shape_loss, seed=seed,
     )  # fmt: skip
-    settled = settle_fit(data, plan, options, kind, read_options(read), batch_size, steps, schedule, device)
+    processes = join()
+    with processes.together():
+        settled = settle_fit(data, plan, options, kind, read_options(read), batch_size, steps, schedule, device)
     if callback is None:
-        return fit_settled(settled, steps, schedule, device, progress, start=start)[0]
+        return fit_settled(settled, steps, schedule, device, progress, start=start, processes=processes)[0]
 
     def tell(training: Training, loss: Tensor, field: FittedField) -> bool:
         return callback(FitStep(training.step, training.steps, loss, field)) is True
 
-    return fit_settled(settled, steps, schedule, device, progress, tell, start=start)[0]
+    return fit_settled(settled, steps, schedule, device, progress, tell, start=start, processes=processes)[0]
 
 
 def plan_and_options(
@@ -313,6 +322,7 @@ def fit_settled(
     state: Optional[Dict[str, Any]] = None,
     ending: Optional[ContextManager[Callable[[], bool]]] = None,
     start: Optional[Union[LoadedField, Mapping[str, Tensor]]] = None,
+    processes: Processes = ALONE,
 ) -> "tuple[FittedField, Training]":
     """Trains a field whose every setting is decided.
 
@@ -327,25 +337,29 @@ def fit_settled(
         ending: entered while steps are made; gives what is asked before each whether somebody has ended the training.
             None: Ctrl-C does.
         start: as for `fit`.
+        processes: those that train it together; the first one's `after_step` and `ending` count.
 
     Returns:
         The field, and the training with its state.
 
     Raises:
         SignalError: a number of steps, a schedule or a device that cannot be, or a start of other sizes.
+        ProcessLost: another process is gone; what `after_step` was told of last is a whole step.
     """
     target, description = settled.target, settled.description
     steps = target.row.training.steps if steps is None else whole_number("steps", steps, 1)
     assert description.order is not None
     batch_size = description.order.batch_size
-    network = settled.initial_field().to(checked_device(device))
+    size = min(batch_size or target.train_size, target.train_size)
+    processes.check_batch(size)
+    network = settled.initial_field().to(checked_device(processes.device(device)))
     if start is not None:
         _begin_with(network, start)
         description = description.with_further(started="given weights")
     loss_name = str(description.target.get("loss", ""))
     training = Training(
         network,
-        lambda step: target.batch(step, batch_size),
+        lambda step: target.batch(step, batch_size, processes.rank, processes.size),
         steps,
         settled.learning_rate,
         schedule,
@@ -353,19 +367,29 @@ def fit_settled(
         settled.beta2,
         settled.weight_decay,
         settled.best_state(steps),
+        processes,
     )
     if state is not None:
         training.load_state_dict(state)
+    # Numbers that were measured on machines of other makes may differ in their last digits.
+    weights = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    done = (steps, schedule, training.step)
+    processes.check_alike((description.signal, description.order, description.network.family, weights, loss_name, done))
+    processes.share(network)
     field = FittedField(network, description, target, training.step, training.seconds)
-    watch = collapse_watch(target, steps)
+    watch = collapse_watch(target, steps) if processes.is_first else None
     shown: ContextManager[TrainingProgress] = nullcontext(TrainingProgress())
-    if progress:
+    if progress and processes.is_first:
         shown = shown_progress(lambda: {"": target.quick_figures(field)})
     started = time.monotonic() - training.seconds
     try:
         with flushed_denormals(), shown as bar, ending or interrupts_noted() as ended:
             network.train()
-            while training.step < steps and not ended():
+            end = _GOES_ON
+            while training.step < steps:
+                end = processes.agreed(_INTERRUPTED if ended() else end)
+                if end != _GOES_ON:
+                    break
                 loss = training.advance()
                 field.steps = training.step
                 field.training_seconds = training.seconds = time.monotonic() - started
@@ -373,10 +397,10 @@ def fit_settled(
                 for _ in watch.see(training.step - 1, {"mean_squared_error": loss}) if watch else ():
                     bar.say(collapse_line("", description.network.family, training.step))
                 if after_step is not None and after_step(training, loss, field):
-                    if training.best is not None:
-                        training.best.give_back(network)
-                    break
-            training.interrupted = training.step < steps and ended()
+                    end = _STOPPED
+            if end == _STOPPED and training.best is not None:
+                training.best.give_back(network)
+            training.interrupted = end == _INTERRUPTED
     except KeyboardInterrupt:
         # A callback's own, or a second one, which does not wait for the step's end.
         training.interrupted = True

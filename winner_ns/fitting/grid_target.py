@@ -109,7 +109,7 @@ class GridTarget(Target):
         of_samples, of_between = self.train_size, max(1, round(self.between.weight * self.between.size))
         if 0 < batch_size < of_samples + of_between:
             of_between = max(1, round(batch_size * of_between / (of_samples + of_between)))
-            of_samples = batch_size - of_between
+            of_samples = max(1, batch_size - of_between)
         samples = self.split.shuffled(self.train_size, step, of_samples, rank, world_size)
         between = self.split.shuffled(self.between.size, step, of_between, rank, world_size, stream=1)
         coordinates, values = self.between.at(between)

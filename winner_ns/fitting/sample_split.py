@@ -156,8 +156,8 @@ class SampleSplit:
 
         Args:
             step: training step.
-            batch_size: samples for this process; 0, or as many as there are, is every training sample.
-            rank, world_size: which share of a distributed step.
+            batch_size: samples of all processes together; 0, or as many as there are, is every training sample.
+            rank, world_size: which process's part of them, of how many.
         """
         return self.train_samples(self.shuffled(self.train_size, step, batch_size, rank, world_size))
 
@@ -171,7 +171,7 @@ class SampleSplit:
             stream: orders of other streams have nothing to do with each other.
         """
         epochs, within = _order(size, step, batch_size, rank, world_size)
-        if _whole(size, batch_size, world_size):
+        if _whole(size, batch_size):
             return within
         first = 2 + stream * 2**31
         return np.concatenate(
@@ -210,18 +210,18 @@ def tiles(shape: Tuple[int, ...], most: int) -> List[Tuple[slice, ...]]:
     return list(itertools.product(*axes))
 
 
-def _whole(size: int, batch_size: int, world_size: int) -> bool:
-    return batch_size <= 0 or batch_size * world_size >= size
+def _whole(size: int, batch_size: int) -> bool:
+    return batch_size <= 0 or batch_size >= size
 
 
 def _order(
     size: int, step: int, batch_size: int, rank: int, world_size: int
 ) -> Tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
-    """For each sample of a step: the pass through all of them, and its place in that."""
-    if _whole(size, batch_size, world_size):
+    """For each sample of a process's part of a step: the pass through all of them, and its place in that."""
+    if _whole(size, batch_size):
         within = np.arange(rank, size, world_size)
         return np.full(len(within), step), within
-    positions = np.arange(batch_size) + (step * world_size + rank) * batch_size
+    positions = np.arange(rank, batch_size, world_size) + step * batch_size
     return positions // size, positions % size
 
 

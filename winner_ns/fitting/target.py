@@ -109,8 +109,8 @@ class Target(ABC):
 
         Args:
             step: training step, from 0 on.
-            batch_size: samples for this process; 0, or as many as there are: all of them.
-            rank, world_size: which share of a distributed step.
+            batch_size: samples of all processes together; 0, or as many as there are: all of them.
+            rank, world_size: which process's part of them, of how many; together the parts are the batch of one.
         """
 
     def heldout_batch(self, most: int) -> Optional[Tuple[Tensor, Tensor]]:

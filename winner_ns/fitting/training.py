@@ -13,6 +13,7 @@ from winner_ns.fields import mean_squared_error
 from winner_ns.fields.eikonal import eikonal_loss
 from winner_ns.fitting.adam import BETA2, Adam
 from winner_ns.fitting.best_state import BestState
+from winner_ns.fitting.processes import ALONE, Processes
 from winner_ns.shape_losses import SHAPE_LOSSES
 
 Batch = Tuple[Tensor, Tensor]
@@ -60,6 +61,7 @@ class Training:
         beta2: Adam's decay of the squared gradients' average.
         weight_decay: Adam's decay of the weights.
         best: keeps the best state, which is the field's after the last step; None: the last state is.
+        processes: those that make its steps together; `batch` gives this one's part.
     """
 
     def __init__(
@@ -73,11 +75,12 @@ class Training:
         beta2: float = BETA2,
         weight_decay: float = 0.0,
         best: Optional[BestState] = None,
+        processes: Processes = ALONE,
     ) -> None:
         self.field, self.batch, self.steps = field, batch, steps
         self.learning_rate, self.schedule, self.loss = learning_rate, schedule, loss
         self.adam = Adam(field.parameters(), beta2, weight_decay)
-        self.best = best
+        self.best, self.processes = best, processes
         self.step = 0
         """Steps that have been made."""
         self.interrupted = False
@@ -92,12 +95,18 @@ class Training:
         return self.learning_rate * rate_factor(self.schedule, self.step, self.steps)
 
     def advance(self) -> Tensor:
-        """Makes one step; returns its loss, on the field's device."""
+        """Makes one step; returns its loss, on the field's device.
+
+        Raises:
+            ProcessLost: another process is gone; the step is not made.
+        """
         rate = self.rate
         x, y = self.batch(self.step)
         self.adam.zero_grad()
         _, loss = training_loss(self.field, (x.to(self.device), y.to(self.device)), self.loss)
+        loss = self.processes.mean(loss, len(x))
         loss.backward()
+        self.processes.sum_gradients(self.adam.parameters)
         self.adam.step(rate)
         self.step += 1
         if self.best is not None:

@@ -7,7 +7,7 @@ import sys
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType, SimpleNamespace
-from typing import Any, Iterator, List, Optional
+from typing import Any, Callable, Iterator, List, Optional
 
 from torch import nn
 
@@ -48,6 +48,24 @@ def list_without_source_code() -> None:
     from nerfstudio.configs import external_methods
 
     external_methods.inspect = SimpleNamespace(stack=_callers)  # pyright: ignore[reportPrivateImportUsage]
+
+
+def launch_processes_by(launch: Callable[..., None]) -> None:
+    """nerfstudio starts several processes where there is CUDA and nowhere else, has each of them draw a batch of its
+    own from weights of its own, and waits for half an hour for one that is gone. A training that is about to be started
+    by its `ns-train` is started by this function in place of that, which takes the same arguments; one of a single
+    process is not."""
+    train = sys.modules.get("nerfstudio.scripts.train")
+    if train is None:
+        return
+    theirs = getattr(train.launch, "theirs", train.launch)
+
+    def started(*arguments: Any, **named: Any) -> None:
+        alone = named["num_devices_per_machine"] * named["num_machines"] == 1
+        (theirs if alone else launch)(*arguments, **named)
+
+    started.theirs = theirs  # type: ignore[attr-defined]
+    train.launch = started
 
 
 def opened_config() -> Optional[Path]:

@@ -12,13 +12,13 @@ import tyro
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.configs.dataparser_configs import AnnotatedDataParserUnion
 from nerfstudio.data.datamanagers.base_datamanager import DataManager, VanillaDataManagerConfig
-from nerfstudio.utils import comms
 from torch import Tensor
 from torch.nn import Parameter
 
 from winner_ns.errors import SignalError, settings_called
 from winner_ns.fields.description import Description
 from winner_ns.fitting import choices
+from winner_ns.fitting.processes import current
 from winner_ns.fitting.run import check_original, check_there
 from winner_ns.fitting.target import Target, TargetOptions, target_of
 from winner_ns.glue.help import shown_in_help
@@ -160,7 +160,8 @@ class SignalDataManager(DataManager):
     """Feeds batches of coordinates and values.
 
     A step's batch depends on the seed and the step alone, so that a resumed run sees what the whole run would have
-    seen. Without the data (moved, or on another machine) everything but training and evaluation still works.
+    seen; of several processes each takes its part of it. Without the data (moved, or on another machine) everything but
+    training and evaluation still works.
     """
 
     config: SignalDataManagerConfig
@@ -176,7 +177,6 @@ class SignalDataManager(DataManager):
     ) -> None:
         self.config = config
         self.device = device
-        self.world_size = world_size
         self.test_mode = test_mode
         self.includes_time = False
         self.target: Optional[Target] = None
@@ -224,10 +224,9 @@ class SignalDataManager(DataManager):
 
     def next_train(self, step: int) -> Tuple[SampleBatch, SampleBatch]:
         self.need_target()
-        batch_size = self.config.batch_size or 0
-        # Among the processes of all machines.
+        batch_size, processes = self.config.batch_size or 0, current()
         batch = {
-            between: self._on_device(target.batch(step, batch_size, comms.get_rank(), self.world_size))
+            between: self._on_device(target.batch(step, batch_size, processes.rank, processes.size))
             for between, target in self.trained.items()
         }
         return batch, batch

@@ -17,6 +17,7 @@ from winner_ns.fields.files import LoadedField
 from winner_ns.fields.initial import initial_field
 from winner_ns.fitting.best_state import BestState
 from winner_ns.fitting.plan import FieldPlan
+from winner_ns.fitting.processes import current
 from winner_ns.fitting.target import Target
 from winner_ns.fitting.training import training_loss
 from winner_ns.glue.described_model import DescribedModel
@@ -105,7 +106,8 @@ class SignalModel(DescribedModel, ViewedModel):
         own = batch[self.description.between]
         pair = own["coordinates"], own["values"]
         name, loss = training_loss(self.field, pair, str(self.description.target.get("loss", "")))
-        return {name: loss}
+        # Steps are made by all processes, evaluations by the first one.
+        return {name: current().mean(loss, len(own["coordinates"])) if self.training else loss}
 
     def get_loss_dict(
         self, outputs: Dict[str, Tensor], batch: Any, metrics_dict: Optional[Dict[str, Tensor]] = None

@@ -17,7 +17,7 @@ import tyro
 import yaml
 from nerfstudio.configs.base_config import LoggingConfig, MachineConfig, ViewerConfig
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackLocation
-from nerfstudio.engine.optimizers import AdamOptimizerConfig
+from nerfstudio.engine.optimizers import AdamOptimizerConfig, Optimizers
 from nerfstudio.engine.schedulers import Scheduler, SchedulerConfig
 from nerfstudio.engine.trainer import Trainer, TrainerConfig
 from nerfstudio.utils import comms, writer
@@ -41,6 +41,7 @@ from winner_ns.fitting.checkpoints import (
 )
 from winner_ns.fitting.fit import best_device
 from winner_ns.fitting.plan import MOST_BETA, FieldPlan, NetworkPlan, SettledNetwork, SettledPlan, with_withheld
+from winner_ns.fitting.processes import Processes, ProcessLost, cores, current
 from winner_ns.fitting.results_folder import results_complete
 from winner_ns.fitting.run import find_checkpoint, read_adam, read_descriptions
 from winner_ns.fitting.shape_target import LEAST_SAMPLES
@@ -49,9 +50,16 @@ from winner_ns.fitting.training import rate_factor
 from winner_ns.fitting.training_progress import TrainingProgress, shown_progress
 from winner_ns.glue.finish import print_finished
 from winner_ns.glue.help import shown_in_help
-from winner_ns.glue.nerfstudio_defects import console_quiet, opened_config, quiet_event_writers
+from winner_ns.glue.nerfstudio_defects import (
+    console_quiet,
+    launch_processes_by,
+    opened_config,
+    quiet_event_writers,
+)
+from winner_ns.glue.processes import train_in_processes
 from winner_ns.interruption import INTERRUPTION, Ended
 from winner_ns.kinds import VIEWS, TrainingDefaults
+from winner_ns.plugin.datamanager import datamanager_flag
 from winner_ns.plugin.photographs import absolute, describe_radiance, describe_surface, settle_dataparser
 from winner_ns.plugin.pipeline import SignalPipelineConfig
 from winner_ns.plugin.progress_writer import SignalLoggingConfig, SignalViewerConfig
@@ -272,8 +280,8 @@ class SignalTrainerConfig(TrainerConfig):
         into_its_own = self.load_dir is not None and self.timestamp != "{timestamp}"
         # What is trained by the config of another run is a run of its own.
         self.run_folder = None
-        if self.machine.num_devices * self.machine.num_machines == 1:  # Several processes would wait for each other.
-            INTERRUPTION.heed()
+        INTERRUPTION.heed()
+        launch_processes_by(train_in_processes)
         try:
             with one_line_errors():
                 self.settle()
@@ -331,9 +339,9 @@ class SignalTrainerConfig(TrainerConfig):
         groups = [group for name, group in self.optimizers.items() if name not in ("color", "camera_opt")]
         rates = " / ".join(f"{group['optimizer'].lr:g}" for group in groups)
         what = f"{data.batch_size or 'all'} {'rays' if views else 'samples'}"
-        self._lines.append(
-            f"training  {self.max_num_iterations} steps of {what}, Adam at {rates}, on {self.machine.device_type}"
-        )
+        processes = self.machine.num_devices * self.machine.num_machines
+        where = f"{self.machine.device_type}{f' in {processes} processes' if processes > 1 else ''}"
+        self._lines.append(f"training  {self.max_num_iterations} steps of {what}, Adam at {rates}, on {where}")
         self._settle_resume()
 
     def _settle_signal(self) -> List[str]:
@@ -346,9 +354,15 @@ class SignalTrainerConfig(TrainerConfig):
             data.holdout = withheld
             target = data.load()
         self._settle_counts(target.row.training)
+        self._check_parts(min(data.batch_size or target.train_size, target.train_size))
         if self.experiment_name is None:
             self.experiment_name = file_name(target.signal.path.stem)
         return self._settle_model(target)
+
+    def _check_parts(self, samples: int) -> None:
+        """Raises SignalError for a step of too few samples to be shared by all processes."""
+        with settings_called(datamanager_flag):
+            Processes(size=self.machine.num_devices * self.machine.num_machines).check_batch(samples)
 
     def _plans(self) -> List[FieldPlan]:
         """What was chosen of each field that is trained."""
@@ -385,6 +399,7 @@ class SignalTrainerConfig(TrainerConfig):
         for name in counts:
             _check_least(f"--pipeline.model.{prefix}{name.replace('_', '-')}", getattr(sampling, name), 1)
         self._settle_counts(SURFACE_TRAINING if surface else VIEWS.training)
+        self._check_parts(data.batch_size)
         data.train_num_rays_per_batch = data.batch_size
         if self.experiment_name is None:
             self.experiment_name = file_name(data.data.name)
@@ -521,11 +536,15 @@ class SignalTrainerConfig(TrainerConfig):
         data = self.pipeline.datamanager
         _check_least("--max-num-iterations", self.max_num_iterations, 1)
         _check_least("--machine.seed", self.machine.seed, 0)
-        # nerfstudio's processes want one each.
-        present = torch.cuda.device_count() if self.machine.device_type == "cuda" else 0
-        if self.machine.num_devices > max(present, 1):
-            problem = f"is {self.machine.num_devices}, and there are {present} CUDA devices to train on"
-            raise SignalError("--machine.num-devices", problem, "leave it out")
+        processes, device = self.machine.num_devices, self.machine.device_type
+        _check_least("--machine.num-devices", processes, 1)
+        # Each process has a GPU of its own; two of them may share a core.
+        most = {"cuda": torch.cuda.device_count(), "cpu": 2 * cores()}.get(device, 1)
+        if processes > most:
+            problem = f"is {processes}, and on {device} there may be {most} processes here"
+            raise SignalError("--machine.num-devices", problem, "leave it out, or give fewer")
+        if self.machine.num_machines > 1 and self.machine.dist_url == "auto":
+            raise SignalError("--machine.dist-url", "auto is for one machine", "give tcp://HOST:PORT of the first one")
         if self.mixed_precision:
             raise SignalError("--mixed-precision", "half precision is too coarse for coordinates", "leave it out")
         _check_least("--pipeline.datamanager.batch-size", data.batch_size, 0)
@@ -587,6 +606,14 @@ def _device_present(device: str) -> bool:
     return {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}.get(device, lambda: True)()
 
 
+class SummedOptimizers(Optimizers):
+    """Optimisers that move by the gradients of all processes together."""
+
+    def optimizer_scaler_step_some(self, grad_scaler: Any, param_groups: List[str]) -> None:
+        current().sum_gradients(parameter for group in param_groups for parameter in self.parameters[group])
+        super().optimizer_scaler_step_some(grad_scaler, param_groups)
+
+
 class SignalTrainer(Trainer):
     """nerfstudio's Trainer with a resume that finishes the run, checkpoints that are whole or absent, one of them for
     each minute, and an end by signals at which nothing is lost."""
@@ -617,6 +644,7 @@ class SignalTrainer(Trainer):
             quiet_event_writers()
             with one_line_errors(), disk_errors(self.base_dir):
                 super().setup(test_mode)
+                current().share(self.pipeline.model)
         except BaseException as error:
             if isinstance(error, Ended):
                 self._say_how_to_go_on()
@@ -629,6 +657,9 @@ class SignalTrainer(Trainer):
             TrainingCallback([after], self._end_step),
         ]
         self._clock, self._started = SaveClock(), time.monotonic()
+
+    def setup_optimizers(self) -> Optimizers:
+        return SummedOptimizers(self.config.optimizers.copy(), self.pipeline.get_param_groups())
 
     def _load_checkpoint(self) -> None:
         with console_quiet():
@@ -661,6 +692,16 @@ class SignalTrainer(Trainer):
                         self.save_checkpoint(self._completed)
                     self._say_how_to_go_on()
                     raise
+                except ProcessLost as lost:
+                    INTERRUPTION.end_undisturbed()
+                    if not current().is_first:
+                        sys.exit(1)  # The first one says it.
+                    self._shown.close()
+                    if self._completed >= self._start_step:
+                        self.save_checkpoint(self._completed)
+                    last = last_checkpoint(self.base_dir)
+                    command = last and resume_command(self.config.method_name, last.parent, sys.argv)
+                    raise ProcessLost(lost.size, f"go on with: {command}" if last else "start it again") from lost
         finally:
             self._shown.close()
             INTERRUPTION.leave()
@@ -676,6 +717,11 @@ class SignalTrainer(Trainer):
         self._loss = made[0].detach()
         return made
 
+    def eval_iteration(self, step: int) -> None:
+        """The first one evaluates; the others wait for its next step."""
+        if comms.is_main_process():
+            super().eval_iteration(step)
+
     def _begin_step(self, step: int) -> None:
         INTERRUPTION.hold()
 
@@ -684,7 +730,7 @@ class SignalTrainer(Trainer):
         steps = self._start_step + (self.config.max_num_iterations or 0)
         scheduler = next(iter(self.optimizers.schedulers.values()))
         self._progress.update(step + 1, steps, self._loss, scheduler.get_last_lr()[0])
-        if self._clock.is_due:
+        if comms.is_main_process() and self._clock.is_due:
             started, earlier = time.monotonic(), self._by_time
             self.save_checkpoint(step)
             self._clock.written(started)

@@ -171,6 +171,10 @@ class WinnerNeuSModel(SceneModel, NeuSModel):
             self.camera_optimizer.get_loss_dict(losses)
         return losses
 
+    def loss_counts(self, outputs: Dict[str, Tensor]) -> Dict[str, int]:
+        """The eikonal loss is a mean over those samples that are gone through with."""
+        return {"eikonal_loss": len(outputs["eik_grad"])}
+
     def get_image_metrics_and_images(
         self, outputs: Dict[str, Tensor], batch: Dict[str, Tensor]
     ) -> Tuple[Dict[str, float], Dict[str, Tensor]]:

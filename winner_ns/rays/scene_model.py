@@ -19,6 +19,10 @@ class SceneModel(DescribedModel):
     panel: ScenePanel
     """What the viewer's control panel says of it."""
 
+    def loss_counts(self, outputs: Dict[str, Tensor]) -> Dict[str, int]:
+        """What losses are means over that are none over the rays of a step, by the losses' names."""
+        return {}
+
     def get_rgba_image(self, outputs: Dict[str, Tensor], output_name: str = "rgb") -> Float[Tensor, "*batch 4"]:
         """Colours without the background, and opacities, in [0, 1]. nerfstudio's own has them opaque throughout, and
         its `ns-export pointcloud` would take the background for a part of the scene.

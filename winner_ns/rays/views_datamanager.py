@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Literal, Optional, Union
+from typing import Any, Dict, Literal, Optional, Tuple, Union
 
 import torch
 from nerfstudio.cameras.cameras import Cameras
+from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManager, variable_res_collate
 from nerfstudio.data.datasets.base_dataset import InputDataset
 from nerfstudio.data.scene_box import SceneBox
 from torch.utils.data import Dataset
 
 from winner_ns.errors import SignalError, one_line_errors
+from winner_ns.fitting.processes import current
 
 NEEDS_VIEWS = ("eval_dataloader", "fixed_indices_eval_dataloader", "train_ray_generator")
 """Attributes that there are none of without photographs."""
@@ -86,6 +88,15 @@ class ViewsDataManager(VanillaDataManager[InputDataset]):
         if dataset.cameras.is_jagged:
             self.config.collate_fn = variable_res_collate
         return dataset
+
+    def next_train(self, step: int) -> Tuple[RayBundle, Dict[str, Any]]:
+        """A step's rays and their pixels: of several processes, which all draw the same ones, this one's part."""
+        rays, batch = super().next_train(step)
+        processes, number = current(), len(rays)
+        if processes.size == 1:
+            return rays, batch
+        part = slice(processes.rank, None, processes.size)
+        return rays[part], {name: of_rays[part] for name, of_rays in batch.items() if len(of_rays) == number}
 
     def _without_views(self, outputs: LostOutputs) -> None:
         torch.nn.Module.__init__(self)

@@ -12,12 +12,14 @@ import torch
 from jaxtyping import Float
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes
 from nerfstudio.pipelines.base_pipeline import VanillaPipeline
-from nerfstudio.utils import comms, writer
+from nerfstudio.utils import writer
 from torch import Tensor
 
 from winner_ns.errors import SignalError, one_line_errors
+from winner_ns.fitting.processes import current
 from winner_ns.fitting.results_folder import RESULTS, begin_results, end_results
 from winner_ns.glue.finish import print_written, results_callbacks
+from winner_ns.rays.drawn_for_all import DrawnForAll
 from winner_ns.rays.views_datamanager import ViewsDataManager
 from winner_ns.rays.views_picture import write_views_comparison
 from winner_ns.viewing.scene_panel import ScenePanel
@@ -50,10 +52,17 @@ class ViewsPipeline(VanillaPipeline):
     def get_train_loss_dict(self, step: int) -> Tuple[Any, Dict[str, Tensor], Dict[str, Tensor]]:
         """A step's rays, and all else that it draws, depend on the seed and the step alone, so that a resumed run sees
         what the whole run would have seen. (Not in the data manager: `ns-export` asks that for step 0 many times.)"""
-        words = np.random.SeedSequence((self.datamanager.config.seed, step, comms.get_rank())).generate_state(1)
+        words = np.random.SeedSequence((self.datamanager.config.seed, step, 0)).generate_state(1)
         random.seed(int(words[0]))
         torch.manual_seed(int(words[0]))
-        outputs, losses, metrics = super().get_train_loss_dict(step)
+        processes, number = current(), self.datamanager.get_train_rays_per_batch()
+        if processes.size == 1:
+            outputs, losses, metrics = super().get_train_loss_dict(step)
+        else:
+            with DrawnForAll(number, processes.rank, processes.size) as part:
+                outputs, losses, metrics = super().get_train_loss_dict(step)
+            counts = self.model.loss_counts(outputs)
+            losses = {name: processes.mean(loss, counts.get(name, part.size)) for name, loss in losses.items()}
         self._batch_metrics = metrics
         return outputs, losses, metrics
 
