@@ -111,6 +111,8 @@ class Kind:
     """Writes its own file: (field, folder) -> path, named <name>-fitted."""
     save: Reference = "winner_ns.export.volume:export_volume"
     """Writes a file whose suffix says the format: (field, path)."""
+    page: Reference = "winner_ns.export.web.planes:planes"
+    """What a web page shows of it: (fields by name, original or None, PageOptions) -> Exhibit."""
     comparison: Reference = "winner_ns.export.comparison:grid_figure"
     """Draws an original and a field: (field, signal) -> matplotlib figure."""
     fields_comparison: Reference = "winner_ns.export.fields_comparison:planes_figure"
@@ -229,6 +231,7 @@ AUDIO = Kind(
     export_example="--sample-rate 48000",
     writer="winner_ns.export.audio:write_fitted",
     save="winner_ns.export.audio:export_audio",
+    page="winner_ns.export.web.sounds:sounds",
     comparison="winner_ns.export.comparison:sound_figure",
     fields_comparison="winner_ns.export.fields_comparison:sounds_figure",
     heard="winner_ns.export.excerpts:heard",
@@ -263,6 +266,7 @@ SHAPE = Kind(
     export_example="--resolution 512",
     writer="winner_ns.export.mesh:write_fitted",
     save="winner_ns.export.mesh:export_mesh",
+    page="winner_ns.export.web.surfaces:surfaces",
     comparison="winner_ns.export.comparison:shape_figure",
     fields_comparison="winner_ns.export.fields_comparison:surfaces_figure",
     meshed=True,
