@@ -19,6 +19,7 @@ from test_export import image_run, run_json, sphere_run
 from winner_ns.commands.main import main
 from winner_ns.errors import SignalError
 from winner_ns.export.field import export_field
+from winner_ns.export.glsl import export_glsl
 from winner_ns.export.web.page import write_page
 from winner_ns.fields import build_field
 from winner_ns.fields.dense_layers import dense_layers
@@ -136,7 +137,7 @@ def test_a_page_of_4_x_256_is_below_600_kilobytes_and_whole_in_itself(tmp_path):
 def test_a_name_stays_a_text(name, tmp_path):
     write_page(tmp_path / "f.html", {name: field_of(name=name, width=4, depth=1)}, {name: {}})
     outline = Outline((tmp_path / "f.html").read_text(encoding="utf-8"))
-    assert outline.elements.count("script") == 5 and "b" not in outline.elements
+    assert outline.elements.count("script") == 6 and "b" not in outline.elements
     assert name.replace("\u202e", "\\u202e") in "".join(outline.texts["h1"])
     data = next(text for text in outline.texts["script"] if text.startswith("{"))
     assert json.loads(data)["fields"][0]["name"] == name
@@ -195,3 +196,14 @@ def test_a_fitted_field_is_saved_as_a_page_and_in_8_bits(tmp_path):
         field.save(tmp_path / "c.safetensors", bits=12)
     with pytest.raises(SignalError, match="bits"):
         field.save(tmp_path / "c.png", bits=8)
+
+
+def test_a_function_is_of_small_fields_alone(tmp_path, capsys):
+    run = image_run(tmp_path, channels=3)
+    said = run_json(capsys, "export", "glsl", run, "--name", "photo", "-o", tmp_path / "f.glsl")
+    text = (tmp_path / "f.glsl").read_text(encoding="ascii")
+    assert "vec3 photo(vec2 at)" in text and said["bytes"] == len(text) and said["weights"] < 100
+    with pytest.raises(SignalError, match="198,915 weights"):
+        export_glsl(field_of(), tmp_path / "g.glsl")
+    assert main(["export", "glsl", str(run), "--name", "a;b", "-o", str(tmp_path / "g.glsl")]) == 1
+    assert not (tmp_path / "g.glsl").exists()

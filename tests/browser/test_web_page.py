@@ -12,10 +12,12 @@ from typing import Any, Dict, List, Mapping
 import numpy as np
 import pytest
 import soundfile
+import torch
 from PIL import Image
 from test_export import RADIUS, sphere_run
 
 import winner_ns
+from winner_ns.export.glsl import glsl_function
 from winner_ns.export.web.exhibit import PageOptions
 from winner_ns.export.web.page import write_page
 from winner_ns.fields.files import LoadedField
@@ -272,3 +274,70 @@ def test_a_surface_is_measured_in_the_originals_units(opened, tmp_path):
     assert np.abs(page.canvas() - before).max() > 0.2
     assert float(page.page.locator("#place").inner_text()) == pytest.approx(50.0, abs=0.2)
     assert len(page.requests) == 1 and not page.errors
+
+
+RUN_FUNCTION = """([text, call, points]) => {
+    const canvas = document.createElement("canvas"), gl = canvas.getContext("webgl2"), width = points.length;
+    const shaders = [
+        [gl.VERTEX_SHADER, `#version 300 es
+            void main() { gl_Position = vec4(vec2(gl_VertexID & 1, gl_VertexID >> 1) * 4.0 - 1.0, 0.0, 1.0); }`],
+        [gl.FRAGMENT_SHADER, `#version 300 es
+            precision highp float;
+            ${text}
+            uniform vec3 points[${width}];
+            out uvec4 bits;
+            void main() { vec3 at = points[int(gl_FragCoord.x)]; bits = floatBitsToUint(${call}); }`],
+    ];
+    const program = gl.createProgram();
+    for (const [kind, source] of shaders) {
+        const shader = gl.createShader(kind);
+        gl.shaderSource(shader, source);
+        gl.compileShader(shader);
+        if (!gl.getShaderParameter(shader, gl.COMPILE_STATUS)) return gl.getShaderInfoLog(shader);
+        gl.attachShader(program, shader);
+    }
+    gl.linkProgram(program);
+    gl.useProgram(program);
+    gl.bindTexture(gl.TEXTURE_2D, gl.createTexture());
+    gl.texStorage2D(gl.TEXTURE_2D, 1, gl.RGBA32UI, width, 1);
+    const texture = gl.getParameter(gl.TEXTURE_BINDING_2D);
+    gl.bindFramebuffer(gl.FRAMEBUFFER, gl.createFramebuffer());
+    gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, texture, 0);
+    gl.uniform3fv(gl.getUniformLocation(program, "points"), points.flat());
+    gl.viewport(0, 0, width, 1);
+    gl.drawArrays(gl.TRIANGLES, 0, 3);
+    const bits = new Uint32Array(4 * width);
+    gl.readPixels(0, 0, width, 1, gl.RGBA_INTEGER, gl.UNSIGNED_INT, bits);
+    return [...new Float32Array(bits.buffer)];
+}"""
+
+
+@pytest.fixture(scope="module")
+def blank(browser):
+    page = browser.new_page()
+    yield page
+    page.close()
+
+
+@pytest.mark.parametrize("family", ("siren", "finer", "gauss", "relu-pe", "rff"))
+def test_a_function_pasted_into_a_shader_gives_the_field(family, blank):
+    settings = {"features": 8} if family == "rff" else None
+    samples = np.random.default_rng(0).random((12, 14, 3)).astype(np.float32)
+    field = fitted(samples, kind="image", family=family, steps=5, width=10, depth=2, settings=settings)
+    points = np.random.default_rng(1).uniform(-0.8, 0.8, (60, 3)).astype(np.float32)
+    given = blank.evaluate(RUN_FUNCTION, [glsl_function(field, "photo")[0], "vec4(photo(at.xy), 0.0)", points.tolist()])
+    assert not isinstance(given, str), given
+    signal = field.signal
+    expected = (field(points[:, :2]) - signal["value_offset"]) / signal["value_scale"] / 2 + 0.5
+    assert np.abs(np.reshape(given, (60, 4))[:, :3] - expected).max() < 1e-4
+
+
+def test_a_distance_pasted_into_a_shader_is_the_shapes(blank, tmp_path):
+    field = load_run(sphere_run(tmp_path, (3.0, 1.0, 0.0), 2.0))
+    points = np.random.default_rng(1).uniform(-0.6, 0.6, (60, 3)).astype(np.float32)
+    given = blank.evaluate(RUN_FUNCTION, [glsl_function(field)[0], "vec4(field(at))", points.tolist()])
+    assert not isinstance(given, str), given
+    expected = field.unit_distance(torch.from_numpy(points)).numpy()[:, 0]
+    near = np.abs(expected) < 0.5
+    assert near.sum() > 20
+    assert np.abs(np.reshape(given, (60, 4))[:, 0] - expected)[near].max() < 1e-3

@@ -110,11 +110,7 @@ class Evaluator {
 ${first ? "#define FIRST" : ""}
 ${layer.bits < 32 ? "#define QUANTISED" : ""}
 precision highp float;
-// sin(z) of large z, too: whole turns are taken off first, 2 pi in two parts.
-float sine(float z) {
-  float turns = round(z * 0.15915494309);
-  return sin((z - turns * 6.28125) - turns * 0.0019353071795864769);
-}
+${byId("sine.glsl").textContent}
 float activation(float z, int i) { return ${layer.activation}; }
 ${byId("layer.frag").textContent}`;
     return {

@@ -73,7 +73,7 @@ def planes(fields: Mapping[str, LoadedField], signal: Optional[GridSignal], opti
     return Exhibit(
         stage="planes.html.jinja",
         scripts=("evaluator.js", "planes.js"),
-        shaders=("layer.frag", "paint.frag", "show.frag"),
+        shaders=("sine.glsl", "layer.frag", "paint.frag", "show.frag"),
         data=data,
         alt=f"The field of {name}, evaluated at the pixels of this screen",
         keys=keys,

@@ -68,7 +68,7 @@ def sounds(fields: Mapping[str, LoadedField], signal: Optional[GridSignal], opti
     return Exhibit(
         stage="sounds.html.jinja",
         scripts=("evaluator.js", "sounds.js"),
-        shaders=("layer.frag",),
+        shaders=("sine.glsl", "layer.frag"),
         data=data,
         alt=f"Waveform of the field of {name}",
         keys=keys,
