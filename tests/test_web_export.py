@@ -20,6 +20,7 @@ from winner_ns.commands.main import main
 from winner_ns.errors import SignalError
 from winner_ns.export.field import export_field
 from winner_ns.export.glsl import export_glsl
+from winner_ns.export.onnx import export_onnx
 from winner_ns.export.web.page import write_page
 from winner_ns.fields import build_field
 from winner_ns.fields.dense_layers import dense_layers
@@ -207,3 +208,34 @@ def test_a_function_is_of_small_fields_alone(tmp_path, capsys):
         export_glsl(field_of(), tmp_path / "g.glsl")
     assert main(["export", "glsl", str(run), "--name", "a;b", "-o", str(tmp_path / "g.glsl")]) == 1
     assert not (tmp_path / "g.glsl").exists()
+
+
+@pytest.mark.parametrize("family", ("winner", "finer", "gauss", "relu-pe", "rff"))
+def test_a_model_of_onnx_gives_the_field_at_any_number_of_points(family, tmp_path):
+    runtime = pytest.importorskip("onnxruntime")
+    field = field_of(family, width=32, depth=2)
+    facts = export_onnx(field, tmp_path / "f.onnx")
+    session = runtime.InferenceSession(tmp_path / "f.onnx")
+    assert facts["largest_error"] < 1e-5
+    for count in (1, 77):
+        points = np.random.default_rng(count).uniform(-0.6, 0.6, (count, 2)).astype(np.float32)
+        (given,) = session.run(None, {"coordinates": points})
+        # Values of a picture of 8 bits, from 0 to 255.
+        assert np.abs(given - field(points)).max() < 1e-5 * 255
+
+
+def test_a_shapes_model_of_onnx_takes_points_of_its_own_frame(tmp_path, capsys):
+    runtime = pytest.importorskip("onnxruntime")
+    run = sphere_run(tmp_path, (50.0, -20.0, 7.0), 3.0)
+    run_json(capsys, "export", "onnx", run, "-o", tmp_path / "f.onnx")
+    points = np.array([[50.0, -20.0, 7.0], [50.0, -20.0, 9.0]], dtype=np.float32)
+    (given,) = runtime.InferenceSession(tmp_path / "f.onnx").run(None, {"coordinates": points})
+    assert given.shape == (2, 1) and given[0] < -0.5
+    assert np.abs(given - load_run(run)(points)).max() < 1e-3
+
+
+def test_a_family_that_onnx_cannot_say_is_refused_in_one_line(tmp_path, capfd):
+    pytest.importorskip("onnxruntime")
+    with pytest.raises(SignalError, match="ONNX has no operators"):
+        export_onnx(field_of("wire", width=8, depth=2), tmp_path / "f.onnx")
+    assert capfd.readouterr().out == "" and not (tmp_path / "f.onnx").exists()

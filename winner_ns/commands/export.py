@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from winner_ns.commands.arguments import add_overwrite, facts_in_a_line, print_json
-from winner_ns.commands.exports import audio, field, glsl, image, mesh, volume, web
+from winner_ns.commands.exports import audio, field, glsl, image, mesh, onnx, volume, web
 from winner_ns.errors import flag_of, settings_called
 from winner_ns.progress import announce
 from winner_ns.safe_text import tell
@@ -16,7 +16,16 @@ from winner_ns.safe_text import tell
 HELP = "write what a run has fitted to a file that other programs read"
 EXAMPLE = image.EXAMPLE
 
-EXPORTS = {"image": image, "audio": audio, "mesh": mesh, "volume": volume, "field": field, "web": web, "glsl": glsl}
+EXPORTS = {
+    "image": image,
+    "audio": audio,
+    "mesh": mesh,
+    "volume": volume,
+    "field": field,
+    "web": web,
+    "glsl": glsl,
+    "onnx": onnx,
+}
 """Modules with HELP and EXAMPLE (one line each), `add_arguments(parser)` and `export(run, options)`, which gives plain
 JSON with the path."""
 

@@ -109,19 +109,23 @@ class LoadedField:
         advice = f"give numbers of shape [..., {axes}], {axes} coordinate(s) of each point last"
         return SignalError(self.description.name, f"has no values at coordinates {problem}", advice)
 
+    def evaluated(self, coordinates: Tensor) -> Tensor:
+        """The network's own values; [n, d] to [n, c]."""
+        return evaluate(self.network, coordinates)
+
     def normalised(self, coordinates: Tensor) -> Tensor:
         """Values on the scale where the original lies in [-1, 1]; [n, d] to [n, c]. Not for shapes."""
         target = self.description.target
         offset = torch.tensor(target["offset"], device=coordinates.device)
-        return evaluate(self.network, coordinates) / target["gain"] + offset
+        return self.evaluated(coordinates) / target["gain"] + offset
 
     def unit_distance(self, coordinates: Tensor) -> Tensor:
         """Signed distance in units of the unit cube [-1, 1]^3; [n, 3] to [n, 1]. Only for shapes."""
         target = self.description.target
         if not shape_loss(target).squashed:
-            return evaluate(self.network, coordinates)
+            return self.evaluated(coordinates)
         delta = target["distance_scale"]
-        return delta * torch.atanh(evaluate(self.network, coordinates).clamp(-1 + 1e-6, 1 - 1e-6))
+        return delta * torch.atanh(self.evaluated(coordinates).clamp(-1 + 1e-6, 1 - 1e-6))
 
     def unit_normals(self, coordinates: Tensor) -> Tensor:
         """Unit vectors along which the distance grows fastest, at points of the unit cube: outward normals on the
