@@ -131,6 +131,8 @@ class Kind:
     """What one would do with a finished run: look at it, take it home, look into it."""
     heard: Optional[Reference] = None
     """What of a field can be listened to: (field, signal) -> samples [n], 1 at full scale, and their rate in hertz."""
+    surface: Optional[Reference] = None
+    """The module that `winner-ns export mesh` takes surfaces of equal value from, where it is no surface itself."""
     meshed: bool = False
     """Whether it is given back as a mesh, from a grid that may be finer or coarser."""
     reducer: Optional[Reference] = None
@@ -280,6 +282,7 @@ VOLUME = Kind(
     "volumes",
     reader="winner_ns.signals.volume:read_volume",
     array_reader="winner_ns.signals.volume:volume_of_array",
+    surface="winner_ns.export.volume_surface",
 )
 VIDEO = Kind(
     "video",
