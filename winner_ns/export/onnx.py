@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.onnx import register_custom_op_symbolic  # pyright: ignore[reportPrivateImportUsage] (it is documented)
 
 from winner_ns.errors import SignalError
 from winner_ns.fields.files import LoadedField
@@ -89,12 +90,13 @@ def _traced(loaded: LoadedField) -> bytes:
         loaded.description.name, f"ONNX has no operators for its family {family}", "fit a field of another family"
     )
     # ONNX has the inverse hyperbolic tangent, of which this exporter knows nothing.
-    torch.onnx.register_custom_op_symbolic("aten::atanh", lambda graph, x: graph.op("Atanh", x), OPSET)
+    register_custom_op_symbolic("aten::atanh", lambda graph, x: graph.op("Atanh", x), OPSET)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             # Of complex numbers torch would print the whole graph before it gives up.
-            if "Complex" in str(torch.jit.trace(loaded.network, at, check_trace=False).inlined_graph):
+            traced: Any = torch.jit.trace(loaded.network, at, check_trace=False)
+            if "Complex" in str(traced.inlined_graph):
                 raise refusal
             torch.onnx.export(
                 model,

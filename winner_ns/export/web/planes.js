@@ -41,7 +41,10 @@ function resize() {
   canvas.height = Math.round(down * dense);
   picture = {width: canvas.width, height: canvas.height};
   for (const field of fields) {
-    for (const old of [field.shown, field.next]) if (old) gl.deleteTexture(old.values);
+    for (const old of [field.shown, field.next].filter(Boolean)) {
+      gl.deleteTexture(old.values);
+      gl.deleteFramebuffer(old.frame);
+    }
     field.shown = field.next = null;
   }
   if (fitted) whole();
@@ -49,8 +52,8 @@ function resize() {
   changed();
 }
 
-// Where something is to be painted and how far that is; `snapped`: at the original's pixels alone, for its error.
-function plan() {
+// A picture of floats that can be painted to.
+function blank() {
   const values = texture(gl, gl.TEXTURE_2D, gl.RGBA32UI, picture.width, picture.height, gl.RGBA_INTEGER,
     gl.UNSIGNED_INT, null);
   const frame = gl.createFramebuffer();
@@ -60,7 +63,7 @@ function plan() {
 }
 
 function begin(field) {
-  const next = field.next ?? plan();
+  const next = field.next ?? blank();
   gl.bindFramebuffer(gl.FRAMEBUFFER, next.frame);
   gl.disable(gl.SCISSOR_TEST);
   gl.clearBufferuiv(gl.COLOR, 0, [0, 0, 0, 0]);
@@ -68,7 +71,7 @@ function begin(field) {
   enter(field, field.next);
 }
 
-// The next finer squares of a picture.
+// The next finer squares of a picture. For the error they are where the original's pixels are, and nowhere between.
 function enter(field, target) {
   target.level++;
   target.start = 0;
