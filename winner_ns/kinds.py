@@ -111,6 +111,8 @@ class Kind:
     """Writes its own file: (field, folder) -> path, named <name>-fitted."""
     save: Reference = "winner_ns.export.volume:export_volume"
     """Writes a file whose suffix says the format: (field, path)."""
+    page: Reference = "winner_ns.export.web.planes:planes"
+    """What a web page shows of it: (fields by name, original or None, PageOptions) -> Exhibit."""
     comparison: Reference = "winner_ns.export.comparison:grid_figure"
     """Draws an original and a field: (field, signal) -> matplotlib figure."""
     fields_comparison: Reference = "winner_ns.export.fields_comparison:planes_figure"
@@ -129,6 +131,8 @@ class Kind:
     """What one would do with a finished run: look at it, take it home, look into it."""
     heard: Optional[Reference] = None
     """What of a field can be listened to: (field, signal) -> samples [n], 1 at full scale, and their rate in hertz."""
+    surface: Optional[Reference] = None
+    """The module that `winner-ns export mesh` takes surfaces of equal value from, where it is no surface itself."""
     meshed: bool = False
     """Whether it is given back as a mesh, from a grid that may be finer or coarser."""
     reducer: Optional[Reference] = None
@@ -229,6 +233,7 @@ AUDIO = Kind(
     export_example="--sample-rate 48000",
     writer="winner_ns.export.audio:write_fitted",
     save="winner_ns.export.audio:export_audio",
+    page="winner_ns.export.web.sounds:sounds",
     comparison="winner_ns.export.comparison:sound_figure",
     fields_comparison="winner_ns.export.fields_comparison:sounds_figure",
     heard="winner_ns.export.excerpts:heard",
@@ -263,6 +268,7 @@ SHAPE = Kind(
     export_example="--resolution 512",
     writer="winner_ns.export.mesh:write_fitted",
     save="winner_ns.export.mesh:export_mesh",
+    page="winner_ns.export.web.surfaces:surfaces",
     comparison="winner_ns.export.comparison:shape_figure",
     fields_comparison="winner_ns.export.fields_comparison:surfaces_figure",
     meshed=True,
@@ -276,6 +282,7 @@ VOLUME = Kind(
     "volumes",
     reader="winner_ns.signals.volume:read_volume",
     array_reader="winner_ns.signals.volume:volume_of_array",
+    surface="winner_ns.export.volume_surface",
 )
 VIDEO = Kind(
     "video",

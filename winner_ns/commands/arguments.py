@@ -150,6 +150,12 @@ def positive(text: str) -> float:
     return value
 
 
+def facts_in_a_line(result: Dict[str, Any]) -> str:
+    """What is said of a written file, but its name, kind and warnings."""
+    told = {name.replace("_", " "): value for name, value in result.items() if name not in ("path", "kind", "warnings")}
+    return ", ".join(f"{name} {value}" for name, value in told.items())
+
+
 def print_json(result: Dict[str, Any]) -> None:
     """Prints one JSON object."""
     print(json.dumps(result, allow_nan=False))

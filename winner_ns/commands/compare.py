@@ -6,7 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from winner_ns.commands.arguments import add_original, add_overwrite, add_viewer, print_json
+from winner_ns.commands.arguments import add_original, add_overwrite, add_viewer, facts_in_a_line, print_json
+from winner_ns.commands.exports import web
 from winner_ns.errors import SignalError, flag_of, settings_called
 from winner_ns.progress import announce
 from winner_ns.safe_text import tell
@@ -20,6 +21,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "runs", type=Path, nargs="+", metavar="RUN", help="run folders, checkpoints, field files or comparisons"
     )
     parser.add_argument("--save", type=Path, metavar="PNG", help="write a picture instead of opening the viewer")
+    parser.add_argument(
+        "--web", type=Path, metavar="HTML", help="write one page with all of them instead of opening the viewer"
+    )
+    web.add_page(parser.add_argument_group("with --web"))
     add_overwrite(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of opening the viewer")
     add_original(parser)
@@ -29,15 +34,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     announce("reading", *options.runs)
     from winner_ns.fitting.finished_fields import load_finished
+    from winner_ns.writing import check_output
 
-    if options.save:
-        from winner_ns.writing import check_output
-
-        check_output(options.save, (".png",))
+    for asked, suffix in ((options.save, ".png"), (options.web, ".html")):
+        if asked:
+            check_output(asked, (suffix,))
     with settings_called(flag_of):
         finished = load_finished(options.runs, options.data, options.decoded_limit)
     for warning in finished.warnings:
         tell(f"winner-ns: warning: {warning}", file=sys.stderr)
+    written = {}
+    if options.web:
+        with settings_called(flag_of):
+            page = web.write_finished(finished, options.web, options)
+        written["page"] = page
+        tell(*(f"winner-ns: warning: {each}" for each in page.get("warnings", ())), file=sys.stderr)
     if options.save:
         from winner_ns.export.fields_comparison import write_fields_comparison
 
@@ -46,7 +57,7 @@ def run(options: argparse.Namespace) -> None:
         write_fields_comparison(options.save, finished.fields, finished.original)
     if options.json:
         saved = {"path": str(options.save)} if options.save else {}
-        print_json({**saved, "fields": finished.tables})
+        print_json({**saved, **written, "fields": finished.tables})
         return
     from rich.console import Console
 
@@ -55,6 +66,9 @@ def run(options: argparse.Namespace) -> None:
     Console().print(figures_table(finished.tables))
     if options.save:
         tell(f"wrote {options.save}")
+    if options.web:
+        tell(f"wrote {options.web}: {facts_in_a_line(written['page'])}")
+    if options.save or options.web:
         return
     from winner_ns.registry import resolve
 

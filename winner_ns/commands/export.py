@@ -7,8 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-from winner_ns.commands.arguments import add_overwrite, print_json
-from winner_ns.commands.exports import audio, field, image, mesh, volume
+from winner_ns.commands.arguments import add_overwrite, facts_in_a_line, print_json
+from winner_ns.commands.exports import audio, field, glsl, image, mesh, onnx, volume, web
 from winner_ns.errors import flag_of, settings_called
 from winner_ns.progress import announce
 from winner_ns.safe_text import tell
@@ -16,10 +16,18 @@ from winner_ns.safe_text import tell
 HELP = "write what a run has fitted to a file that other programs read"
 EXAMPLE = image.EXAMPLE
 
-EXPORTS = {"image": image, "audio": audio, "mesh": mesh, "volume": volume, "field": field}
+EXPORTS = {
+    "image": image,
+    "audio": audio,
+    "mesh": mesh,
+    "volume": volume,
+    "field": field,
+    "web": web,
+    "glsl": glsl,
+    "onnx": onnx,
+}
 """Modules with HELP and EXAMPLE (one line each), `add_arguments(parser)` and `export(run, options)`, which gives plain
 JSON with the path."""
-_UNTOLD = ("path", "kind", "warnings")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +55,6 @@ def run(options: argparse.Namespace) -> None:
     if options.json:
         print_json(result)
         return
-    facts = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in result.items() if key not in _UNTOLD)
-    tell(f"{result['path']}: {facts}")
+    tell(f"{result['path']}: {facts_in_a_line(result)}")
     for warning in result.get("warnings", ()):
         tell(f"winner-ns: warning: {warning}", file=sys.stderr)

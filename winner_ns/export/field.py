@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 from winner_ns.fields.files import LoadedField, save_field
+from winner_ns.fields.quantised import quantisation_loss
 from winner_ns.writing import check_output
 
 
-def export_field(loaded: LoadedField, output: Path) -> Dict[str, Any]:
+def export_field(loaded: LoadedField, output: Path, bits: Optional[int] = None) -> Dict[str, Any]:
     """Writes a .safetensors field file (see `save_field`).
 
+    Args:
+        loaded: the field.
+        output: the file.
+        bits: 16 or 8, that weights are rounded to; None: as they are.
+
     Returns:
-        path and number of parameters.
+        path, kind, number of parameters and bytes; of rounded weights their bits, the largest_error_in_255ths of
+        values by that, in steps of 1/255 of the range, and the psnr_against_whole_weights in dB.
 
     Raises:
         SignalError: another suffix, or the file cannot be written.
     """
     check_output(output, (".safetensors",), loaded.description.data)
-    save_field(output, loaded.network, loaded.description)
+    save_field(output, loaded.network, loaded.description, bits)
     parameters = sum(p.numel() for p in loaded.network.parameters())
-    return {"path": str(output), "kind": loaded.kind, "parameters": parameters}
+    facts = {"path": str(output), "kind": loaded.kind, "parameters": parameters, "bytes": output.stat().st_size}
+    return facts if bits is None else {**facts, **quantisation_loss(loaded, bits).as_facts(bits)}

@@ -9,6 +9,7 @@ from typing import Any, Callable, ClassVar, Dict, Iterable, List, Optional, Tupl
 import torch
 from torch import nn
 
+from winner_ns.fields.dense_layers import DenseLayer
 from winner_ns.spectrum.band import SineNetwork
 
 LARGEST_SETTING = 1e9
@@ -148,6 +149,11 @@ class Field(nn.Module):
     def sine_network(cls, in_dim: int, settings: Dict[str, Any]) -> Optional[SineNetwork]:
         """The sine network that a field with these settings is, whose band before training is known in closed form;
         None for families of other kinds."""
+        return None
+
+    def dense_layers(self) -> Optional[List[DenseLayer]]:
+        """The chain of dense layers that the field is, coordinates to values, where it is one: what web pages and other
+        programs without torch evaluate."""
         return None
 
     def summed_gradient(self) -> Optional[Callable[..., Any]]:

@@ -12,7 +12,7 @@ import math
 import operator
 import os
 from pathlib import Path
-from typing import Any, Callable, Dict, Mapping, Sequence, Tuple, Union, overload
+from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple, Union, overload
 
 import numpy as np
 import torch
@@ -24,11 +24,13 @@ from winner_ns.fields.description import Description, NetworkDescription
 from winner_ns.fields.families import build_field, outline
 from winner_ns.fields.input_gradient import value_and_gradient
 from winner_ns.fields.mean_squared_error import evaluate
+from winner_ns.fields.quantised import check_bits, quantised_weights, restored_weights
 from winner_ns.fields.units import MOST_SAMPLES
 from winner_ns.shape_losses import shape_loss
 from winner_ns.synced import replacing_synced
 
-FORMAT_VERSION = 1
+FORMAT_VERSION, QUANTISED_VERSION = 1, 2
+"""Of files with weights as they are, and with whole numbers, which earlier versions of this package do not know."""
 MOST_WEIGHTS = 2**48
 """Of any field: more than fits any memory."""
 
@@ -107,19 +109,23 @@ class LoadedField:
         advice = f"give numbers of shape [..., {axes}], {axes} coordinate(s) of each point last"
         return SignalError(self.description.name, f"has no values at coordinates {problem}", advice)
 
+    def evaluated(self, coordinates: Tensor) -> Tensor:
+        """The network's own values; [n, d] to [n, c]."""
+        return evaluate(self.network, coordinates)
+
     def normalised(self, coordinates: Tensor) -> Tensor:
         """Values on the scale where the original lies in [-1, 1]; [n, d] to [n, c]. Not for shapes."""
         target = self.description.target
         offset = torch.tensor(target["offset"], device=coordinates.device)
-        return evaluate(self.network, coordinates) / target["gain"] + offset
+        return self.evaluated(coordinates) / target["gain"] + offset
 
     def unit_distance(self, coordinates: Tensor) -> Tensor:
         """Signed distance in units of the unit cube [-1, 1]^3; [n, 3] to [n, 1]. Only for shapes."""
         target = self.description.target
         if not shape_loss(target).squashed:
-            return evaluate(self.network, coordinates)
+            return self.evaluated(coordinates)
         delta = target["distance_scale"]
-        return delta * torch.atanh(evaluate(self.network, coordinates).clamp(-1 + 1e-6, 1 - 1e-6))
+        return delta * torch.atanh(self.evaluated(coordinates).clamp(-1 + 1e-6, 1 - 1e-6))
 
     def unit_normals(self, coordinates: Tensor) -> Tensor:
         """Unit vectors along which the distance grows fastest, at points of the unit cube: outward normals on the
@@ -172,7 +178,9 @@ def on_lattice(
     return result.reshape(*shape, -1)
 
 
-def save_field(path: Union[str, os.PathLike], network: nn.Module, description: Description) -> Path:
+def save_field(
+    path: Union[str, os.PathLike], network: nn.Module, description: Description, bits: Optional[int] = None
+) -> Path:
     """Writes one .safetensors file with the network's weights, the description and a digest of both; whole or not at
     all.
 
@@ -180,13 +188,23 @@ def save_field(path: Union[str, os.PathLike], network: nn.Module, description: D
         path: the file to write.
         network: a field of one of the families.
         description: the network's.
+        bits: 16 or 8: matrices are rounded to whole numbers of so many, with a scale for each row, but for what
+            coordinates are multiplied by (`quantised_weights`); None: all weights as they are.
+
+    Raises:
+        SignalError: other bits, or the file cannot be written.
     """
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     path = Path(path)
-    tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-    text = json.dumps({"format_version": FORMAT_VERSION, **description.as_dict()})
+    if bits is None:
+        version = FORMAT_VERSION
+        tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    else:
+        check_bits(bits)
+        version, tensors = QUANTISED_VERSION, quantised_weights(network, bits)
+    text = json.dumps({"format_version": version, **description.as_dict()})
     header = {"winner_ns": text, "sha256": _digest(text, tensors)}
     with replacing_synced(path, description.data) as temporary:
         try:
@@ -206,7 +224,7 @@ def _digest(description: str, tensors: Mapping[str, Tensor]) -> str:
 
 
 def read_field_file(path: Union[str, os.PathLike]) -> Tuple[Dict[str, Any], Dict[str, Tensor]]:
-    """The description and the weights in a field file.
+    """The description and the weights in a field file, those of whole numbers in single precision.
 
     Raises:
         SignalError: missing, damaged, not a field file, or written by a newer version.
@@ -228,9 +246,12 @@ def read_field_file(path: Union[str, os.PathLike]) -> Tuple[Dict[str, Any], Dict
     if header.get("sha256", digest := _digest(header["winner_ns"], tensors)) != digest:
         problem = "is damaged: its content is not what was written"
         raise SignalError(path, problem, "get a whole copy, or export the field again")
-    if version != FORMAT_VERSION:
-        raise SignalError(path, f"field file of version {version}, this is {FORMAT_VERSION}", "update winner_ns")
-    return description, tensors
+    if version not in (FORMAT_VERSION, QUANTISED_VERSION):
+        raise SignalError(path, f"field file of version {version}, this is {QUANTISED_VERSION}", "update winner_ns")
+    try:
+        return description, restored_weights(tensors) if version == QUANTISED_VERSION else tensors
+    except ValueError as error:
+        raise SignalError(path, f"damaged field file ({error})", "export the field again") from error
 
 
 def rebuild_field(description: Union[Description, Mapping[str, Any]], tensors: Mapping[str, Tensor]) -> LoadedField:

@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from winner_ns.fields.dense_layers import glsl_float
 from winner_ns.fields.sine_field import SineField
 from winner_ns.fields.sine_layer import SineLayer
 
@@ -41,6 +42,10 @@ class FinerLayer(SineLayer):
         constant = self.training and not self.scale_gradient
         scale = (phase.detach() if constant else phase).abs() / self.omega_0 + 1.0
         return torch.sin(scale * phase)
+
+    @property
+    def activation(self) -> str:
+        return f"sine((abs(z) / {glsl_float(self.omega_0)} + 1.0) * z)"
 
     def activate(self, z: Float[Tensor, "n o"], value: Float[Tensor, "n o"], scratch: Float[Tensor, "n o"]) -> None:
         scale = torch.abs(z, out=scratch).div_(self.omega_0).add_(1.0)

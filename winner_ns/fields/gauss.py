@@ -10,12 +10,13 @@ Liu et al., FINER, CVPR 2024: run_gauss.sh).
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Dict, Optional
+from typing import Any, ClassVar, Dict, List, Optional
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from winner_ns.fields.dense_layers import DenseLayer, glsl_float
 from winner_ns.fields.field import Field
 from winner_ns.fields.relu_pe import MultilayerPerceptron
 
@@ -63,6 +64,10 @@ class Gauss(Field):
     def activation(self, z: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
         """exp(-(s z)²)."""
         return torch.exp(-(self.scale * z).square().clamp(max=LARGEST_DECAY))
+
+    def dense_layers(self) -> List[DenseLayer]:
+        squared = glsl_float(self.scale**2)
+        return self.network.dense_layers(f"exp(-min({squared} * z * z, {glsl_float(LARGEST_DECAY)}))")
 
     def forward(self, coordinates: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch c"]:
         return self.network(coordinates)

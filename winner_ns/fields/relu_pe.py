@@ -13,12 +13,13 @@ per unit.
 from __future__ import annotations
 
 import math
-from typing import Any, Callable, ClassVar, Dict, Optional
+from typing import Any, Callable, ClassVar, Dict, List, Optional
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from winner_ns.fields.dense_layers import SINE, DenseLayer
 from winner_ns.fields.field import Field
 from winner_ns.fields.sine_layer import undrawn_linear
 
@@ -62,6 +63,15 @@ class MultilayerPerceptron(nn.Module):
             default_linear(in_features if i == 0 else width, width, generator) for i in range(depth)
         )
         self.output = default_linear(width, out_features, generator)
+
+    def dense_layers(self, activation: str) -> List[DenseLayer]:
+        """Its chain, with the activation as `DenseLayer` has it."""
+        hidden = [
+            DenseLayer(layer.weight, layer.bias, activation)
+            for layer in self.layers
+            if isinstance(layer, nn.Linear)  # As all of them are.
+        ]
+        return [*hidden, DenseLayer(self.output.weight, self.output.bias)]
 
     def forward(self, x: Float[Tensor, "*batch i"]) -> Float[Tensor, "*batch o"]:
         for layer in self.layers:
@@ -131,6 +141,15 @@ class ReluPE(Field):
         """(x, sin(f x), cos(f x)) of the octaves f: coordinates, then all sines, then all cosines; e = d (1 + 2 L)."""
         phases = (coordinates[..., None] * self.octaves).flatten(-2)
         return torch.cat([coordinates, phases.sin(), phases.cos()], dim=-1)
+
+    def dense_layers(self) -> List[DenseLayer]:
+        # Neurons of the first layer: the coordinates as they are, then sines, then cosines, sin(z + pi / 2).
+        axes = torch.eye(self.in_dim)
+        phases = (axes[:, None, :] * self.octaves.cpu()[:, None]).reshape(-1, self.in_dim)
+        quarter = torch.full((len(phases),), math.pi / 2)
+        bias = torch.cat([torch.zeros(self.in_dim + len(phases)), quarter])
+        encoding = DenseLayer(torch.cat([axes, phases, phases]), bias, f"i < {self.in_dim} ? z : {SINE}")
+        return [encoding, *self.network.dense_layers("max(z, 0.0)")]
 
     def forward(self, coordinates: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch c"]:
         return self.network(self.encode(coordinates))

@@ -12,12 +12,13 @@ sigmoid; here, as in all families, the output is linear, and torch's default ini
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar, Dict, Optional, Tuple
+from typing import Any, ClassVar, Dict, List, Optional, Tuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from winner_ns.fields.dense_layers import SINE, DenseLayer
 from winner_ns.fields.field import Field
 from winner_ns.fields.relu_pe import MultilayerPerceptron
 
@@ -68,6 +69,13 @@ class RandomFourierFeatures(Field):
         """(cos(2 pi B v), sin(2 pi B v)) with v = (x + 1) / 2; e = 2 features."""
         phases = (coordinates + 1.0) @ (math.pi * self.frequencies).t()
         return torch.cat([phases.cos(), phases.sin()], dim=-1)
+
+    def dense_layers(self) -> List[DenseLayer]:
+        # cos(z) = sin(z + pi / 2), and the coordinates' shift by 1 goes into the biases.
+        weight = math.pi * self.frequencies
+        shifts = weight.sum(1)
+        bias = torch.cat([shifts + math.pi / 2, shifts])
+        return [DenseLayer(torch.cat([weight, weight]), bias, SINE), *self.network.dense_layers("max(z, 0.0)")]
 
     def forward(self, coordinates: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch c"]:
         return self.network(self.encode(coordinates))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Callable, Dict, Iterable, Optional, Sequence
+from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from winner_ns.fields.dense_layers import DenseLayer
 from winner_ns.fields.field import Field
 from winner_ns.fields.sine_gradient import sine_gradient
 from winner_ns.fields.sine_layer import SineLayer, undrawn_linear
@@ -65,8 +66,14 @@ class SineField(Field):
 
     def summed_gradient(self) -> Optional[Callable[..., Any]]:
         # It is that of what the layers say of themselves: a subclass may make something else of them.
-        known = type(self).forward is SineField.forward and all(map(_says_its_derivative, self.layers))
-        return sine_gradient if known else None
+        known = type(self).forward is SineField.forward
+        return sine_gradient if known and all(_says(layer, "activate") for layer in self.layers) else None
+
+    def dense_layers(self) -> Optional[List[DenseLayer]]:
+        if not all(_says(layer, "activation") for layer in self.layers):
+            return None
+        hidden = [DenseLayer(e.omega_0 * e.weight, e.omega_0 * e.bias, e.activation) for e in self.layers]
+        return [*hidden, DenseLayer(self.output.weight, self.output.bias)]
 
     def forward(self, coordinates: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch c"]:
         hidden = coordinates.reshape(-1, self.in_dim)
@@ -75,11 +82,11 @@ class SineField(Field):
         return self.output(hidden).reshape(*coordinates.shape[:-1], self.out_dim)
 
 
-def _says_its_derivative(layer: nn.Module) -> bool:
-    """Whether what a layer does to its pre-activation is `SineLayer.activate`: the class that says the one says the
-    other, and the pre-activation is a sine layer's."""
+def _says(layer: nn.Module, what: str) -> bool:
+    """Whether a member of a layer, such as its derivative (`SineLayer.activate`), is of what it does to its
+    pre-activation: the class that says the one says the other, and the pre-activation is a sine layer's."""
     if not isinstance(layer, SineLayer) or type(layer).pre_activation is not SineLayer.pre_activation:
         return False
-    named = ("forward", "activate")
+    named = ("forward", what)
     nearest = next(each for each in type(layer).__mro__ if any(name in vars(each) for name in named))
     return all(name in vars(nearest) for name in named)

@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from winner_ns.fields.dense_layers import SINE
+
 
 class SineLayer(nn.Module):
     """h = sin(omega_0 (W x + b)).
@@ -35,6 +37,11 @@ class SineLayer(nn.Module):
         self.weight = nn.Parameter(weight.uniform_(-bound, bound, generator=generator))
         bias_bound = 1.0 / math.sqrt(in_features)
         self.bias = nn.Parameter(bias.uniform_(-bias_bound, bias_bound, generator=generator))
+
+    @property
+    def activation(self) -> str:
+        """What `forward` makes of its pre-activation, as `DenseLayer` has it."""
+        return SINE
 
     def pre_activation(self, x: Float[Tensor, "n i"]) -> Float[Tensor, "n o"]:
         """z = omega_0 (W x + b), what the sine is applied to, in radians."""

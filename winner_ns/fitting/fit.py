@@ -26,6 +26,7 @@ from winner_ns.fitting.processes import ALONE, Processes, join
 from winner_ns.fitting.target import Target, TargetOptions, target_of
 from winner_ns.fitting.training import SCHEDULES, Training
 from winner_ns.fitting.training_progress import TrainingProgress, shown_progress
+from winner_ns.registry import resolve
 from winner_ns.safe_text import html
 from winner_ns.scenes.folder import is_scene
 from winner_ns.signals import ReadOptions, Signal
@@ -83,22 +84,30 @@ class FittedField(LoadedField):
             self._figures = self.steps, self.target.figures(self)
         return self._figures[1]
 
-    def save(self, path: Union[str, os.PathLike], overwrite: bool = True) -> Path:
+    def save(self, path: Union[str, os.PathLike], overwrite: bool = True, bits: Optional[int] = None) -> Path:
         """Writes the field to a file, whole or not at all; its suffix says what.
 
         Args:
             path: .safetensors for the field itself, which `winner_ns.load_field` reads; else what the kind is written
                 as: .png, .tiff, … for an image, .wav, .flac, … for a sound, .ply, .obj, … for a shape, .npy for a
-                volume, .npy or .mp4 for a video.
+                volume, .npy or .mp4 for a video; or .html, a page that shows the field in any browser.
             overwrite: whether a file that is there already is replaced, as `numpy.save` does; what was fitted never is.
+            bits: of .safetensors and .html: 16 or 8, that weights are rounded to (`save_field`); None: single precision
+                in .safetensors, 16 in .html.
 
         Raises:
             SignalError: a suffix that the kind is not written as, or the file cannot be written.
         """
         path = Path(path)
+        suffix = path.suffix.lower()
         with replacing_files(overwrite, "overwrite=True"):
-            if path.suffix.lower() == ".safetensors":
-                return save_field(path, self.network, self.description)
+            if suffix == ".safetensors":
+                return save_field(path, self.network, self.description, bits)
+            if suffix == ".html":
+                resolve("winner_ns.export.web.page:save_page")(self, path, bits)
+                return path
+            if bits is not None:
+                raise setting_error("bits", f"{bits} are not for {suffix or 'this file'}", "leave them out")
             self.description.row.get("save")(self, path)
         return path
 

@@ -11,7 +11,9 @@ EXAMPLE = "winner-ns export field RUN -o field.safetensors"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """A field file has no choices."""
+    parser.add_argument(
+        "--bits", type=int, choices=(16, 8), help="round the weights to whole numbers; the loss is said (default: none)"
+    )
 
 
 def export(source: Path, options: argparse.Namespace) -> Dict[str, Any]:
@@ -20,4 +22,4 @@ def export(source: Path, options: argparse.Namespace) -> Dict[str, Any]:
     from winner_ns.fitting.run import load_run
 
     run = load_run(source)
-    return export_field(run, options.output or fitted_path(run, ".safetensors"))
+    return export_field(run, options.output or fitted_path(run, ".safetensors"), options.bits)

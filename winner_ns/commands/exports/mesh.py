@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import re
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, Sequence
 
 from winner_ns.commands.arguments import count
 from winner_ns.errors import SignalError
 from winner_ns.safe_text import file_name
 
-HELP = "the surface of a shape, or learnt from photographs: PLY, OBJ, STL, GLB or OFF"
+HELP = "the surface of a shape, of a volume, or learnt from photographs: PLY, OBJ, STL, GLB or OFF"
 EXAMPLE = "winner-ns export mesh RUN --resolution 512 -o out.glb"
 
 
@@ -20,7 +20,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser._negative_number_matcher = re.compile(r"-(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$", re.IGNORECASE)
     parser.add_argument("--resolution", type=int, help="grid points along the longest axis (default 256)")
     parser.add_argument(
-        "--level", type=float, default=0.0, help="distance from the surface, negative inside (default 0)"
+        "--level",
+        type=float,
+        help="distance from the surface, negative inside (default 0); of a volume the value at it, in its own units",
+    )
+    parser.add_argument("--below", action="store_true", help="of a volume: values below the level are inside")
+    parser.add_argument(
+        "--spacing",
+        type=float,
+        nargs="+",
+        metavar="X",
+        help="of a volume's samples along z, y, x, after RUN (default 1)",
     )
     parser.add_argument(
         "--bounds",
@@ -47,14 +57,24 @@ def export(source: Path, options: argparse.Namespace) -> Dict[str, Any]:
     from winner_ns.export.output import fitted_path
     from winner_ns.fitting.run import load_run
     from winner_ns.progress import progress_bar
+    from winner_ns.registry import resolve
 
     run = load_run(source)
     if options.frame is not None:
         raise SignalError("--frame", "is for surfaces learnt from photographs", "leave it out")
-    asked = ("level", "bounds", "components", "faces", "project", "normals")
     output = options.output or fitted_path(run, ".ply")
+    surface = run.description.row.surface
+    if surface is not None:
+        _refuse(options, ("bounds", "project", "normals"), "shapes")
+        asked = ("below", "spacing", "components", "faces")
+        wanted = resolve(f"{surface}:SurfaceOptions")(**{name: getattr(options, name) for name in asked})
+        with progress_bar() as report:
+            export_surface = resolve(f"{surface}:export_volume_surface")
+            return export_surface(run, output, options.level, options.resolution, wanted, report)
+    _refuse(options, ("below", "spacing"), "volumes")
+    asked = ("bounds", "components", "faces", "project", "normals")
     with progress_bar() as report:
-        wanted = MeshOptions(**{name: getattr(options, name) for name in asked})
+        wanted = MeshOptions(options.level or 0.0, **{name: getattr(options, name) for name in asked})
         return export_mesh(run, output, options.resolution, wanted, report, called=source)
 
 
@@ -71,9 +91,8 @@ def _export_surface(source: Path, options: argparse.Namespace) -> Dict[str, Any]
     from winner_ns.progress import progress_bar
     from winner_ns.registry import resolve
 
-    for name in ("level", "project", "normals"):
-        if getattr(options, name):
-            raise SignalError(f"--{name}", "is not for surfaces learnt from photographs", "leave it out")
+    _refuse(options, ("level", "project", "normals"), "shapes")
+    _refuse(options, ("below", "spacing"), "volumes")
     meshes = "winner_ns.rays.neus_mesh"
     field, description = resolve(f"{meshes}:load_surface")(source)
     output = options.output or Path(f"{file_name(description.name)}-fitted.ply")
@@ -82,6 +101,13 @@ def _export_surface(source: Path, options: argparse.Namespace) -> Dict[str, Any]
         return resolve(f"{meshes}:write_scene_mesh")(
             field, description, output, options.resolution, options.frame or "world", report, **asked
         )
+
+
+def _refuse(options: argparse.Namespace, names: Sequence[str], of: str) -> None:
+    """Raises SignalError for flags that are of others."""
+    for name in names:
+        if getattr(options, name):
+            raise SignalError(f"--{name}", f"is for {of}", "leave it out")
 
 
 def _components(text: str) -> int:
