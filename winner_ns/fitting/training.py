@@ -103,7 +103,7 @@ class Training:
         rate = self.rate
         x, y = self.batch(self.step)
         self.adam.zero_grad()
-        _, loss = training_loss(self.field, (x.to(self.device), y.to(self.device)), self.loss)
+        _, loss = training_loss(self.field, (on_device(x, self.device), on_device(y, self.device)), self.loss)
         loss = self.processes.mean(loss, len(x))
         loss.backward()
         self.processes.sum_gradients(self.adam.parameters)
@@ -165,6 +165,14 @@ class LossCurve:
             "loss": [loss if math.isfinite(loss) else None for loss in losses.values()],
         }
         return curve if gain is None else {**curve, "psnr": [batch_psnr(loss, gain) for loss in losses.values()]}
+
+
+def on_device(samples: Tensor, device: Union[str, torch.device]) -> Tensor:
+    """Samples where they are computed with. A GPU takes them from memory that stays in its place, so that the program
+    need not wait until they are there."""
+    if torch.device(device).type != "cuda" or samples.is_cuda:
+        return samples.to(device)
+    return samples.pin_memory().to(device, non_blocking=True)
 
 
 def synchronise(device: torch.device) -> None:

@@ -21,6 +21,7 @@ from winner_ns.fitting import choices
 from winner_ns.fitting.processes import current
 from winner_ns.fitting.run import check_original, check_there
 from winner_ns.fitting.target import Target, TargetOptions, target_of
+from winner_ns.fitting.training import on_device
 from winner_ns.glue.help import shown_in_help
 from winner_ns.kinds import KINDS
 from winner_ns.rays.dataparser import SceneDataParserConfig
@@ -241,7 +242,7 @@ class SignalDataManager(DataManager):
 
     def _on_device(self, pair: Tuple[Tensor, Tensor]) -> Dict[str, Tensor]:
         coordinates, values = pair
-        return {"coordinates": coordinates.to(self.device), "values": values.to(self.device)}
+        return {"coordinates": on_device(coordinates, self.device), "values": on_device(values, self.device)}
 
     def next_eval_image(self, step: int) -> Tuple[Cameras, Dict[str, Any]]:
         return self.eval_dataset.cameras, {}
