@@ -640,7 +640,11 @@ def noise_views(fields=1, original=True):
 @pytest.mark.parametrize(
     "fields, original, names",
     [
-        (1, True, ["field", "error", "spectrogram", "spectrogram_original", "accumulation", "depth", "original"]),
+        (
+            1,
+            True,
+            ["field", "both", "error", "spectrogram", "spectrogram_original", "accumulation", "depth", "original"],
+        ),
         (1, False, ["field", "spectrogram", "accumulation", "depth"]),
         (2, False, ["f0/field", "difference", "f0/spectrogram", "f1/spectrogram", "accumulation", "depth", "f1/field"]),
     ],
@@ -652,7 +656,7 @@ def test_outputs_and_their_order(fields, original, names):
 def test_outputs_of_three_fields_begin_and_end_with_a_field():
     names = list(noise_views(3).pictures(look()))
     assert names[0] == "f0/field" and names[-1] == "f2/field"
-    each = {f"f{i}/{output}" for i in range(3) for output in ("field", "error", "spectrogram")}
+    each = {f"f{i}/{output}" for i in range(3) for output in ("field", "both", "error", "spectrogram")}
     assert set(names) == each | {"original", "spectrogram_original", "difference", "accumulation", "depth"}
 
 
