@@ -22,16 +22,12 @@ HALF_SHEET = 1.15
 """Half the width of all that is drawn of the panel and its labels; its height is that of `HALF_VIEW`."""
 STRIPS = 2
 """Pieces of it from left to right as it is opened; from close by, there are more, each as wide as it is high."""
-COLUMNS, ROWS = 656, 640
-"""Texels of a strip."""
-LETTERS = 24
-"""Texels; eleven pixels where the whole is 580 pixels wide."""
+LEAST, MOST = 512, 2048
+"""Texels across all of it as it is opened: as many as are to be sharp, in half octaves between these."""
 STEPS = 4
 """Sheets come in so many steps from one to another twice as fine."""
 MOST_STRIPS = 6
 """Of a sheet."""
-MARGIN = 132
-"""Columns of the levels' labels."""
 ENDLESS = 1e6
 """Height of the plane, in units of the scene, for sheets that lie where the camera looks at."""
 KEPT = 2**26
@@ -68,10 +64,48 @@ class Kept:
 
 
 @dataclass(frozen=True)
+class Texels:
+    """How finely sheets are drawn.
+
+    Args:
+        across: texels from the left to the right of what is seen at once.
+    """
+
+    across: int
+
+    @classmethod
+    def of_look(cls, look: Look) -> Texels:
+        """As many as the view's pixels that are to be sharp."""
+        octaves = round(2 * math.log2(max(look.resolution, 1) / LEAST)) / 2
+        return cls(min(max(round(LEAST * 2**octaves), LEAST), MOST))
+
+    @property
+    def columns(self) -> int:
+        """Of a strip."""
+        return self.across // STRIPS
+
+    @property
+    def rows(self) -> int:
+        """Of a strip."""
+        return round(self.columns * HALF_VIEW * STRIPS / HALF_SHEET)
+
+    @property
+    def margin(self) -> int:
+        """Columns of the levels' labels."""
+        return self.across // 10
+
+    @property
+    def lettering(self) -> Lettering:
+        """Ten pixels high where the whole is five hundred pixels wide, and so on."""
+        return Lettering(round(self.across / 52), self.across, part=True)
+
+
+@dataclass(frozen=True)
 class Sheet(Rectangle):
     """The panel during a part of the time that is seen, in strips side by side."""
 
     drawing: SoundDrawing = field(kw_only=True)
+    texels: Texels = field(kw_only=True)
     level: int = field(kw_only=True)
     first: int = field(kw_only=True)
 
@@ -81,9 +115,10 @@ class Sheet(Rectangle):
         return sheet
 
     def colours(self, work: Work) -> Float[Tensor, "n 3"]:
-        strips = range(self.first, self.first + self.columns // COLUMNS)
-        drawn = [self.drawing.strip(self.level, strip, work) for strip in strips]
-        return torch.cat([strip.reshape(ROWS, COLUMNS, 3) for strip in drawn], dim=1).reshape(-1, 3).float() / 255
+        columns = self.texels.columns
+        strips = range(self.first, self.first + self.columns // columns)
+        drawn = [self.drawing.strip(self.texels, self.level, strip, work) for strip in strips]
+        return torch.cat([strip.reshape(self.rows, columns, 3) for strip in drawn], dim=1).reshape(-1, 3).float() / 255
 
 
 @dataclass(frozen=True)
@@ -91,10 +126,10 @@ class LevelLabels(Rectangle):
     """What the levels of a sheet are, at the left of what is seen of it."""
 
     drawing: SoundDrawing = field(kw_only=True)
-    level: int = field(kw_only=True)
+    texels: Texels = field(kw_only=True)
 
     def colours(self, work: Work) -> Float[Tensor, "n 4"]:
-        return self.drawing.level_labels(self.level)
+        return self.drawing.level_labels(self.texels)
 
 
 @dataclass(frozen=True)
@@ -123,40 +158,35 @@ class SoundDrawing(Drawing):
 
     def parts(self, look: Look) -> Iterator[Part]:
         level, middle = self._level(look)
-        shrink = _shrink(level)
-        width = 2 * HALF_SHEET / STRIPS * shrink
+        shrink, texels = _shrink(level), Texels.of_look(look)
+        width, top, height = _width(level), middle + HALF_VIEW * shrink, 2 * HALF_VIEW * shrink
         first, last, left_of_view = self._strips(look, level)
-        top = middle + HALF_VIEW * shrink
         side = math.copysign(FORWARD * shrink, look.position[2])  # Near enough for a camera that is very close.
-        size = {"width": width * (last - first), "height": 2 * HALF_VIEW * shrink}
-        left = first * width - HALF_SHEET
         yield Sheet(
-            left, top, **size, columns=COLUMNS * (last - first), rows=ROWS, forward=side if level else 0.0,
-            refines=level > 0, drawing=self, level=level, first=first,
+            first * width - HALF_SHEET, top, width * (last - first), height, texels.columns * (last - first),
+            texels.rows, side if level else 0.0, level > 0, drawing=self, texels=texels, level=level, first=first,
         )  # fmt: skip
-        texel = width / COLUMNS
-        beside = max(left_of_view, -1.0 - MARGIN * texel)
+        margin = texels.margin * width / texels.columns
+        beside = max(left_of_view, -1.0 - margin)
         yield LevelLabels(
-            beside, top, MARGIN * texel, 2 * HALF_VIEW * shrink, MARGIN, ROWS, 1.2 * side,
-            refines=level > 0, drawing=self, level=level,
-        )  # fmt: skip
+            beside, top, margin, height, texels.margin, texels.rows, 1.2 * side, level > 0, drawing=self, texels=texels
+        )
 
-    def strip(self, level: int, number: int, work: Work) -> Tensor:
+    def strip(self, texels: Texels, level: int, number: int, work: Work) -> Tensor:
         """One strip's bytes, [n, 3]; of a state of the fields, each is drawn once."""
-        width = 2 * HALF_SHEET / STRIPS * _shrink(level)
 
         def draw() -> Tensor:
-            view = View.of_rectangle(number * width - HALF_SHEET, HALF_VIEW, width, 2 * HALF_VIEW, COLUMNS, ROWS)
-            colours = self.draw(view, Lettering(LETTERS, STRIPS * COLUMNS, part=True), work)
-            return (255 * colours.clamp(0.0, 1.0)).round().to(torch.uint8)
+            left, width = number * _width(level) - HALF_SHEET, _width(level)
+            view = View.of_rectangle(left, HALF_VIEW, width, 2 * HALF_VIEW, texels.columns, texels.rows)
+            return (255 * self.draw(view, texels.lettering, work).clamp(0.0, 1.0)).round().to(torch.uint8)
 
-        return self.kept.get((self.subject, level, number), draw)
+        return self.kept.get((self.subject, texels, level, number), draw)
 
-    def level_labels(self, level: int) -> Float[Tensor, "n 4"]:
-        """Labels for a sheet's left, [MARGIN * ROWS, 4]."""
-        texel = 2 * HALF_SHEET / STRIPS * _shrink(level) / COLUMNS
-        view = View.of_rectangle(-1.0, HALF_VIEW, MARGIN * texel, 2 * HALF_VIEW, MARGIN, ROWS)
-        return self.levels(view, Lettering(LETTERS, STRIPS * COLUMNS, part=True))
+    def level_labels(self, texels: Texels) -> Float[Tensor, "n 4"]:
+        """Labels for a sheet's left, on transparent ground."""
+        width = texels.margin * _width(0) / texels.columns
+        view = View.of_rectangle(-1.0, HALF_VIEW, width, 2 * HALF_VIEW, texels.margin, texels.rows)
+        return self.levels(view, texels.lettering)
 
     def _level(self, look: Look) -> Tuple[int, float]:
         """Which sheets are to be seen, 0 as it is opened; and where the panel's middle lies."""
@@ -175,7 +205,7 @@ class SoundDrawing(Drawing):
     def _strips(self, look: Look, level: int) -> Tuple[int, int, float]:
         """The first strip of a sheet, the one after its last, and where the view begins; at either side there is one
         more than is seen, so that one can move."""
-        width = 2 * HALF_SHEET / STRIPS * _shrink(level)
+        width = _width(level)
         count = math.ceil(2 * HALF_SHEET / width)
         seen = seen_of_plane(look, 2 * HALF_SHEET, ENDLESS)
         if level <= 0 or seen is None:
@@ -189,3 +219,8 @@ class SoundDrawing(Drawing):
 def _shrink(level: int) -> float:
     """How many times smaller than as it is opened."""
     return 2.0 ** (-level / STEPS)
+
+
+def _width(level: int) -> float:
+    """Of a strip, in units of the scene."""
+    return 2 * HALF_SHEET / STRIPS * _shrink(level)
