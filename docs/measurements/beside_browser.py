@@ -6,7 +6,8 @@
 `ns-train winner-siren` of each, with its viewer and the settings that are its own, on one thread; a headless Chromium
 opens the page, drags and zooms for some seconds, and is closed again, three times in turn with as long without one.
 Counted are the steps that the terminal tells, the seconds, and the user and system seconds of the training's process,
-in which its viewer's threads are: what the browser itself takes of the machine shows in the seconds alone.
+and which part of these its viewer's threads take. What the browser takes of the machine shows in the seconds, and,
+where cores share their caches, in the training's own CPU seconds, too.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ class Mark(NamedTuple):
     step: int
     seconds: float
     cpu_seconds: float
+    of_training: float
+    """Of these, those of the thread that trains."""
 
 
 class Training:
@@ -64,7 +67,9 @@ class Training:
             told = STEP.search(line)
             if told:
                 cpu = self._measured.cpu_times()
-                self.marks.append(Mark(int(told.group(1)), time.monotonic(), cpu.user + cpu.system))
+                thread = next(each for each in self._measured.threads() if each.id == self._process.pid)
+                own = thread.user_time + thread.system_time
+                self.marks.append(Mark(int(told.group(1)), time.monotonic(), cpu.user + cpu.system, own))
 
     def mark(self) -> Mark:
         """The next step that is told."""
@@ -110,17 +115,22 @@ def main() -> None:
     parser.add_argument("files", nargs="*", type=Path, help="in place of the three")
     parser.add_argument("--seconds", type=float, default=20.0, help="of each turn")
     options = parser.parse_args()
-    print(
-        "| signal | steps a CPU second alone | beside a browser | share | share of steps a second |\n"
-        "|---|---|---|---|---|"
-    )
+    columns = [
+        "signal",
+        "steps a CPU second",
+        "beside a browser",
+        "share",
+        "viewer's threads",
+        "share of steps a second",
+    ]
+    print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=installed_browser(), args=list(FLAGS))
         given = {path.stem: path.resolve() for path in options.files} or signals(Path(name))
         for number, (signal, path) in enumerate(given.items()):
             port = 7300 + number
             training = Training(path, Path(name), port)
-            spent = [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
+            spent = [[0.0] * 4, [0.0] * 4]
             training.mark()
             for _ in range(REPEATS):
                 for turn in (0, 1):
@@ -141,11 +151,12 @@ def main() -> None:
                     for column, passed in enumerate(after - before for before, after in zip(first, last, strict=True)):
                         spent[turn][column] += passed
             training.end()
-            (steps, seconds, cpu), (steps_beside, seconds_beside, cpu_beside) = spent
+            (steps, seconds, cpu, _), (steps_beside, seconds_beside, cpu_beside, training_beside) = spent
             share = (steps_beside / cpu_beside) / (steps / cpu)
             pace = (steps_beside / seconds_beside) / (steps / seconds)
             print(
-                f"| {signal} | {steps / cpu:.2f} | {steps_beside / cpu_beside:.2f} | {share:.0%} | {pace:.0%} |",
+                f"| {signal} | {steps / cpu:.2f} | {steps_beside / cpu_beside:.2f} | {share:.0%} | "
+                f"{1 - training_beside / cpu_beside:.0%} | {pace:.0%} |",
                 flush=True,
             )
         chromium.close()

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
 import soundfile
+from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
 from winner_ns.fitting.run import load_run
+from winner_ns.viewing.audio_view import AudioView
+from winner_ns.viewing.view import View
 
 from .conftest import swelling_tone
-from .pictures import Box, box_of, coloured, correlation, inked, within
+from .pictures import Box, box_of, coloured, correlation, inked, resized, within
 from .viewer_page import find_browser
 
 find_browser()
@@ -154,6 +159,69 @@ def test_wheel_zooms_through_time_and_a_button_brings_the_first_view_back(page):
     page.until("a sound that fills the view", closer)
     page.press("Frame the signal")
     page.until("the first view", lambda picture: np.abs(picture - first).mean() < 0.02)
+
+
+def energy(part):
+    """How sharp it is."""
+    return sum((np.diff(part, axis=axis) ** 2).mean() for axis in (0, 1))
+
+
+def written(text, size):
+    """A text as it is drawn, in shades of gray."""
+    font = ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), size)
+    left, top, right, bottom = font.getbbox(text)
+    picture = Image.new("L", (right - left, bottom - top), 255)
+    ImageDraw.Draw(picture).text((-left, -top), text, 0, font)
+    return np.asarray(picture, dtype=np.float32) / 255
+
+
+def test_it_is_sharp_and_its_labels_are_read_also_while_it_moves(page, audio_viewer):
+    """At the size of a usual window."""
+    page.page.set_viewport_size({"width": 1280, "height": 800})
+    page.resolution = 1024
+    picture = page.restored()
+    box = panel_of(picture)
+    assert box.width >= 512
+    field = load_run(audio_viewer.runs[0])
+    # The panel is 2 of 2.3 parts of a sheet of 1024 texels.
+    columns = round(1024 * 2 / 2.3)
+    view = View.of_rectangle(-1.0, 0.5, 2.0, 1.0, columns, columns // 2)
+    drawn = AudioView({"": field}).pictures(view)["field"].numpy()
+    expected = resized(drawn, box.width, box.height)
+    inner = (slice(4, -4), slice(40, -4))  # Without the frame, and the levels' labels.
+    assert correlation(within(picture, box)[inner], expected[inner]) > 0.95
+    sharpness = energy(within(picture, box)[inner])
+    assert sharpness == pytest.approx(energy(expected[inner]), rel=0.2)
+
+    # Times stand below their places, and no other text is more like what stands there.
+    texts = [f"{100 * number} ms" for number in range(6)]
+    for number, text in enumerate(texts):
+        place = round(box.left + number / 5 * (box.width - 1) * 4000 / 3999)
+        label = picture[box.bottom + 2 : box.bottom + 34, place - 60 : place + 60].mean(-1)
+        label = within(label, box_of(label < 0.6))
+        likeness = {}
+        for other in texts:
+            likeness[other] = correlation(label, resized(written(other, 40)[..., None], *label.shape[::-1])[..., 0])
+        assert max(likeness, key=likeness.get) == text and likeness[text] > 0.6
+        assert label.shape[0] >= 9
+
+    # Dragged along, it is looked at before the button is let go, and two seconds after that.
+    moved = page.while_dragged(70, 40)
+    assert energy(within(moved, panel_of(moved))[inner]) == pytest.approx(sharpness, rel=0.2)
+    page.page.wait_for_timeout(2000)
+    still = page.picture()
+    assert energy(within(still, panel_of(still))[inner]) == pytest.approx(sharpness, rel=0.2)
+
+    # A click reads what is there.
+    page.restore()
+    left, top, _, _ = page.area()
+    page.page.mouse.click(left + box.left + box.width / 4, top + box.middle[1])
+    sample = int(page.until_text(r"0\.12\d* s, sample (\d+)").group(1))
+    assert sample == pytest.approx(1000, abs=8)
+    value = float(page.until_text(r"winner (\S+) \(error").group(1).replace("\u2212", "-"))
+    assert value == pytest.approx(fitted_sound(audio_viewer.runs[0])[sample] / LOUDEST, abs=2e-3)
+    page.page.set_viewport_size({"width": 900, "height": 600})
+    page.resolution = 400
 
 
 def test_panel_says_what_the_field_is_and_how_good(page, audio_viewer):

@@ -29,9 +29,11 @@ AT_REST = 0.15
 """Seconds without a motion, after which the camera has come to rest."""
 PIECE = 2**13
 """Points that a field is asked for in one go, between which a drawing may be interrupted."""
-REST_OF_TRAINING = 19
-"""While a field is trained, following it takes one part of the time in so many and one, so that training keeps its
-pace. What a user asks for is drawn at once."""
+SHARE_OF_TRAINING = 1 / 20
+"""While a field is trained, drawing takes this part of the time, so that training keeps its pace. What a user asks for
+is drawn at once all the same, and what makes it finer where the camera comes to rest …"""
+AHEAD = 1.0
+"""… if no more seconds than these have been taken ahead of their time."""
 BESIDE = 0.1
 """Room between two drawings that stand side by side, in units of the scene."""
 
@@ -56,9 +58,11 @@ class BrowserScene(Thread):
         self._running, self._changed, self._moved = True, Event(), 0.0
         self._blank = False
         self._cursor: Optional[viser.SceneNodeHandle] = None
-        self._done: Hashable = None
+        self._done: Optional[Tuple[Asked, Look, Hashable]] = None
+        self._whole: Optional[Tuple[Asked, Hashable]] = None
         self._drawings: Dict[Tuple[str, ViewSettings], Drawing] = {}
-        self._view, self._state, self._follow_at = panel.view, panel.state(), 0.0
+        self._view, self._state = panel.view, panel.state()
+        self._ahead, self._since = 0.0, time.monotonic()
 
         @client.camera.on_update
         def _(_: viser.CameraHandle) -> None:
@@ -92,7 +96,7 @@ class BrowserScene(Thread):
             if self._cursor is not None:
                 self._cursor.visible = False
             self._nodes.keep_only(())
-            self._blank, self._done = False, None
+            self._blank, self._done, self._whole = False, None, None
             return
         look = self._look()
         if look is None:
@@ -103,22 +107,33 @@ class BrowserScene(Thread):
             self._blank = True
         self._show_cursor(look)
         self._follow()
-        if (asked, look, self._state) == self._done or (self._moves() and self._done and self._done[0] == asked):
+        if (asked, look, self._state) == self._done:
+            return
+        same = self._done is not None and self._done[0] == asked
+        if (same and self._moves()) or (self._whole == (asked, self._state) and self._taken_ahead() > AHEAD):
             return
         started = time.monotonic()
         try:
             self._draw(asked, look)
         except (SignalError, MemoryError) as error:
             self._panel.say_legends([complaint(error)])
-        self._follow_at = time.monotonic() + REST_OF_TRAINING * (time.monotonic() - started)
+        finally:
+            self._ahead = self._taken_ahead() + time.monotonic() - started
         self._done = asked, look, self._state
 
     def _follow(self) -> None:
         """Takes the fields as they are now, as often as a training allows."""
         state = self._panel.state()
-        if state != self._state and not (self._panel.trains() and time.monotonic() < self._follow_at):
+        if state != self._state and self._taken_ahead() <= 0.0:
             self._view, self._state = self._panel.snapshot(), state
             self._drawings.clear()
+
+    def _taken_ahead(self) -> float:
+        """Seconds of drawing that a training has not had its own share of the time for yet."""
+        now = time.monotonic()
+        passed, self._since = now - self._since, now
+        self._ahead = max(self._ahead - SHARE_OF_TRAINING * passed, 0.0) if self._panel.trains() else 0.0
+        return self._ahead
 
     def _show_cursor(self, look: Look) -> None:
         """A line across the pictures where values are read, a little nearer to the camera than these."""
@@ -175,6 +190,8 @@ class BrowserScene(Thread):
             return in_pieces
 
         for number, part in sorted(parts, key=lambda each: each[1].refines):
+            if part.refines:
+                self._whole = asked, self._state
             place, subject, pose = (number, part.key), (outputs[number], settings, poses[number]), poses[number]
             if self._nodes.has(place, subject, self._state):
                 continue
@@ -183,6 +200,7 @@ class BrowserScene(Thread):
                 self._nodes.put(place, coarse, coarse.make(work(coarse, True)), pose, subject, "coarse")
             self._nodes.put(place, part, part.make(work(part, False)), pose, subject, self._state)
             self._nodes.reveal()
+        self._whole = asked, self._state
         self._nodes.reveal(wait=True)
         self._nodes.keep_only({(number, part.key) for number, part in parts})
         self._panel.say_resolution(look)

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 GAINS = ["1", "2", "5", "10", "20", "50", "100", "200", "500", "1000"]
 SHARP = 1024
 """Pixels across a picture that is quickly drawn; nerfstudio's own is 512."""
-FIGURES_EVERY, FIGURES_SHARE = 1.0, 19
+FIGURES_EVERY, FIGURES_SHARE = 1.0, 39
 """Figures are measured a second apart at least, and so that they take one part of the time in so many and one."""
 EXPORTS = ("chosen", "export", "export_field")
 """Elements that stand in the tab Export."""
