@@ -128,8 +128,9 @@ class AudioView(SignalView[GridSignal]):
         draws = {name: draw(plot) for name, plot in self._plots(settings).items()}
         draws["accumulation"] = lambda: torch.ones_like(view.origins[:, :1])
         draws["depth"] = lambda: axes().depth.to(view.origins.device)
-        last = list(self.outputs)[-1]
-        draws[last] = draws.pop(last)  # The split screen's other half at first.
+        if self.original is not None or len(self.fields) > 1:
+            last = self.outputs[-1]
+            draws[last] = draws.pop(last)  # The split screen's other half at first.
         return draws
 
     def drawing(self, output: str, settings: ViewSettings) -> Drawing:
