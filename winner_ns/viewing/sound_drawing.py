@@ -26,7 +26,7 @@ LEAST, MOST = 512, 2048
 """Texels across all of it as it is opened: as many as are to be sharp, in half octaves between these."""
 STEPS = 4
 """Sheets come in so many steps from one to another twice as fine."""
-MOST_STRIPS = 6
+MOST_STRIPS = 8
 """Of a sheet."""
 ENDLESS = 1e6
 """Height of the plane, in units of the scene, for sheets that lie where the camera looks at."""
