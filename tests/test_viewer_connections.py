@@ -13,7 +13,7 @@ from websockets.sync.client import connect
 
 import winner_ns.glue.viewer_defects  # noqa: F401
 from winner_ns.viewing.browser_nodes import BrowserNodes
-from winner_ns.viewing.drawing import Pose, Rectangle
+from winner_ns.viewing.drawing import Painted, Pose
 
 HERE = (0.0, 0.0, 1.0)
 
@@ -138,7 +138,7 @@ def test_what_is_said_when_a_program_ends_is_passed_over(server, caplog):
 
 def test_nodes_of_a_scene_have_names_of_their_own_and_leave_nothing_behind(server):
     """Also for a browser that does not get to hear of them in time."""
-    picture, pose, added, pictures, names = Rectangle(None, 0, 0, 1, 1, 2, 2), Pose(), [], 20, set()
+    picture, pose, added, pictures, names = Painted(0, 0, 1, 1, 2, 2, paint=None), Pose(), [], 20, set()
     server._websock_server.on_client_connect(added.append)
     with browser(server) as socket:
         look_from(socket, HERE)

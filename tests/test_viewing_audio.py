@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
@@ -19,8 +20,10 @@ from winner_ns.fields.files import LoadedField
 from winner_ns.signals import GridSignal
 from winner_ns.viewing.audio_view import AudioView
 from winner_ns.viewing.axes import HALF_HEIGHT, HALF_VIEW, Axes, format_time, nice_step
+from winner_ns.viewing.drawing import Beside, Look
 from winner_ns.viewing.plane import plane_points
-from winner_ns.viewing.signal_view import ViewSettings
+from winner_ns.viewing.signal_view import AS_OPENED, ViewSettings
+from winner_ns.viewing.sound_drawing import HALF_SHEET, KEPT, Kept
 from winner_ns.viewing.spectrogram import Frames, choose_frames, short_time_spectra
 from winner_ns.viewing.view import View, framing_distance
 from winner_ns.viewing.waveform import SamplePeaks
@@ -640,7 +643,11 @@ def noise_views(fields=1, original=True):
 @pytest.mark.parametrize(
     "fields, original, names",
     [
-        (1, True, ["field", "error", "spectrogram", "spectrogram_original", "accumulation", "depth", "original"]),
+        (
+            1,
+            True,
+            ["field", "both", "error", "spectrogram", "spectrogram_original", "accumulation", "depth", "original"],
+        ),
         (1, False, ["field", "spectrogram", "accumulation", "depth"]),
         (2, False, ["f0/field", "difference", "f0/spectrogram", "f1/spectrogram", "accumulation", "depth", "f1/field"]),
     ],
@@ -652,7 +659,7 @@ def test_outputs_and_their_order(fields, original, names):
 def test_outputs_of_three_fields_begin_and_end_with_a_field():
     names = list(noise_views(3).pictures(look()))
     assert names[0] == "f0/field" and names[-1] == "f2/field"
-    each = {f"f{i}/{output}" for i in range(3) for output in ("field", "error", "spectrogram")}
+    each = {f"f{i}/{output}" for i in range(3) for output in ("field", "both", "error", "spectrogram")}
     assert set(names) == each | {"original", "spectrogram_original", "difference", "accumulation", "depth"}
 
 
@@ -695,3 +702,133 @@ def test_framing_holds_the_panel_with_its_labels(height, width):
     picture = noise_views().pictures(view)["spectrogram"]
     edge = torch.cat([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
     assert (edge == 1).all()
+
+
+# What the browser draws
+
+
+def seen_from(x=0.0, y=0.0, away=2.0, fov=1.3, aspect=1.5, resolution=512):
+    """Looks straight at the panel."""
+    facing = ((1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, -1.0))
+    return Look((x, y, away), facing, fov, aspect, resolution)
+
+
+def drawn(drawing, look):
+    """The sheet and its level labels, with their pixels."""
+    parts = list(drawing.parts(look))
+    return [(part, part.make(lambda function, points: function(points)).astype(float) / 255) for part in parts]
+
+
+def asked_times(sounds):
+    return [times for field in sounds.fields.values() for times in field.network.asked]
+
+
+@pytest.mark.parametrize("output", ["field", "both", "error", "spectrogram"])
+def test_a_window_that_was_seen_asks_the_field_nothing(output):
+    sounds = noise_views()
+    settings = ViewSettings(time_zoom=4.0)
+    whole, closer = seen_from(), seen_from(0.3, 0.1, 0.2)
+
+    def evaluated(view, look, settings=AS_OPENED):
+        """Whether a look at a window makes its fields be asked, by a browser that has just come."""
+        before = len(asked_times(view))
+        drawn(view.drawing(output, settings), look)
+        return len(asked_times(view)) > before
+
+    assert evaluated(sounds, whole) and evaluated(sounds, closer) and evaluated(sounds, whole, settings)
+    for look, chosen in ((whole, AS_OPENED), (closer, AS_OPENED), (seen_from(0.31, -0.2, 0.21), AS_OPENED)):
+        assert not evaluated(sounds, look, chosen)
+    assert not evaluated(sounds, whole, settings) and not evaluated(sounds, closer)
+    # Further along there is something new, and all is new of fields that have changed.
+    assert evaluated(sounds, seen_from(-0.6, 0.1, 0.2))
+    assert evaluated(sounds.of_fields(sounds.fields), whole)
+
+
+def test_what_is_kept_of_pictures_is_bounded():
+    kept = Kept()
+    for number in range(5):
+        kept.get(number, lambda: torch.zeros(KEPT // 3, dtype=torch.uint8))
+    drawn_anew = []
+    for number in range(4, 0, -1):
+        kept.get(number, lambda number=number: drawn_anew.append(number) or torch.zeros(1, dtype=torch.uint8))
+    assert drawn_anew == [1]
+
+
+@given(
+    x=st.floats(-0.9, 0.9),
+    y=st.floats(-0.4, 0.4),
+    log_away=st.floats(-5.0, 0.5),
+    aspect=st.floats(0.5, 2.5),
+    beside=st.sampled_from([(0.0, None), (-0.6, 1.2), (0.6, 1.2)]),
+)
+@settings(max_examples=40, deadline=None)
+def test_from_close_by_a_sheet_fills_the_view_and_no_more_of_its_height(x, y, log_away, aspect, beside):
+    """Alone, or as one of two that stand below each other."""
+    middle, half = beside
+    look = replace(seen_from(x, y, math.exp(log_away), aspect=aspect), beside=Beside(middle, half))
+    sheet, labels = noise_views().drawing("field", AS_OPENED).parts(look)
+    reach = math.exp(log_away) * math.tan(1.3 / 2)
+    row = half or HALF_VIEW
+    if reach >= row:
+        assert (sheet.top, sheet.height, sheet.left) == (HALF_VIEW, 2 * HALF_VIEW, -HALF_SHEET)
+        return
+    share = HALF_VIEW / row
+    assert 2 * reach * share * 2**-0.3 < sheet.height <= 2 * reach * share * 1.01
+    # It is where the camera looks, seen from its own place in the row.
+    centre = sheet.top - sheet.height / 2 - middle
+    assert abs(centre + middle * sheet.height / (2 * HALF_VIEW) - (y)) < 1e-6
+    seen = max(x - reach * aspect, -HALF_SHEET), min(x + reach * aspect, HALF_SHEET)
+    if seen[1] - seen[0] < 5 * sheet.height:
+        assert sheet.left <= seen[0] + 1e-6 and sheet.left + sheet.width >= seen[1] - 1e-6
+    # A lattice of rays finds the view's border to a twentieth.
+    assert abs(labels.left - max(x - reach * aspect, -1 - labels.width)) < 0.06 * 2 * reach * aspect
+    # Its texels are square but for the stretching, and none is larger than a pixel.
+    assert sheet.width / sheet.columns == pytest.approx(sheet.height / sheet.rows, rel=0.01)
+
+
+@pytest.mark.parametrize("output", ["field", "original", "spectrogram"])
+def test_strips_of_a_sheet_go_on_where_the_one_before_ends(output):
+    def tone(t):
+        return 0.7 * torch.sin(40 * t.double() + 3).float()
+
+    sounds = AudioView({"a": field_of(tone)}, signal_of(sampled(tone)))
+    (sheet, picture), _ = drawn(sounds.drawing(output, AS_OPENED), seen_from(0.05, 0.0, 0.1))
+    assert sheet.columns // sheet.texels.columns >= 3
+    panel = picture[20:-40]  # Without the labels.
+    steps = np.abs(np.diff(panel, axis=1)).mean((0, 2))
+    borders = steps[sheet.texels.columns - 1 :: sheet.texels.columns]
+    assert borders.max() < 3 * np.median(steps) + 0.01
+
+
+def test_times_are_labelled_across_strips_and_levels_beside_them():
+    """As the server's pictures are: half a second has a label at 100 ms."""
+    (sheet, picture), (labels, levels) = drawn(
+        AudioView({"a": field_of(silence)}).drawing("field", AS_OPENED), seen_from()
+    )
+    below = round((HALF_VIEW + HALF_HEIGHT) / (2 * HALF_VIEW) * sheet.rows) + 6
+    columns = np.flatnonzero((picture[below:].mean(-1) < 0.7).any(0))
+    x = -HALF_SHEET + (columns + 0.5) * sheet.width / sheet.columns
+    for tenth in range(6):
+        near = x[np.abs(x - (-1 + 0.4 * tenth)) < 0.18]
+        assert abs((near.min() + near.max()) / 2 - (-1 + 0.4 * tenth)) < 0.03
+    # 1, 0 and -1, left of the panel.
+    assert labels.left + labels.width == pytest.approx(-1.0, abs=0.01)
+    rows = np.flatnonzero((levels[..., 3] * (1 - levels[..., 0]) > 0.3).any(1)) / labels.rows
+    for low, high, written in ((0, 0.2, True), (0.25, 0.35, False), (0.4, 0.6, True), (0.8, 1, True)):
+        assert ((rows > low) & (rows < high)).any() == written
+
+
+def test_the_cursor_reads_what_is_there():
+    def function(t):
+        return 0.25 * t
+
+    sounds = AudioView({"a": field_of(function)}, signal_of(np.full(SAMPLES, 0.125, np.float32)))
+    text = sounds.reading(0.375)  # Sample 3000 of 4000, at 0.5 in -1 … 1.
+    assert "0.375 s" in text and "sample 3000" in text
+    assert "0.125 (error 0)" in text and "original 0.125" in text
+    assert sounds.place_of_cursor(0.375, AS_OPENED) == pytest.approx(0.5)
+    zoomed = ViewSettings(time_center=0.4, time_zoom=5.0)
+    pointed = []
+    sounds.pointed = pointed.append
+    sounds.drawing("field", zoomed).clicked(sounds.place_of_cursor(0.375, zoomed))
+    assert pointed[0](zoomed) == pytest.approx(0.375)

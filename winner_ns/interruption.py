@@ -78,6 +78,8 @@ class Interruption:
         self._held = 0
         if self.number is None:
             self.disregard()
+        atexit.unregister(_end_undisturbed)
+        atexit.register(_end_undisturbed)  # As the last one, which is called first.
 
     def __enter__(self) -> Interruption:
         self.heed()
@@ -162,6 +164,12 @@ class Interruption:
 
 INTERRUPTION = Interruption()
 """Of this process, which has one handler of each signal."""
+
+
+def _end_undisturbed() -> None:
+    """A program that has done what it was to do is about to end: Ctrl-C would break off libraries that clean up, with
+    all that Python says of that."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @atexit.register

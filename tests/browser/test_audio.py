@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
 import soundfile
+from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import maximum_filter1d, minimum_filter1d
+from skimage.feature import match_template
 
 from winner_ns.fitting.run import load_run
+from winner_ns.viewing.audio_view import AudioView
+from winner_ns.viewing.axes import HALF_VIEW
+from winner_ns.viewing.view import View
 
 from .conftest import swelling_tone
-from .pictures import Box, box_of, coloured, inked, within
+from .pictures import Box, box_of, coloured, correlation, inked, resized, within
 from .viewer_page import find_browser
 
 find_browser()
@@ -82,9 +89,7 @@ def test_opens_framed_and_upright(page):
 
 
 def test_outputs_are_what_their_names_say(page, audio_viewer):
-    assert page.outputs() == [
-        "field", "error", "spectrogram", "spectrogram_original", "accumulation", "depth", "original",
-    ]  # fmt: skip
+    assert page.outputs() == ["field", "both", "error", "spectrogram", "spectrogram_original", "original"]
     box = panel_of(page.restored())
 
     # The tone is at 1000 of 4000 Hz, a quarter up.
@@ -118,17 +123,21 @@ def edge_heights(panel):
     return heights, extremes(swelling_tone(), columns / (panel.shape[1] - 1), 2 / panel.shape[1])[0]
 
 
-def test_split_screen_shows_two_outputs(page):
+def test_split_screen_shows_two_outputs_below_each_other(page):
     box = panel_of(page.restored())
     spectrogram = within(page.after(lambda: page.choose("Output type", "spectrogram")), box)
-    field = within(page.after(lambda: page.choose("Output type", "field")), box)
+    page.choose("Output type", "field")
     page.tick("Enable", True)
     page.choose("Output render split", "spectrogram")
-    split, middle = within(page.settled(), box), box.width // 2
-    left, right = slice(40, middle - 5), slice(middle + 5, -5)
-    for half, same, other in ((left, field, spectrogram), (right, spectrogram, field)):
-        assert np.abs(split[:, half] - same[:, half]).mean() < 0.05
-        assert np.abs(split[:, half] - other[:, half]).mean() > 0.15
+    both = page.settled()
+    middle = len(both) // 2
+    upper, lower = both[:middle], both[middle:]
+    assert shows(within(upper, panel_of(upper)), swelling_tone()) > 0.95
+    frame = panel_of(lower)
+    assert correlation(spectrogram, within(lower, frame)) > 0.9
+    # At the same time on the same place.
+    left, right = (panel_of(upper), frame)
+    assert (left.left, left.right) == pytest.approx((right.left, right.right), abs=2)
 
 
 def test_time_can_be_zoomed(page):
@@ -152,6 +161,66 @@ def test_wheel_zooms_through_time_and_a_button_brings_the_first_view_back(page):
     page.until("a sound that fills the view", closer)
     page.press("Frame the signal")
     page.until("the first view", lambda picture: np.abs(picture - first).mean() < 0.02)
+
+
+def energy(part):
+    """How sharp it is."""
+    return sum((np.diff(part, axis=axis) ** 2).mean() for axis in (0, 1))
+
+
+def written(text, size):
+    """A text as it is drawn, in shades of gray."""
+    font = ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), 20)
+    left, top, right, bottom = font.getbbox(text)
+    picture = Image.new("L", (right - left + 4, bottom - top + 4), 255)
+    ImageDraw.Draw(picture).text((2 - left, 2 - top), text, 64, font)
+    picture = picture.resize((round(size * picture.width), round(size * picture.height)), Image.Resampling.BILINEAR)
+    return np.asarray(picture, dtype=np.float32) / 255
+
+
+def test_it_is_sharp_and_its_labels_are_read_also_while_it_moves(page, audio_viewer):
+    """At the size of a usual window."""
+    page.page.set_viewport_size({"width": 1280, "height": 800})
+    page.resolution = 1024
+    picture = page.restored()
+    box = panel_of(picture)
+    assert box.width >= 512
+    field = load_run(audio_viewer.runs[0])
+    # The panel is 2 of 2.3 parts of a sheet of 1024 texels.
+    columns = round(1024 * 2 / 2.3)
+    rows, beside = round(columns * HALF_VIEW), round(columns / 2 * (HALF_VIEW - 0.5))
+    view = View.of_rectangle(-1.0, HALF_VIEW, 2.0, 2 * HALF_VIEW, columns, rows)
+    drawn = AudioView({"": field}).pictures(view)["field"].numpy()
+    expected = resized(drawn[beside:-beside], box.width, box.height)
+    inner = (slice(4, -4), slice(40, -4))  # Without the frame, and the levels' labels.
+    assert correlation(within(picture, box)[inner], expected[inner]) > 0.95
+    sharpness = energy(within(picture, box)[inner])
+
+    # Times stand below their places, and no other text is more like what stands there.
+    for number in range(1, 5):
+        place = round(box.left + number / 5 * (box.width - 1) * 4000 / 3999)
+        label = picture[box.bottom + 3 : box.bottom + 34, place - 60 : place + 60].mean(-1)
+        templates = [written(f"{100 * other} ms", box.width / columns) for other in range(1, 6)]
+        likeness = [match_template(label, template).max() for template in templates]
+        assert np.argmax(likeness) == number - 1 and max(likeness) > 0.8
+
+    # Dragged along, it is looked at before the button is let go, and two seconds after that.
+    moved = page.while_dragged(70, 40)
+    assert energy(within(moved, panel_of(moved))[inner]) == pytest.approx(sharpness, rel=0.2)
+    page.page.wait_for_timeout(2000)
+    still = page.picture()
+    assert energy(within(still, panel_of(still))[inner]) == pytest.approx(sharpness, rel=0.2)
+
+    # A click reads what is there.
+    page.restore()
+    left, top, _, _ = page.area()
+    page.page.mouse.click(left + box.left + box.width / 4, top + box.middle[1])
+    sample = int(page.until_text(r"0\.12\d* s, sample (\d+)").group(1))
+    assert sample == pytest.approx(1000, abs=8)
+    value = float(page.until_text(r"winner (\S+) \(error").group(1).replace("\u2212", "-"))
+    assert value == pytest.approx(fitted_sound(audio_viewer.runs[0])[sample] / LOUDEST, abs=2e-3)
+    page.page.set_viewport_size({"width": 900, "height": 600})
+    page.resolution = 400
 
 
 def test_panel_says_what_the_field_is_and_how_good(page, audio_viewer):

@@ -36,8 +36,8 @@ status."""
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Runs `winner-ns`; returns the exit status: 0, 1 for bad input, 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP
     (argparse exits with 2)."""
-    options = parser().parse_args(arguments)
     with warnings.catch_warnings(), INTERRUPTION:
+        options = parser().parse_args(arguments)
         silence_libraries()
         return _run(options)
 

@@ -187,7 +187,11 @@ def main() -> None:
         choose(page, "Output render split", "error")
 
     def sound(page: Any) -> None:
-        page.get_by_role("button", name="Play", exact=True).click()
+        choose(page, "Output type", "both")
+        split(page)
+        choose(page, "Output render split", "spectrogram")
+        _still(page)
+        page.mouse.click(480, 260)  # Values are read there.
 
     def shape(page: Any) -> None:
         split(page)

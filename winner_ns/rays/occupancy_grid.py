@@ -38,9 +38,9 @@ class OccupancyGrid(nn.Module):
         return self.density[self._cells(points)] > self.level
 
     @property
-    def fraction(self) -> float:
-        """Share of occupied cells, 0 to 1."""
-        return float((self.density > self.level).float().mean())
+    def fraction(self) -> Float[Tensor, ""]:
+        """Share of occupied cells, 0 to 1; where the grid is, so that a step that tells it does not wait for it."""
+        return (self.density > self.level).float().mean()
 
     def _cells(self, points: Tensor) -> Tensor:
         index = ((points + 1.0) * (self.resolution / 2.0)).long().clamp_(0, self.resolution - 1)

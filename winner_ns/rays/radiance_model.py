@@ -148,7 +148,7 @@ class RadianceModel(SceneModel):
         """psnr in dB (peak 1) of the batch's rays; the share of cells that are not empty."""
         truth = self.renderer_rgb.blend_background(batch["image"].to(self.device))
         error = torch.mean((outputs["rgb"].detach() - truth) ** 2)
-        metrics = {"psnr": -10.0 * torch.log10(error), "occupied": torch.tensor(self.grid.fraction)}
+        metrics = {"psnr": -10.0 * torch.log10(error), "occupied": self.grid.fraction}
         self.camera_optimizer.get_metrics_dict(metrics)
         return metrics
 

@@ -38,6 +38,24 @@ PAPER, FRAME, ZERO, GRID, TEXT = 0.985, 0.55, 0.78, 0.91, 0.25
 """Shades of gray."""
 
 
+@dataclass(frozen=True)
+class Lettering:
+    """How ticks and labels are set."""
+
+    size: int
+    """Of the letters, in pixels."""
+    columns: int
+    """Pixels across all that is seen at once."""
+    part: bool = False
+    """Whether the picture is a part of what is seen: its letters are cut at its borders, where the next part goes on,
+    and levels are written elsewhere (`level_labels`)."""
+
+    @classmethod
+    def of_view(cls, view: View) -> Lettering:
+        """Of a picture that is seen alone."""
+        return cls(min(max(round(view.height / 34), 10), 16), view.width)
+
+
 class Axes:
     """Time to the right, and a lane for each channel, the first one at the top.
 
@@ -50,6 +68,7 @@ class Axes:
         samples: number of the sound's samples, at least 2.
         sample_rate: in hertz.
         lanes: number of channels.
+        lettering: left out, that of a picture which is seen alone.
 
     Attributes:
         seen: [n], the rays that meet the panel or its ticks; all other per-ray attributes are of these m rays only.
@@ -62,7 +81,16 @@ class Axes:
     """
 
     @torch.no_grad()
-    def __init__(self, view: View, settings: ViewSettings, samples: int, sample_rate: float, lanes: int) -> None:
+    def __init__(
+        self,
+        view: View,
+        settings: ViewSettings,
+        samples: int,
+        sample_rate: float,
+        lanes: int,
+        lettering: Optional[Lettering] = None,
+    ) -> None:
+        self.lettering = lettering or Lettering.of_view(view)
         self.view, self.last, self.sample_rate, self.lanes = view, samples - 1, float(sample_rate), lanes
         self._center, self._zoom = settings.time_center, max(settings.time_zoom, 1.0)
         origins, directions = view.origins.cpu().double(), view.directions.cpu().double()
@@ -158,19 +186,19 @@ class Axes:
         within = self.position[self.within]
         if self.view.height < LABELLED or not len(within):
             return picture
-        text = _Text(self.view, self.font_size)
-        start = max(float(within.min()) - self.pixel[0], self.position_at(-1.0), 0.0)
-        stop = min(float(within.max()) + self.pixel[0], self.position_at(1.0), float(self.last))
-        left = max(self.x_at(start), -1.0)
-        for lane in range(self.lanes):
-            for label in levels:
-                height = HALF_HEIGHT * (1 - (2 * lane + 1 - label.at) / self.lanes)
-                # Those at a lane's borders move into it, as the next lane has its own there.
-                text.write(label.text, self._projected(left, height), "rm", (-TICK - 2, label.at * self.font_size / 2))
-
+        size, part = self.lettering.size, self.lettering.part
+        text = _Text((self.view.width, self.view.height), size, part)
+        # Of a part's neighbours, those labels that may reach into it.
+        beyond = 8 * size * self.pixel[0] if part else self.pixel[0]
+        start = max(float(within.min()) - beyond, self.position_at(-1.0), 0.0)
+        stop = min(float(within.max()) + beyond, self.position_at(1.0), float(self.last))
         below, above = (0, TICK - 1), (0, 1 - TICK)
         labels, base = self.time_labels(start, stop)
-        text.write(base, self._projected(left, -HALF_HEIGHT), "la", below)
+        if not part:
+            left = max(self.x_at(start), -1.0)
+            for label, height, down in placed_levels(levels, self.lanes, size):
+                text.write(label, self._projected(left, height), "rm", (-TICK - 2, down))
+            text.write(base, self._projected(left, -HALF_HEIGHT), "la", below)
         for label in labels:
             text.write(label.text, self._projected(self.x_at(label.at), -HALF_HEIGHT), "ma", below)
         for label in self.sample_labels(start, stop):
@@ -187,11 +215,6 @@ class Axes:
         pixel, before = view.project(torch.tensor([[x, y, 0.0]], dtype=torch.float64))
         return (float(pixel[0, 0]), float(pixel[0, 1])) if before[0] else None
 
-    @property
-    def font_size(self) -> int:
-        """In pixels."""
-        return min(max(round(self.view.height / 34), 10), 16)
-
     # Where ticks are -------------------------------------------------------------------------------------------------
 
     @cached_property
@@ -206,7 +229,10 @@ class Axes:
     @cached_property
     def time_step(self) -> float:
         """Seconds from tick to tick."""
-        apart = max(self.view.width / 9, 5 * self.font_size if self.view.height >= LABELLED else 0)
+        letters = self.lettering
+        apart = max(letters.columns / 9, 5 * letters.size if self.view.height >= LABELLED else 0)
+        if letters.part:  # All digits are written, as parts have no common time to count from.
+            apart = max(apart, 8 * letters.size)
         return nice_step(apart * self.pixel[0] / self.sample_rate)
 
     @cached_property
@@ -214,7 +240,7 @@ class Axes:
         """Samples from tick to tick, where single ones are some pixels apart; else 0, for none."""
         if self.pixel[0] > 1 / 6:
             return 0
-        widest = (len(f"{self.last}") + 3) * 0.6 * self.font_size
+        widest = (len(f"{self.last}") + 3) * 0.6 * self.lettering.size
         return max(round(nice_step(widest * self.pixel[0])), 1)
 
     def _from_tick(self, step: float) -> Float[Tensor, " m"]:
@@ -227,7 +253,7 @@ class Axes:
         """Labels between two positions, and a time from which they count where times have many digits, else ""."""
         step, rate = self.time_step, self.sample_rate
         first, latest, base = start / rate, stop / rate, 0.0
-        if counted := latest / step > 2e5:
+        if counted := latest / step > 2e5 and not self.lettering.part:
             unit = 10.0 ** math.ceil(math.log10(max(latest - first, step)))
             base = math.floor(first / unit) * unit
         steps = range(math.ceil((first - base) / step - 1e-6), math.floor((latest - base) / step + 1e-6) + 1)
@@ -247,6 +273,31 @@ class Label:
 
     text: str
     at: float
+
+
+def placed_levels(levels: Sequence[Label], lanes: int, size: int) -> List[Tuple[str, float, float]]:
+    """Texts of every lane's levels, their heights in the panel, and how many pixels further down they stand: those at a
+    lane's borders move into it, as the next lane has its own there.
+
+    Args:
+        levels: `at` from -1 at a lane's lower border to 1 at its upper one.
+        lanes: one below the other.
+        size: of the letters.
+    """
+    return [
+        (label.text, HALF_HEIGHT * (1 - (2 * lane + 1 - label.at) / lanes), label.at * size / 2)
+        for lane in range(lanes)
+        for label in levels
+    ]
+
+
+def level_labels(levels: Sequence[Label], lanes: int, columns: int, rows: int, size: int) -> Float[Tensor, "n 4"]:
+    """The levels alone, at the right border of a picture as high as a view of the panel (HALF_VIEW above and below its
+    middle), transparent around them."""
+    text = _Text((columns, rows), size)
+    for label, height, down in placed_levels(levels, lanes, size):
+        text.write(label, (columns - 1, (HALF_VIEW - height) / (2 * HALF_VIEW) * rows), "rm", (-TICK - 2, down))
+    return text.alone()
 
 
 def nice_step(least: float) -> float:
@@ -269,24 +320,28 @@ def format_time(seconds: float, step: float, latest: float) -> str:
 
 
 class _Text:
-    """Text in a picture, one piece never over another."""
+    """Text in a picture of a size (width, height), one piece never over another, and moved into it if need be; of a
+    part of a larger picture cut instead."""
 
-    def __init__(self, view: View, size: int) -> None:
-        self._size = (view.width, view.height)
+    def __init__(self, size: Tuple[int, int], letters: int, part: bool = False) -> None:
+        self._size, self._part = size, part
         # Pillow's own font has no µ.
-        self._font = ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), size)
+        self._font = ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), letters)
         self._ink, self._ground = (Image.new("L", self._size) for _ in range(2))
         self._taken: List[Tuple[float, float, float, float]] = []
 
     def write(self, text: str, place: Optional[Tuple[float, float]], anchor: str, offset: Tuple[float, float]) -> None:
-        """Writes beside a place of the picture, moved into the picture if need be; nothing where there is no room."""
+        """Writes beside a place of the picture; nothing where there is no room."""
         width, height = self._size
-        if not text or place is None or not (-1 <= place[0] <= width + 1 and -1 <= place[1] <= height + 1):
+        beside = width if self._part else 1
+        if not text or place is None or not (-beside <= place[0] <= width + beside and -1 <= place[1] <= height + 1):
             return
         draw = ImageDraw.Draw(self._ink)
         place = (place[0] + offset[0], place[1] + offset[1])
         box = draw.textbbox(place, text, font=self._font, anchor=anchor)
         move = [max(2 - box[i], 0) + min((width, height)[i] - 1 - box[2 + i], 0) for i in (0, 1)]
+        if self._part:
+            move = [0, 0]
         box = (box[0] + move[0], box[1] + move[1], box[2] + move[0], box[3] + move[1])
         if any(box[0] < b + 4 and a < box[2] + 4 and box[1] < d + 1 and c < box[3] + 1 for a, c, b, d in self._taken):
             return
@@ -301,6 +356,14 @@ class _Text:
             coverage = torch.from_numpy(np.asarray(mask, dtype=np.float32) / 255).reshape(-1)
             picture = _shaded(picture, shade, coverage)
         return picture
+
+    def alone(self) -> Float[Tensor, "n 4"]:
+        """On transparent ground."""
+        ink, ground = (
+            torch.from_numpy(np.asarray(mask, dtype=np.float32) / 255).reshape(-1) for mask in (self._ink, self._ground)
+        )
+        gray = (1.0 + (TEXT - 1.0) * ink)[:, None]
+        return torch.cat([gray.expand(-1, 3), torch.maximum(ink, ground)[:, None]], dim=1)
 
 
 def _shaded(colour: Float[Tensor, "m 3"], shade: float, coverage: Float[Tensor, " m"]) -> Float[Tensor, "m 3"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Callable, Dict, Hashable, List, Optional, Tuple
 
@@ -15,7 +16,7 @@ from torch import Tensor
 from winner_ns.errors import SignalError
 from winner_ns.glue.viewer_defects import has_gone
 from winner_ns.viewing.browser_nodes import BrowserNodes
-from winner_ns.viewing.drawing import SCENE_SCALE, Drawing, Interrupted, Look, Part, Pose, Work
+from winner_ns.viewing.drawing import SCENE_SCALE, Beside, Drawing, Interrupted, Look, Part, Pose, Work
 from winner_ns.viewing.exports import complaint
 from winner_ns.viewing.signal_view import Framing, ViewSettings
 
@@ -28,11 +29,17 @@ AT_REST = 0.15
 """Seconds without a motion, after which the camera has come to rest."""
 PIECE = 2**13
 """Points that a field is asked for in one go, between which a drawing may be interrupted."""
-REST_OF_TRAINING = 19
-"""While a field is trained, following it takes one part of the time in so many and one, so that training keeps its
-pace. What a user asks for is drawn at once."""
+SHARE_OF_TRAINING = 1 / 20
+"""While a field is trained, drawing takes this part of the time, so that training keeps its pace. What a user asks for
+is drawn at once all the same, and what makes it finer where the camera comes to rest …"""
+AHEAD = 1.0
+"""… if no more seconds than these have been taken ahead of their time."""
 BESIDE = 0.1
 """Room between two drawings that stand side by side, in units of the scene."""
+
+CURSOR, NEARER, RED = 2.0, 0.006, (200, 40, 35)
+"""The line where values are read: how far it reaches up and down in units of the scene, how much nearer than what is
+drawn it is, of the camera's distance, and its colour."""
 
 Asked = Tuple[Tuple[str, ...], ViewSettings]
 
@@ -50,9 +57,12 @@ class BrowserScene(Thread):
         self._client, self._panel, self._nodes = client, panel, BrowserNodes(client)
         self._running, self._changed, self._moved = True, Event(), 0.0
         self._blank = False
-        self._done: Hashable = None
+        self._cursor: Optional[viser.SceneNodeHandle] = None
+        self._done: Optional[Tuple[Asked, Look, Hashable]] = None
+        self._whole: Optional[Tuple[Asked, Hashable]] = None
         self._drawings: Dict[Tuple[str, ViewSettings], Drawing] = {}
-        self._view, self._state, self._follow_at = panel.view, panel.state(), 0.0
+        self._view, self._state = panel.view, panel.state()
+        self._ahead, self._since = 0.0, time.monotonic()
 
         @client.camera.on_update
         def _(_: viser.CameraHandle) -> None:
@@ -83,8 +93,10 @@ class BrowserScene(Thread):
     def _update(self) -> None:
         asked = self._panel.asked()
         if asked is None:
+            if self._cursor is not None:
+                self._cursor.visible = False
             self._nodes.keep_only(())
-            self._blank, self._done = False, None
+            self._blank, self._done, self._whole = False, None, None
             return
         look = self._look()
         if look is None:
@@ -93,23 +105,49 @@ class BrowserScene(Thread):
             white = np.full((1, 1, 3), 255, np.uint8)
             self._client.scene.set_background_image(white, format="png")
             self._blank = True
+        self._show_cursor(look)
         self._follow()
-        if (asked, look, self._state) == self._done or (self._moves() and self._done and self._done[0] == asked):
+        if (asked, look, self._state) == self._done:
+            return
+        same = self._done is not None and self._done[0] == asked
+        if (same and self._moves()) or (self._whole == (asked, self._state) and self._taken_ahead() > AHEAD):
             return
         started = time.monotonic()
         try:
             self._draw(asked, look)
         except (SignalError, MemoryError) as error:
             self._panel.say_legends([complaint(error)])
-        self._follow_at = time.monotonic() + REST_OF_TRAINING * (time.monotonic() - started)
+        finally:
+            self._ahead = self._taken_ahead() + time.monotonic() - started
         self._done = asked, look, self._state
 
     def _follow(self) -> None:
         """Takes the fields as they are now, as often as a training allows."""
         state = self._panel.state()
-        if state != self._state and not (self._panel.trains() and time.monotonic() < self._follow_at):
+        if state != self._state and self._taken_ahead() <= 0.0:
             self._view, self._state = self._panel.snapshot(), state
             self._drawings.clear()
+
+    def _taken_ahead(self) -> float:
+        """Seconds of drawing that a training has not had its own share of the time for yet."""
+        now = time.monotonic()
+        passed, self._since = now - self._since, now
+        self._ahead = max(self._ahead - SHARE_OF_TRAINING * passed, 0.0) if self._panel.trains() else 0.0
+        return self._ahead
+
+    def _show_cursor(self, look: Look) -> None:
+        """A line across the pictures where values are read, a little nearer to the camera than these."""
+        x = self._panel.cursor()
+        if x is None:
+            return
+        if self._cursor is None:
+            ends = np.array([(0.0, -SCENE_SCALE * CURSOR, 0.0), (0.0, SCENE_SCALE * CURSOR, 0.0)])
+            self._cursor = self._client.scene.add_spline_catmull_rom("/cursor", ends, line_width=2.0, color=RED)
+        place = (SCENE_SCALE * x, 0.0, SCENE_SCALE * look.position[2] * NEARER)
+        if not np.allclose(self._cursor.position, place, rtol=0.01, atol=0.0):
+            self._cursor.position = place
+        if self._cursor.visible != (abs(x) <= 1.0):
+            self._cursor.visible = not self._cursor.visible
 
     def _moves(self) -> bool:
         return time.monotonic() - self._moved < AT_REST
@@ -129,11 +167,13 @@ class BrowserScene(Thread):
         outputs, settings = asked
         started = self._moved
         drawings = [self._drawing(output, settings) for output in outputs]
-        right = rightwards(self._view.framing(settings))
-        poses = [Pose(tuple((middle * right).tolist())) for middle in side_by_side(drawings)]
+        along, middles = row_direction(self._view.framing(settings)), side_by_side(drawings)
+        half = middles[-1] + drawings[-1].room
+        poses = [Pose(tuple((middle * along).tolist())) for middle in middles]
         parts: List[Tuple[int, Part]] = []
         for number, drawing in enumerate(drawings):
-            parts += [(number, part) for part in drawing.parts(poses[number].seen(look))]
+            seen = replace(poses[number].seen(look), beside=Beside(middles[number], half))
+            parts += [(number, part) for part in drawing.parts(seen)]
         self._panel.say_legends([drawing.legend() for drawing in drawings])
 
         def work(part: Part, hurry: bool) -> Work:
@@ -150,6 +190,8 @@ class BrowserScene(Thread):
             return in_pieces
 
         for number, part in sorted(parts, key=lambda each: each[1].refines):
+            if part.refines:
+                self._whole = asked, self._state
             place, subject, pose = (number, part.key), (outputs[number], settings, poses[number]), poses[number]
             if self._nodes.has(place, subject, self._state):
                 continue
@@ -158,6 +200,7 @@ class BrowserScene(Thread):
                 self._nodes.put(place, coarse, coarse.make(work(coarse, True)), pose, subject, "coarse")
             self._nodes.put(place, part, part.make(work(part, False)), pose, subject, self._state)
             self._nodes.reveal()
+        self._whole = asked, self._state
         self._nodes.reveal(wait=True)
         self._nodes.keep_only({(number, part.key) for number, part in parts})
         self._panel.say_resolution(look)
@@ -169,18 +212,20 @@ class BrowserScene(Thread):
         return self._drawings[key]
 
 
-def rightwards(framing: Framing) -> Float[np.ndarray, "3"]:
-    """Which way is right for a camera that faces the signal as it is framed."""
+def row_direction(framing: Framing) -> Float[np.ndarray, "3"]:
+    """Where a row of drawings runs: to the right for a camera that faces the signal as it is framed, or down."""
+    if framing.stacks:
+        return -np.array(framing.up)
     across = np.cross(framing.up, framing.towards_camera)
     return across / np.linalg.norm(across)
 
 
 def side_by_side(drawings: List[Drawing]) -> List[float]:
     """Where the middles of drawings are that stand in a row around the origin."""
-    widths = [2 * drawing.half_width for drawing in drawings]
-    left = -(sum(widths) + BESIDE * (len(widths) - 1)) / 2
+    lengths = [2 * drawing.room for drawing in drawings]
+    start = -(sum(lengths) + BESIDE * (len(lengths) - 1)) / 2
     middles = []
-    for width in widths:
-        middles.append(left + width / 2)
-        left += width + BESIDE
+    for length in lengths:
+        middles.append(start + length / 2)
+        start += length + BESIDE
     return middles

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Hashable, Iterator, List, Optional, Tuple
 
 import numpy as np
@@ -39,6 +39,16 @@ class Interrupted(Exception):
 
 
 @dataclass(frozen=True)
+class Beside:
+    """The place of a drawing in the row of those that are seen at once."""
+
+    middle: float = 0.0
+    """Of the drawing, from the middle of the row, in units of the scene."""
+    half: Optional[float] = None
+    """Half the length of the row; None: that of the drawing, which stands alone."""
+
+
+@dataclass(frozen=True)
 class Look:
     """How a browser looks at the scene."""
 
@@ -52,6 +62,8 @@ class Look:
     """Width over height."""
     resolution: int
     """Pixels along the view's longer side that are to be sharp."""
+    beside: Beside = Beside()
+    """Where in it stands what is drawn."""
 
     @property
     def height(self) -> float:
@@ -124,8 +136,8 @@ class Part(ABC):
 class Drawing(ABC):
     """What is seen of one output of a view."""
 
-    half_width: float
-    """Half of the room it takes beside others, in units of the scene."""
+    room: float
+    """Half of what it takes of the row in which it stands beside others, in units of the scene."""
     legend: Legend
     """What its colours mean."""
 
@@ -139,7 +151,6 @@ class Drawing(ABC):
 class Rectangle(Part):
     """Part of a plane as a picture: texel centres lie half a texel within its borders."""
 
-    paint: Paint
     left: float
     top: float
     width: float
@@ -154,15 +165,13 @@ class Rectangle(Part):
     def key(self) -> Hashable:
         return self.left, self.top, self.width, self.height, self.columns, self.rows, self.forward
 
-    def coarse(self) -> Optional[Rectangle]:
-        return replace(self, columns=max(self.columns // HURRY, 1), rows=max(self.rows // HURRY, 1))
+    @abstractmethod
+    def colours(self, work: Work) -> Float[Tensor, "n c"]:
+        """Of all texels, row by row: in 0 … 1, and where there is a fourth number, opacity."""
 
     def make(self, work: Work) -> np.ndarray:
         """Its pixels, [rows, columns, 3 or 4], bytes."""
-        x = self.left + (torch.arange(self.columns, dtype=torch.float64) + 0.5) * (self.width / self.columns)
-        y = self.top - (torch.arange(self.rows, dtype=torch.float64) + 0.5) * (self.height / self.rows)
-        places = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).reshape(-1, 2).float()
-        colours = work(self.paint, places).reshape(self.rows, self.columns, -1)
+        colours = self.colours(work).reshape(self.rows, self.columns, -1)
         return (255 * colours.cpu().clamp(0.0, 1.0)).round().to(torch.uint8).numpy()
 
     def add(self, scene: viser.SceneApi, name: str, made: Any, pose: Pose, visible: bool) -> viser.SceneNodeHandle:
@@ -173,6 +182,22 @@ class Rectangle(Part):
         return scene.add_image(
             name, made, width, height, format="png", wxyz=lies.wxyz, position=lies.position, visible=visible
         )
+
+
+@dataclass(frozen=True)
+class Painted(Rectangle):
+    """One that is painted texel by texel."""
+
+    paint: Paint = field(kw_only=True)
+
+    def coarse(self) -> Optional[Painted]:
+        return replace(self, columns=max(self.columns // HURRY, 1), rows=max(self.rows // HURRY, 1))
+
+    def colours(self, work: Work) -> Float[Tensor, "n c"]:
+        x = self.left + (torch.arange(self.columns, dtype=torch.float64) + 0.5) * (self.width / self.columns)
+        y = self.top - (torch.arange(self.rows, dtype=torch.float64) + 0.5) * (self.height / self.rows)
+        places = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).reshape(-1, 2).float()
+        return work(self.paint, places)
 
 
 @dataclass(frozen=True)
@@ -187,6 +212,10 @@ class PlaneDrawing(Drawing):
     half_width: float
     half_height: float
     legend: Legend = no_legend
+
+    @property
+    def room(self) -> float:  # type: ignore[override]
+        return self.half_width
 
     @property
     def _texel(self) -> float:
@@ -204,16 +233,16 @@ class PlaneDrawing(Drawing):
 
     def _rectangle(
         self, left: float, top: float, right: float, bottom: float, finer: float = 1.0, forward: float = 0.0
-    ) -> Rectangle:
+    ) -> Painted:
         texel = self._texel / finer
         # A single row or column has no extent, and is seen as a line.
         width, height = max(right - left, texel), max(top - bottom, texel)
         columns, rows = max(round(width / texel), 1), max(round(height / texel), 1)
-        return Rectangle(self.paint, left, top, width, height, columns, rows, forward, finer > 1)
+        return Painted(left, top, width, height, columns, rows, forward, finer > 1, paint=self.paint)
 
     def _tiles(self, look: Look) -> List[Tuple[float, int, int]]:
         """How many times finer than the whole picture tiles are to be, and their columns and rows."""
-        seen = self._seen(look)
+        seen = seen_of_plane(look, self.half_width, self.half_height)
         if seen is None:
             return []
         low, high, middle, pixel = seen
@@ -229,26 +258,38 @@ class PlaneDrawing(Drawing):
             octaves -= 1  # Where the plane is seen aslant, what is near is as fine as there is room for.
         return []
 
-    def _seen(self, look: Look) -> Optional[Tuple[np.ndarray, np.ndarray, np.ndarray, float]]:
-        """The part of the plane that a lattice of rays meets: its upper left and lower right corner and the place
-        nearest to the middle of the view, from the plane's own upper left corner; and the smallest extent of a pixel
-        there. None where no ray meets it."""
-        across, down = (x.ravel() for x in np.meshgrid(np.linspace(-1, 1, 41), np.linspace(-1, 1, 31)))
-        tangent = math.tan(look.fov / 2)
-        rays = np.stack([across * tangent * look.aspect, down * tangent, np.ones_like(across)])
-        directions, eye = (np.array(look.rotation) @ rays).T, np.array(look.position)
-        half = np.array((self.half_width, self.half_height))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            depth = -eye[2] / directions[:, 2]
-            places = half + (eye[:2] + depth[:, None] * directions[:, :2]) * (1, -1)
-            met = (depth > 0) & ((places >= 0) & (places <= 2 * half)).all(1)
-        if not met.any():
-            return None
-        places, depth = places[met], depth[met]
-        middle = places[np.hypot(across[met], down[met]).argmin()]
-        margin = (np.ptp(places, axis=0)) / 20  # What lies between the outermost ray that meets it and the next.
-        low, high = np.maximum(places.min(0) - margin, 0), np.minimum(places.max(0) + margin, 2 * half)
-        return low, high, middle, float(depth.min()) * 2 * tangent / look.height
+
+def met_plane(origin: Tuple[float, float, float], direction: Tuple[float, float, float]) -> Tuple[float, float]:
+    """Where a ray of viser's meets the plane z = 0, in units of the scene."""
+    away = -origin[2] / direction[2]
+    return (origin[0] + away * direction[0]) / SCENE_SCALE, (origin[1] + away * direction[1]) / SCENE_SCALE
+
+
+def seen_of_plane(
+    look: Look, half_width: float, half_height: float
+) -> Optional[Tuple[Float[np.ndarray, "2"], Float[np.ndarray, "2"], Float[np.ndarray, "2"], float]]:
+    """The part of a rectangle around the origin of the plane z = 0 that a lattice of rays meets.
+
+    Returns:
+        Its upper left and lower right corner and the place nearest to the middle of the view, from the rectangle's own
+        upper left corner (to the right and down); and the smallest extent of a pixel there. None where no ray meets it.
+    """
+    across, down = (x.ravel() for x in np.meshgrid(np.linspace(-1, 1, 41), np.linspace(-1, 1, 31)))
+    tangent = math.tan(look.fov / 2)
+    rays = np.stack([across * tangent * look.aspect, down * tangent, np.ones_like(across)])
+    directions, eye = (np.array(look.rotation) @ rays).T, np.array(look.position)
+    half = np.array((half_width, half_height))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        depth = -eye[2] / directions[:, 2]
+        places = half + (eye[:2] + depth[:, None] * directions[:, :2]) * (1, -1)
+        met = (depth > 0) & ((places >= 0) & (places <= 2 * half)).all(1)
+    if not met.any():
+        return None
+    places, depth = places[met], depth[met]
+    middle = places[np.hypot(across[met], down[met]).argmin()]
+    margin = (np.ptp(places, axis=0)) / 20  # What lies between the outermost ray that meets it and the next.
+    low, high = np.maximum(places.min(0) - margin, 0), np.minimum(places.max(0) + margin, 2 * half)
+    return low, high, middle, float(depth.min()) * 2 * tangent / look.height
 
 
 @dataclass(frozen=True)
@@ -282,7 +323,7 @@ class Together(Drawing):
     """Several drawings in one place, each in a pose."""
 
     drawings: Tuple[Tuple[Drawing, Pose], ...]
-    half_width: float
+    room: float
     legend: Legend = no_legend
 
     def parts(self, look: Look) -> Iterator[Part]:

@@ -59,7 +59,7 @@ class MeshDrawing(Drawing):
     """A surface in the unit cube."""
 
     mesh: Mesh
-    half_width: float
+    room: float
     legend: Legend = no_legend
 
     def parts(self, look: Look) -> Iterator[Part]:

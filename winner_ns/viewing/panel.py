@@ -6,7 +6,6 @@ import atexit
 import copy
 import time
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Callable, Dict, Hashable, Iterable, List, Mapping, Optional
@@ -44,7 +43,7 @@ if TYPE_CHECKING:
 GAINS = ["1", "2", "5", "10", "20", "50", "100", "200", "500", "1000"]
 SHARP = 1024
 """Pixels across a picture that is quickly drawn; nerfstudio's own is 512."""
-FIGURES_EVERY, FIGURES_SHARE = 1.0, 19
+FIGURES_EVERY, FIGURES_SHARE = 1.0, 39
 """Figures are measured a second apart at least, and so that they take one part of the time in so many and one."""
 EXPORTS = ("chosen", "export", "export_field")
 """Elements that stand in the tab Export."""
@@ -75,6 +74,8 @@ class SignalPanel(ViewerElement[Any], ViewerControl):
         self._measure_at = 0.0
         self._one_at_a_time = Lock()
         self._scenes: Dict[int, BrowserScene] = {}
+        self._reads: Hashable = None
+        """The cursor and the state of the fields that were last read there; None as long as nobody uses it."""
         self._exports = Exports(lambda: (self._current(), self._folder()), self._tell)
         self._original: Optional[viser.SceneNodeHandle] = None
         names = list(view.fields)
@@ -85,6 +86,9 @@ class SignalPanel(ViewerElement[Any], ViewerControl):
         self._controls = view.controls()
         for name, control in self._controls.items():
             self._add(name, _element(control))
+        if view.cursor is not None:
+            self._add("cursor", _element(view.cursor))
+            view.pointed = self._point
         if view.has_overlay:
             self._add("original", ViewerCheckbox("Original over it", False))
         self._add("frame_signal", ViewerButton("Frame the signal", lambda _: self._frame_all()))
@@ -175,12 +179,32 @@ class SignalPanel(ViewerElement[Any], ViewerControl):
         try:
             self._say(self.step, self._said[1])
             state, now = self.state(), time.monotonic()
+            if self._reads is not None and self._reads != (self.elements["cursor"].value, state):
+                self._read()
             if self.measure is not None and state != self._measured and (not self.trains() or now > self._measure_at):
                 self.update_figures(self.measure(self.snapshot().fields))
                 cost = time.monotonic() - now
                 self._measured, self._measure_at = state, now + cost + max(FIGURES_EVERY, FIGURES_SHARE * cost)
         finally:
             self._one_at_a_time.release()
+
+    def cursor(self) -> Optional[float]:
+        """Where in the pictures values are read, x in units of the scene; None where they are not."""
+        if self._reads is None:
+            return None
+        return self.view.place_of_cursor(self.elements["cursor"].value, self.settings())
+
+    def _point(self, place: Callable[[ViewSettings], float]) -> None:
+        """Somebody points at a picture."""
+        cursor = self.elements["cursor"]
+        cursor.value = min(max(place(self.settings()), cursor.min), cursor.max)
+        self._read()
+
+    def _read(self) -> None:
+        """Says what the values are at the cursor."""
+        cursor = self.elements["cursor"].value
+        self._reads = cursor, self.state()
+        self.reading.content = self.snapshot().reading(cursor)
 
     def say_resolution(self, look: Look) -> None:
         """What has been drawn is as sharp as a picture of so many pixels."""
@@ -214,6 +238,9 @@ class SignalPanel(ViewerElement[Any], ViewerControl):
                         element.gui_handle.on_click(lambda _: self._play())
                     elif name == "original":
                         element.cb_hook = lambda element: self._show_original(element.value)
+                    elif name == "cursor":
+                        element.cb_hook = lambda _: self._read()
+                        self.reading = viser_server.gui.add_markdown("")
                     elif name not in ("frame_signal", "heard"):
                         element.cb_hook = lambda _: self._set()
             self.player = viser_server.gui.add_markdown("")
@@ -287,9 +314,7 @@ class SignalPanel(ViewerElement[Any], ViewerControl):
         """Of all that is seen side by side."""
         framing, asked = self.view.framing(self.settings()), self.asked()
         count = 1 if asked is None else len(asked[0])
-        if count == 1:
-            return framing
-        return replace(framing, half_width=count * max(framing.half_width, framing.radius) + (count - 1) * BESIDE / 2)
+        return framing if count == 1 else framing.of_row(count, BESIDE)
 
     def _show_original(self, visible: bool) -> None:
         assert self.viewer is not None

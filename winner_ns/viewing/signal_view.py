@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import MutableMapping
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -25,7 +25,7 @@ from torch import Tensor
 
 from winner_ns.fields.files import LoadedField
 from winner_ns.signals import Signal
-from winner_ns.viewing.controls import Control
+from winner_ns.viewing.controls import Control, Slider
 from winner_ns.viewing.view import View
 
 if TYPE_CHECKING:
@@ -81,6 +81,14 @@ class Framing:
     """Unit vector that points up in the picture."""
     distance: Optional[float] = None
     """From the middle to the camera; None: so far away that all of the signal is seen."""
+    stacks: bool = False
+    """Whether several of it stand one below the other, rather than side by side."""
+
+    def of_row(self, count: int, gap: float) -> Framing:
+        """Of so many with gaps between them."""
+        if self.stacks:
+            return replace(self, half_height=count * self.half_height + (count - 1) * gap / 2)
+        return replace(self, half_width=count * max(self.half_width, self.radius) + (count - 1) * gap / 2)
 
 
 class Pictures(MutableMapping):
@@ -137,9 +145,14 @@ class SignalView(ABC, Generic[Original]):
     has_overlay: bool = False
     """Whether the browser can draw the original over the pictures (`add_overlay`)."""
 
+    cursor: Optional[Slider] = None
+    """What a user chooses with at which place of a line values are read, where there is one."""
+
     def __init__(self, fields: Mapping[str, LoadedField], original: Optional[Original] = None) -> None:
         self.fields = dict(fields)
         self.original = original
+        self.pointed: Callable[[Callable[[ViewSettings], float]], None] = lambda place: None
+        """Told, when somebody points at a picture, what the cursor becomes by that."""
 
     @property
     def signal(self) -> Dict[str, Any]:
@@ -188,6 +201,14 @@ class SignalView(ABC, Generic[Original]):
             heard: one of `heard`.
             settings: what part of it is drawn.
         """
+        raise NotImplementedError
+
+    def reading(self, cursor: float) -> str:
+        """Markdown that says what the values are where the cursor is."""
+        raise NotImplementedError
+
+    def place_of_cursor(self, cursor: float, settings: ViewSettings) -> float:
+        """Where in the pictures that is: x in units of the scene."""
         raise NotImplementedError
 
     def add_overlay(self, server: viser.ViserServer) -> viser.SceneNodeHandle:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Callable, List
+from typing import Callable, List, Optional
 
 import torch
 from jaxtyping import Float, Int
@@ -34,7 +34,7 @@ class Frames:
     count: int
 
 
-def choose_frames(start: float, stop: float, pixel: float) -> Frames:
+def choose_frames(start: float, stop: float, pixel: float, seen: Optional[float] = None) -> Frames:
     """Frames for the time between two positions, about one for each column of pixels.
 
     Windows are about as long as four times the geometric mean of a sample and the time that is seen, so that both
@@ -44,8 +44,10 @@ def choose_frames(start: float, stop: float, pixel: float) -> Frames:
     Args:
         start, stop: positions in samples.
         pixel: samples that a column lasts.
+        seen: samples that are seen at once, where these positions hold a part of them; its frames are those of the
+            whole.
     """
-    seen = max(stop - start, 1.0)
+    seen = max(seen or stop - start, 1.0)
     length = min(max(4 * math.sqrt(seen), SHORTEST), LONGEST)
     columns = max(seen / max(pixel, 1.0), 1.0)
     if seen + length > MOST_SAMPLES:
@@ -97,7 +99,8 @@ def draw_spectrogram(axes: Axes, values: Callable[[Int[Tensor, " k"]], Float[Ten
     if not within.any():
         return colour
     position = axes.position[within]
-    frames = choose_frames(float(position.min()), float(position.max()), axes.pixel[0])
+    seen = min(axes.lettering.columns * axes.pixel[0], axes.last) if axes.lettering.part else None
+    frames = choose_frames(float(position.min()), float(position.max()), axes.pixel[0], seen)
     spectra = short_time_spectra(values, axes.last + 1, frames)
 
     # Where a pixel has several frequencies, the strongest one is seen.
@@ -116,8 +119,8 @@ def draw_spectrogram(axes: Axes, values: Callable[[Int[Tensor, " k"]], Float[Ten
 def frequency_labels(axes: Axes) -> List[Label]:
     """Frequencies at the left of each lane."""
     nyquist = axes.sample_rate / 2
-    apart = max(axes.view.height / 9, 2 * axes.font_size) * axes.pixel[1] / 2
+    apart = max(axes.view.height / 9, 2 * axes.lettering.size) * axes.pixel[1] / 2
     step = nice_step(max(apart, 0.05) * nyquist)
     unit, name = (1000, "kHz") if nyquist >= 2000 else (1, "Hz")
     frequencies = [k * step for k in range(math.floor(nyquist / step) + 1)]
-    return [Label(f"{f / unit:g} {name}" if f else "0", 2 * f / nyquist - 1.0) for f in frequencies]
+    return [Label(f"{f / unit:g} {name}" if f else "0 Hz", 2 * f / nyquist - 1.0) for f in frequencies]

@@ -48,6 +48,26 @@ class View:
             (float(camera.fx), float(camera.fy)),
         )
 
+    @classmethod
+    def of_rectangle(cls, left: float, top: float, width: float, height: float, columns: int, rows: int) -> View:
+        """Faces a rectangle of the plane z = 0, all of which it sees, with so many pixels; in double precision."""
+        focal = columns / width, rows / height  # From a distance of 1.
+        x = (torch.arange(columns, dtype=torch.float64) + 0.5) / focal[0] - width / 2
+        y = height / 2 - (torch.arange(rows, dtype=torch.float64) + 0.5) / focal[1]
+        across, up = torch.meshgrid(x, y, indexing="xy")
+        rays = torch.stack([across, up, -torch.ones_like(across)], dim=-1).reshape(-1, 3)
+        length = rays.norm(dim=-1, keepdim=True)
+        middle = torch.tensor([left + width / 2, top - height / 2, 1.0], dtype=torch.float64)
+        return cls(
+            middle.expand_as(rays),
+            rays / length,
+            1.0 / (focal[0] * focal[1] * length**3),
+            rows,
+            columns,
+            torch.cat([torch.eye(3, dtype=torch.float64), -middle[:, None]], dim=1),
+            focal,
+        )
+
     def project(self, points: Float[Tensor, "m 3"]) -> Tuple[Float[Tensor, "m 2"], Bool[Tensor, " m"]]:
         """Pixel positions (column, row) of points, for a perspective camera, and which of them lie before it."""
         seen = points.to(self.world_to_camera) @ self.world_to_camera[:, :3].t() + self.world_to_camera[:, 3]

@@ -30,6 +30,9 @@ PEN = PEN_CELLS / CELLS
 SPACED, FULL_DOT = 4.0, 2.75
 """Dots are drawn where samples are so many pixels apart; their largest radius in pixels."""
 
+Ink = Tuple[float, float, float]
+OPAQUE = 0.75
+"""How much a curve covers of another one that it is drawn over."""
 BLUE, DARK, RED = (0.13, 0.36, 0.66), (0.2, 0.2, 0.2), (0.78, 0.16, 0.13)
 
 
@@ -149,7 +152,11 @@ def _block_peaks(low: np.ndarray, high: Optional[np.ndarray], size: int) -> Tupl
 
 @torch.no_grad()
 def draw_waveform(
-    axes: Axes, cells: Callable[[], Cells], curve: Curve, ink: Tuple[float, float, float]
+    axes: Axes,
+    cells: Callable[[], Cells],
+    curve: Curve,
+    ink: Ink,
+    over: Optional[Float[Tensor, "m 3"]] = None,
 ) -> Float[Tensor, "m 3"]:
     """The curve on paper.
 
@@ -161,8 +168,9 @@ def draw_waveform(
         cells: gives those of the axes; several curves may share them.
         curve: what is drawn.
         ink: its colour.
+        over: what it is drawn over, in place of empty paper, which is seen through it.
     """
-    colour = axes.paper()
+    colour = axes.paper() if over is None else over
     if not len(colour):
         return colour
     lowest, highest = _in_stripes(_cell_extents(curve, axes, cells()), cells().windows)
@@ -172,15 +180,17 @@ def draw_waveform(
     lower = torch.maximum(low - PEN / 2 * pixel, axes.level[:, None] - pixel / 2)
     coverage = ((upper - lower).clamp(min=0.0) / pixel).mean(1)
 
-    if not curve.dots:
-        return _inked(colour, ink, coverage)
-    # The line between the dots is a help for the eye, the dots are what is known.
-    spacing = 1.0 / axes.pixel_position
-    coverage = coverage * (1.0 - 0.5 * ((spacing - SPACED) / SPACED).clamp(0.0, 1.0))
-    return _inked(_inked(colour, ink, coverage), ink, _dots(curve, axes, spacing))
+    coverage = torch.nan_to_num(coverage).clamp(0.0, 1.0)
+    if curve.dots:
+        # The line between the dots is a help for the eye, the dots are what is known.
+        spacing = 1.0 / axes.pixel_position
+        coverage = coverage * (1.0 - 0.5 * ((spacing - SPACED) / SPACED).clamp(0.0, 1.0))
+        colour = _inked(colour, ink, coverage)
+        coverage = _dots(curve, axes, spacing)
+    return _inked(colour, ink, coverage if over is None else OPAQUE * coverage)
 
 
-def _inked(colour: Float[Tensor, "m 3"], ink: Tuple[float, float, float], coverage: Tensor) -> Float[Tensor, "m 3"]:
+def _inked(colour: Float[Tensor, "m 3"], ink: Ink, coverage: Tensor) -> Float[Tensor, "m 3"]:
     return torch.lerp(colour, torch.tensor(ink), torch.nan_to_num(coverage).clamp(0.0, 1.0).float()[:, None])
 
 
