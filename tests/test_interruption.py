@@ -28,6 +28,14 @@ SIZES = ["--width", "8", "--depth", "2", "--device", "cpu", "--quiet"]
 NAMES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
 
+@pytest.fixture(autouse=True, scope="module")
+def signals_as_a_terminal_has_them():
+    """Tests that nohup has started would inherit that a closed terminal is nothing to them."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 def same_weights(one, other) -> bool:
     mine, others = one.state_dict(), other.state_dict()
     return mine.keys() == others.keys() and all(torch.equal(mine[name], others[name]) for name in mine)

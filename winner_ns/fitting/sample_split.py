@@ -171,7 +171,7 @@ class SampleSplit:
             stream: orders of other streams have nothing to do with each other.
         """
         epochs, within = _order(size, step, batch_size, rank, world_size)
-        if _whole(size, batch_size):
+        if _whole(size, batch_size) or not len(within):
             return within
         first = 2 + stream * 2**31
         return np.concatenate(
