@@ -3,7 +3,8 @@
 Crops of 28 x 28 pixels of the photographs at half size, in gray, fitted by `winner_ns.fit_many` on all cores; and, with
 --kills, how often the program was killed meanwhile, and whether the store is the same as without. With --node-kills a
 Ray cluster of two nodes on this machine does it, and the one that the program is not connected with is killed so often
-meanwhile, and another one put in its place.
+meanwhile, and another one put in its place. With --beside-ns-train as many crops of 64 x 64 are fitted (width 64, 300
+steps), once by one `fit-many` and once by an `ns-train` each.
 """
 
 from __future__ import annotations
@@ -106,14 +107,44 @@ def kill_nodes(source: Path, store: Path, kills: int) -> None:
         cluster.shutdown()
 
 
+def beside_ns_train(photographs: Path, folder: Path, count: int) -> None:
+    """Prints the seconds of both, and of both the mean PSNR."""
+    pictures = folder / "pictures"
+    pictures.mkdir()
+    for number, crop in enumerate(crops(photographs, count, 64)):
+        Image.fromarray(crop).save(pictures / f"{number:03}.png")
+    programs = Path(sys.executable).parent
+    started = time.monotonic()
+    many = [programs / "winner-ns", "fit-many", pictures, "--out", folder / "fields", "--width", "64", "--steps", "300"]
+    subprocess.run(many, check=True, capture_output=True)
+    of_many = time.monotonic() - started
+    mean = float(np.mean([each["psnr"] for each in winner_ns.load_fields(folder / "fields").figures]))
+    print(f"fit-many: {of_many:.0f} s, PSNR {mean:.2f} dB in the mean", flush=True)
+    started = time.monotonic()
+    for picture in sorted(pictures.iterdir()):
+        one = [programs / "ns-train", "winner-siren", "--data", picture, "--output-dir", folder / "runs"]
+        one += ["--pipeline.model.field.width", "64", "--max-num-iterations", "300", "--vis", "tensorboard"]
+        subprocess.run(one, check=True, capture_output=True)
+    of_each = time.monotonic() - started
+    figures = [json.loads(path.read_text())["figures"] for path in (folder / "runs").rglob("figures.json")]
+    mean = float(np.mean([each["psnr"] for each in figures]))
+    print(f"{len(figures)} x ns-train: {of_each:.0f} s, PSNR {mean:.2f} dB; {of_each / of_many:.1f} times as long")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photographs", type=Path)
     parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--steps", type=int, default=CHOICES["steps"])
+    parser.add_argument("--beside-ns-train", type=int, default=0)
     parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--node-kills", type=int, default=0)
     options = parser.parse_args()
+    CHOICES["steps"] = options.steps
     with tempfile.TemporaryDirectory() as temporary:
+        if options.beside_ns_train:
+            beside_ns_train(options.photographs, Path(temporary), options.beside_ns_train)
+            return
         source, store = Path(temporary) / "crops.npy", Path(temporary) / "store"
         np.save(source, crops(options.photographs, options.count))
         started = time.monotonic()
