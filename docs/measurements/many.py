@@ -4,7 +4,8 @@ Crops of 28 x 28 pixels of the photographs at half size, in gray, fitted by `win
 --kills, how often the program was killed meanwhile, and whether the store is the same as without. With --node-kills a
 Ray cluster of two nodes on this machine does it, and the one that the program is not connected with is killed so often
 meanwhile, and another one put in its place. With --beside-ns-train as many crops of 64 x 64 are fitted (width 64, 300
-steps), once by one `fit-many` and once by an `ns-train` each.
+steps), once by one `fit-many` and once by an `ns-train` each. With --starts half of the crops are a cohort,
+and the other half are fitted from each start that there is.
 """
 
 from __future__ import annotations
@@ -131,12 +132,29 @@ def beside_ns_train(photographs: Path, folder: Path, count: int) -> None:
     print(f"{len(figures)} x ns-train: {of_each:.0f} s, PSNR {mean:.2f} dB; {of_each / of_many:.1f} times as long")
 
 
+def from_starts(photographs: Path, folder: Path, count: int) -> None:
+    """Prints what fields reach from each start after the same steps."""
+    pictures = crops(photographs, count)
+    cohort = winner_ns.fit_many(pictures[: count // 2], folder / "cohort", **CHOICES, start="shared")
+    starts = {
+        "fresh": None,
+        "shared": "shared",
+        "one of the cohort": cohort[0],
+        "mean of the cohort": folder / "cohort",
+    }
+    for name, start in starts.items():
+        fields = winner_ns.fit_many(pictures[count // 2 :], folder / name, **CHOICES, start=start)
+        psnr = [figures["psnr"] for figures in fields.figures]
+        print(f"{name}: PSNR {np.median(psnr):.2f} dB in the median, {np.mean(psnr):.2f} in the mean", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photographs", type=Path)
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--steps", type=int, default=CHOICES["steps"])
     parser.add_argument("--beside-ns-train", type=int, default=0)
+    parser.add_argument("--starts", action="store_true")
     parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--node-kills", type=int, default=0)
     options = parser.parse_args()
@@ -144,6 +162,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         if options.beside_ns_train:
             beside_ns_train(options.photographs, Path(temporary), options.beside_ns_train)
+            return
+        if options.starts:
+            from_starts(options.photographs, Path(temporary), options.count)
             return
         source, store = Path(temporary) / "crops.npy", Path(temporary) / "store"
         np.save(source, crops(options.photographs, options.count))
