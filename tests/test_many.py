@@ -9,7 +9,10 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Callable, List, Optional, Sequence
 
 import numpy as np
 import pytest
@@ -19,12 +22,14 @@ from safetensors.torch import load_file
 
 import winner_ns
 from winner_ns.commands.main import main
-from winner_ns.engines.leases import EXPIRED, Leases
+from winner_ns.engines.crew import Crew
+from winner_ns.engines.engine import Ending, Engine
+from winner_ns.engines.leases import EXPIRED, Leases, _begun
 from winner_ns.engines.local import LocalWorker
 from winner_ns.errors import SignalError
-from winner_ns.many.fit_many import _forget_undone
+from winner_ns.many.fit_many import _fill, _forget_undone, _refuse_other
 from winner_ns.many.items import list_items, merged_items, read_items, write_items
-from winner_ns.many.store import INDEX, ITEMS, SHARDS, land, landed, merge, read_index, write_index
+from winner_ns.many.store import INDEX, ITEMS, MARK, SHARDS, land, landed, merge, read_index, write_index
 from winner_ns.many.worker import done_mark, work
 
 QUICK = ("--width", "8", "--depth", "2", "--steps", "4", "--workers", "1")
@@ -319,6 +324,114 @@ def test_leases_are_taken_once_and_end_with_their_process(tmp_path: Path) -> Non
         assert mine
 
 
+def test_leases_are_dated_by_the_clock_of_their_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    leases, now = Leases(tmp_path, "a"), time.time()
+    leases.path("5").write_text(json.dumps({**leases.owner, "host": "elsewhere"}))
+    monkeypatch.setattr(time, "time", lambda: now + 10 * EXPIRED)  # This machine's clock is wrong, and theirs is not.
+    with leases.taken("5") as mine:
+        assert not mine
+    os.utime(leases.path("5"), (now - 2 * EXPIRED, now - 2 * EXPIRED))
+    with leases.taken("5") as mine:
+        assert mine
+    assert not list(tmp_path.glob(".clock*"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="nothing says what a process does")
+def test_the_lease_of_a_process_that_was_stopped_ends_like_that_of_another_machine(tmp_path: Path) -> None:
+    leases, long_ago = Leases(tmp_path, "a"), time.time() - EXPIRED - 1
+    other = subprocess.Popen(["sleep", "60"])
+    try:
+        owner = {**leases.owner, "process": other.pid, "begun": _begun(other.pid)}
+        leases.path("3").write_text(json.dumps(owner))
+        os.utime(leases.path("3"), (long_ago, long_ago))
+        with leases.taken("3") as mine:
+            assert not mine  # It is at work, though it has no time for a sign of life.
+        other.send_signal(signal.SIGSTOP)
+        os.waitpid(other.pid, os.WUNTRACED)
+        assert not leases.any_alive()
+        leases.path("4").write_text(json.dumps(owner))
+        with leases.taken("3") as mine, leases.taken("4") as just_stopped:
+            assert mine and not just_stopped
+    finally:
+        other.kill()
+        other.wait()
+
+
+class Scripted(Engine):
+    """Workers that do what a test says, at once."""
+
+    def __init__(self, *deeds: Callable[[], Ending]) -> None:
+        self.deeds = list(deeds)
+
+    def devices(self, workers: int = 0, device: Optional[str] = None) -> List[str]:
+        return ["cpu"]
+
+    def start(self, job: str, folder: Path, device: str, name: str, sources: Sequence[str]) -> Any:
+        ending = self.deeds.pop(0)()
+        return SimpleNamespace(name=name, device=device, ending=lambda: ending)
+
+    def end(self, workers: Sequence[Any]) -> None:
+        pass
+
+
+def test_where_another_program_has_ended_all_work_nothing_is_wrong(tmp_path: Path) -> None:
+    """A machine of a cluster sees nothing of what is not there any more."""
+    (tmp_path / "work").mkdir()
+    refused = Ending(1, error=SignalError(tmp_path, "the machine a does not see it", "share it"))
+    with Crew(Scripted(lambda: refused, lambda: refused), "job", tmp_path, ["cpu", "cpu"], [], print) as crew:
+        with pytest.raises(SignalError, match="does not see it"):
+            crew.look()
+        (tmp_path / "work").rmdir()
+        assert not crew.look()
+        with pytest.raises(SignalError, match="work: was taken away while it was worked in; the same command goes on"):
+            crew.is_idle  # noqa: B018 - who leads would have workers come and go for ever.
+
+
+def test_a_mark_without_a_field_is_found_out_while_the_store_is_filled(tmp_path: Path) -> None:
+    """Another program's worker may set one just when what has failed is forgotten."""
+    items = list_items(np.zeros((2, 4, 4)), tmp_path).items
+    (tmp_path / "work").mkdir()
+
+    def marked(index: int) -> Ending:
+        done_mark(tmp_path, index).touch()
+        return Ending(0)
+
+    def fitted(index: int) -> Ending:
+        assert not done_mark(tmp_path, index).exists()
+        land(tmp_path, index, {"index": index, "name": "a", "error": "a: is broken; mend it", "seconds": 1.0}, {})
+        return Ending(0)
+
+    # As many go on as began, where so much is left.
+    engine = Scripted(*(partial(deed, index) for deed in (marked, fitted) for index in (0, 1)))
+    _fill(tmp_path, items, engine, ["cpu", "cpu"], True, None)
+    assert not engine.deeds
+
+
+def test_what_other_programs_leave_in_a_store_is_no_harm(tmp_path: Path) -> None:
+    # A mark that is just being written, or whose program was killed.
+    (tmp_path / f".{Path(MARK).stem}.x1.json").touch()
+    _refuse_other(tmp_path, {})
+    # A copy that a program for folders on several machines puts beside a file.
+    land(tmp_path, 0, {"index": 0, "name": "a", "error": "a: is broken; mend it", "seconds": 1.0}, {})
+    (landed_path,) = landed(tmp_path)
+    copy = landed_path.with_name("00000000 (copy).safetensors")
+    copy.write_bytes(landed_path.read_bytes())
+    assert landed(tmp_path) == [landed_path]
+    assert len(merge(tmp_path)) == 1 and not landed(tmp_path) and copy.exists()
+
+
+def test_no_shard_that_the_table_names_is_written_over(tmp_path: Path) -> None:
+    """Also where somebody has taken lines out of the table, to have these signals fitted again."""
+    for index in range(3):
+        line = {"index": index, "name": str(index), "figures": {}, "description": {}}
+        land(tmp_path, index, {**line, "seconds": 1.0, "training_seconds": 1.0}, {"w": torch.full((2,), float(index))})
+        lines = merge(tmp_path)
+        if index == 1:
+            write_index(tmp_path, lines[1:])
+    assert [line["shard"] for line in read_index(tmp_path)] == ["000001.safetensors", "000002.safetensors"]
+    assert load_file(tmp_path / SHARDS / "000001.safetensors")["00000001/w"].tolist() == [1.0, 1.0]
+
+
 def test_a_merge_that_was_cut_short_is_gone_on_with(tmp_path: Path) -> None:
     def landing(index: int) -> None:
         times = {"seconds": 1.0, "training_seconds": 1.0}
@@ -338,10 +451,18 @@ def test_a_merge_that_was_cut_short_is_gone_on_with(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_what_a_process_cannot_do_is_said_as_it_says_it(tmp_path: Path) -> None:
     (tmp_path / "store.json").write_text('{"winner_ns_store": 99}')
-    worker = LocalWorker("winner_ns.many.worker", tmp_path, "cpu", "a", {})
-    worker.process.wait(60)
-    ending = worker.ending()
-    assert ending.status == 1 and "is a store of version 99, this is 1; update winner_ns" in str(ending.error)
+    barred = tmp_path / "barred"  # Where no lease can be taken.
+    barred.mkdir()
+    (barred / "store.json").write_text('{"winner_ns_store": 1, "choices": {}}')
+    write_items(barred / ITEMS, list_items(np.zeros((1, 4, 4)), barred).items)
+    (barred / "work").write_text("")
+    workers = [LocalWorker("winner_ns.many.worker", folder, "cpu", "a", {}) for folder in (tmp_path, barred)]
+    for worker in workers:
+        worker.process.wait(60)
+    of_another_version, of_no_folder = (worker.ending() for worker in workers)
+    assert of_another_version.status == of_no_folder.status == 1
+    assert "is a store of version 99, this is 1; update winner_ns" in str(of_another_version.error)
+    assert "cannot be written" in str(of_no_folder.error) and str(barred) in str(of_no_folder.error)
 
 
 @pytest.mark.slow

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from copy import deepcopy
 from functools import cache
@@ -21,6 +24,7 @@ from hypothesis import strategies as st
 import winner_ns
 from tests.one_of_each import SMALL, signals
 from winner_ns.errors import SignalError
+from winner_ns.fitting import processes
 from winner_ns.fitting.processes import Processes
 from winner_ns.fitting.target import TargetOptions, target_of
 from winner_ns.rays.drawn_for_all import DrawnForAll
@@ -32,6 +36,14 @@ import torch, winner_ns
 from tests.one_of_each import SMALL, signals
 fields = {name: winner_ns.fit(data, **{**SMALL, **how}) for name, (data, how) in signals().items()}
 rank = torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
+photo, _ = signals()["image"]
+for data, how in ((photo, {"learning_rate": 1e-3 * (1 + rank)}), (photo, {"omega_0": 30 + rank}),
+                  (photo, {"holdout": 0.1 * (1 + rank)}), (photo // (1 + rank), {"family": "siren"})):
+    try:
+        winner_ns.fit(data, **{**SMALL, **how})
+        sys.exit(f"process {rank} did not notice that the other one has something else")
+    except winner_ns.SignalError as error:
+        assert "differ in what they are to fit, or by which settings" in str(error)
 torch.save({name: (field.network.state_dict(), field.steps) for name, field in fields.items()}, f"{sys.argv[1]}/{rank}")
 """
 
@@ -77,6 +89,54 @@ def test_together_the_parts_of_a_step_are_the_step_of_one_process(kind, size, co
     whole = sorted(torch.cat([x, y], dim=1).tolist())
     assert sorted(row for part in parts for row in torch.cat(part, dim=1).tolist()) == whole
     assert min(len(part[0]) for part in parts) > 0
+
+
+def test_a_process_may_have_no_estimates_in_a_step():
+    """A tenth of few samples is not enough for all."""
+    target = smooth_target(2, "none", "kriging")
+    parts = [target.batch(3, 12, rank, 3) for rank in range(3)]
+    assert [len(x) for x, _ in parts] == [5, 4, 3] and target.batch(3, 12)[0].shape == (12, 2)
+    whole = torch.cat([torch.cat(part, dim=1) for part in parts])
+    assert sorted(whole.tolist()) == sorted(torch.cat(target.batch(3, 12), dim=1).tolist())
+
+
+def test_processes_that_are_waited_for_are_named_and_signals_are_heard(capsys, monkeypatch):
+    monkeypatch.setattr(processes, "SAID_AFTER", 0.0)
+    assert processes._awaited(lambda: time.sleep(0.3) or 7, "process 1 of 2 waits for the others") == 7
+    assert capsys.readouterr().err == "winner-ns: warning: process 1 of 2 waits for the others\n"
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+            processes._awaited(lambda: time.sleep(1), "")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(SignalError, match=f"127.0.0.1:{port}: the processes cannot meet there"):
+            processes.meeting_place("127.0.0.1", port, 2, True)
+
+
+def test_what_torchrun_does_not_say_is_no_matter(monkeypatch):
+    """As other launchers, and jobs that are over, leave in the environment."""
+    monkeypatch.delenv("RANK", raising=False)
+    of_torchrun = {"WORLD_SIZE": "2", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "2", "MASTER_PORT": "1"}
+    for name, value in {**of_torchrun, "MASTER_ADDR": "127.0.0.1", "WINNER_NS_PROCESS": str(os.getpid())}.items():
+        monkeypatch.setenv(name, value)
+    assert processes.join() is processes.ALONE
+    monkeypatch.setenv("RANK", "")
+    assert processes.join() is processes.ALONE
+
+
+def test_processes_that_cannot_be_started_are_one_line(monkeypatch):
+    from winner_ns.glue.processes import train_in_processes
+    from winner_ns.plugin import methods
+
+    monkeypatch.setattr(sys, "executable", "/no/python")
+    with pytest.raises(SystemExit, match="--machine.num-devices: process 2 of 2 could not be started"):
+        train_in_processes(print, 2, config=methods.winner_siren.config)
 
 
 def test_rays_have_the_random_numbers_that_they_have_in_one_process():
@@ -147,6 +207,7 @@ def test_ns_train_ends_with_a_line_where_a_process_is_killed_and_goes_on(photo, 
     def killed_at_step_5(local_rank: int, world_size: int, config) -> None:
         def kill(step: int) -> None:
             (other,) = [each for each in psutil.Process().children() if "winner_ns.glue.processes" in each.cmdline()]
+            assert os.getsid(other.pid) == other.pid  # Ctrl-C in a terminal does not reach it.
             other.kill()
             other.wait()
 

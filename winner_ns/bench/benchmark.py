@@ -288,7 +288,8 @@ def _train(
                     number = f"{len(done) + len(errors):4d}/{len(cells)}"
                     tell(f"{number}  {_line(preset, done[-1])}; about {duration(remaining)} left")
                 if left:
-                    crew.go_on()
+                    if crew.is_idle:
+                        crew.go_on(len(left))
                     time.sleep(LOOK)
     except NoWorkers as error:
         for piece, cell in list(left.items()):

@@ -84,6 +84,8 @@ class Crew:
             if ending is None:
                 continue
             self.workers.remove(worker)
+            if not self.leases.folder.is_dir():
+                continue  # Another program has seen the end of all work: nothing that this one said means anything.
             if ending.error is not None:
                 raise ending.error
             if ending.status not in (0, AGAIN):
@@ -92,17 +94,32 @@ class Crew:
                 self._start(worker.device)
         return bool(self.workers)
 
-    def go_on(self) -> None:
-        """Has a worker see to what is left, where nobody is at work any more, here or elsewhere."""
-        if not self.workers and not self.leases.any_alive():
-            self._start(self._devices[0])
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody is at work any more, here or elsewhere.
+
+        Raises:
+            SignalError: the folder of leases is gone, without which nobody can be.
+        """
+        if self.workers:
+            return False
+        if not self.leases.folder.is_dir():
+            problem = "was taken away while it was worked in"
+            raise SignalError(self.leases.folder, problem, "the same command goes on")
+        return not self.leases.any_alive()
+
+    def go_on(self, left: int) -> None:
+        """Has workers see to what is left: so many pieces, which others may have had until their machine was gone."""
+        for device in self._devices[:left]:
+            self._start(device)
 
     def _start(self, device: str) -> None:
         name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         try:
             self.workers.append(self.engine.start(self.job, self.folder, device, name, self._sources))
         except OSError as error:
-            if not self.workers:  # No more processes, or no memory for one: fewer are enough.
+            # No more processes, or no memory for one: fewer are enough. What is over needs none.
+            if not self.workers and self.leases.folder.is_dir():
                 problem = f"no process to train it could be started ({error})"
                 raise NoWorkers(self.folder, problem, "close other programs; the same command goes on") from error
 

@@ -6,10 +6,10 @@ import json
 import os
 import socket
 import threading
-import time
+import uuid
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Iterator, Optional
+from typing import Iterator, List, Optional
 
 from winner_ns.writing import make_folder, unwritable
 
@@ -18,7 +18,8 @@ WORK = "work"
 BEAT = 15.0
 """Seconds between two signs of life."""
 EXPIRED = 90.0
-"""Seconds without one after which the work is anybody's; of a process of this machine that is gone, none."""
+"""Seconds without one after which the work is anybody's: of a process of another machine, or of one that was stopped;
+of a process of this machine that is gone, none."""
 
 
 @contextmanager
@@ -103,14 +104,21 @@ class Leases:
 
         # Of two who see that a lease is over, the second would take away the lease of the first.
         with suppress(Timeout), FileLock(self.folder / ".taking", timeout=5):
-            if self._is_over(piece):
+            # What is not there any more was given back, and may be taken by a third one at any moment.
+            if self.path(piece).exists():
+                if not self._is_over(piece):
+                    return False
                 self.path(piece).unlink(missing_ok=True)
-                return self._create(piece)
+            return self._create(piece)
         return False
 
     def _create(self, piece: str) -> bool:
-        part = self.folder / f".{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}"
-        part.write_text(json.dumps(self.owner), encoding="utf-8")
+        part = self._own_file("lease")
+        try:
+            part.write_text(json.dumps(self.owner), encoding="utf-8")
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
         try:
             os.link(part, self.path(piece))  # With its content, or not at all.
         except FileExistsError:
@@ -133,11 +141,27 @@ class Leases:
         path = self.path(piece)
         owner = self._owner(path)
         if owner.get("host") == self.owner["host"]:
-            return _begun(owner.get("process")) != owner.get("begun")
+            if _begun(owner.get("process")) != owner.get("begun"):
+                return True
+            if not _is_stopped(owner.get("process")):
+                return False
         try:
-            return time.time() - path.stat().st_mtime > EXPIRED
+            return self._now() - path.stat().st_mtime > EXPIRED
         except OSError:
-            return True
+            return not path.exists()
+
+    def _now(self) -> float:
+        """The time by the clock that dates the leases, which on a network is that of no machine at work."""
+        clock = self._own_file("clock")
+        try:
+            clock.touch()
+            return clock.stat().st_mtime
+        finally:
+            clock.unlink(missing_ok=True)
+
+    def _own_file(self, what: str) -> Path:
+        """A name that no other thread or process has."""
+        return self.folder / f".{what}-{uuid.uuid4().hex}"
 
     def _owner(self, path: Path) -> dict:
         try:
@@ -165,11 +189,9 @@ def _begun(process: Optional[int]) -> str:
     """What tells a process of this machine from a later one of the same number; "" where it is gone."""
     if not isinstance(process, int):
         return ""
-    try:
-        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    with suppress(OSError, IndexError):
+        fields = _state(process)
         return "" if fields[0] in "ZX" else fields[19]
-    except (OSError, IndexError):
-        pass
     if Path("/proc/self/stat").exists():
         return ""
     try:
@@ -179,3 +201,15 @@ def _begun(process: Optional[int]) -> str:
     except OSError:
         pass
     return "alive"
+
+
+def _is_stopped(process: Optional[int]) -> bool:
+    """Whether somebody has stopped a process of this machine: it may go on tomorrow, or never."""
+    with suppress(OSError, IndexError):
+        return _state(process)[0] in "Tt"
+    return False
+
+
+def _state(process: Optional[int]) -> List[str]:
+    """What Linux says of a process, from its state on."""
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()

@@ -21,6 +21,7 @@ from winner_ns.engines.engine import AGAIN
 from winner_ns.engines.leases import WORK
 from winner_ns.errors import SignalError
 from winner_ns.interruption import SIGNALS
+from winner_ns.writing import disk_errors
 
 ERRORS = "errors.log"
 """In a folder that is worked on: what went wrong, in full."""
@@ -57,7 +58,8 @@ def main() -> None:
     torch.set_num_threads(1)
     again = False
     try:
-        again = importlib.import_module(job).work(Path(folder), device, name)
+        with disk_errors(Path(folder)):
+            again = importlib.import_module(job).work(Path(folder), device, name)
     except FileNotFoundError:
         if (Path(folder) / WORK).is_dir():
             raise

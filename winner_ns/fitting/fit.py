@@ -380,10 +380,12 @@ def fit_settled(
     )
     if state is not None:
         training.load_state_dict(state)
-    # Numbers that were measured on machines of other makes may differ in their last digits.
-    weights = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    done = (steps, schedule, training.step)
-    processes.check_alike((description.signal, description.order, description.network.family, weights, loss_name, done))
+    if processes.size > 1:
+        chosen = (steps, schedule, training.step, settled.learning_rate, settled.beta2, settled.weight_decay)
+        weights = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+        # The same file may have another name elsewhere; how its values are spread hardly another one's.
+        plain = {key: value for key, value in description.as_dict().items() if key not in ("name", "data")}
+        processes.check_alike((plain, weights, chosen, target.mean_error))
     processes.share(network)
     field = FittedField(network, description, target, training.step, training.seconds)
     watch = collapse_watch(target, steps) if processes.is_first else None

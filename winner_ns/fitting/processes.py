@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import atexit
+import math
 import os
+import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -25,6 +27,10 @@ PATIENCE = timedelta(minutes=30)
 """That processes of several machines wait for each other."""
 PATIENCE_HERE = timedelta(days=365)
 """The same on one machine, where a process that is gone is noticed at once, and a viewer may pause a training."""
+SAID_AFTER = 30.0
+"""Seconds after which it is said that others are waited for: nobody may have started them."""
+SAME = 1e-4
+"""Relative difference at most of two numbers that were measured of the same signal."""
 LOST = threading.Event()
 """Set where it has been noticed that another process is gone."""
 _OWN = "WINNER_NS_PROCESS"
@@ -143,8 +149,13 @@ class Processes:
                 raise known
 
     def check_alike(self, what: Any) -> None:
-        """Raises SignalError where the processes are about to train different things."""
-        if any(other != what for other in self.each(what)):
+        """Raises SignalError where the processes are about to train different things.
+
+        Args:
+            what: all that decides, plain data. Numbers that were measured on machines of other makes may differ in
+                their last digits.
+        """
+        if not all(_alike(other, what) for other in self.each(what)):
             problem = "differ in what they are to fit, or by which settings"
             raise SignalError("the processes of the training", problem, "start all of them with the same arguments")
 
@@ -171,6 +182,16 @@ class Processes:
 
 
 ALONE = Processes()
+
+
+def _alike(one: Any, other: Any) -> bool:
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_alike(value, other[name]) for name, value in one.items())
+    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
+        return len(one) == len(other) and all(map(_alike, one, other))
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=SAME, abs_tol=SAME**2) or (math.isnan(one) and math.isnan(other))
+    return one == other
 
 
 class _WholeMean(torch.autograd.Function):
@@ -245,23 +266,41 @@ def begin(rank: int, size: int, here: int, local_rank: int, store: Store) -> Non
     LOST.clear()
     timeout = PATIENCE_HERE if here == size else PATIENCE
     backend = "cpu:gloo,cuda:nccl" if gpus else "gloo"
-    problems: List[Exception] = []
-
-    def meet() -> None:
-        try:
-            dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=timeout)
-        except (RuntimeError, ValueError) as error:
-            problems.append(error)
-
-    # In a thread of its own, as one that waits for others hears no signals.
-    waiting = threading.Thread(target=meet, daemon=True)
-    waiting.start()
-    while waiting.is_alive():
-        waiting.join(0.1)
-    for error in problems:
-        said = str(error).splitlines()[0]
+    try:
+        _awaited(
+            lambda: dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=timeout),
+            f"process {rank + 1} of {size} waits for the others",
+        )
+    except Exception as error:  # Any type: whoever does not meet the others must not train alone.
+        said = next(iter(str(error).splitlines()), type(error).__name__)
         raise SignalError("the processes of the training", f"do not find each other ({said})", "start again") from error
     atexit.register(leave)
+
+
+def _awaited(work: Callable[[], Any], what: str) -> Any:
+    """What work gives that may have to wait for other processes: in a thread of its own, as one that waits for them
+    hears no signals. After a while it is said what is waited for."""
+    done: List[Any] = []
+    problems: List[Exception] = []
+
+    def run() -> None:
+        try:
+            done.append(work())
+        except Exception as error:  # Any type: it is raised where it is waited for.
+            problems.append(error)
+
+    waiting = threading.Thread(target=run, daemon=True)
+    waiting.start()
+    silent_until: float = time.monotonic() + SAID_AFTER
+    while waiting.is_alive():
+        waiting.join(0.1)
+        if time.monotonic() > silent_until:
+            silent_until = math.inf
+            why = ", as RANK and WORLD_SIZE ask for; unset them to train in one process" if _is_torchruns() else ""
+            print(f"winner-ns: warning: {what}{why}", file=sys.stderr, flush=True)
+    for error in problems:
+        raise error
+    return done[0]
 
 
 def meeting_place(host: str, port: int, size: int, is_here: bool) -> TCPStore:
@@ -276,7 +315,10 @@ def meeting_place(host: str, port: int, size: int, is_here: bool) -> TCPStore:
         SignalError: it cannot be there, or not be reached.
     """
     try:
-        return TCPStore(host, port, size, is_master=is_here, wait_for_workers=False)
+        return _awaited(
+            lambda: TCPStore(host, port, size, is_master=is_here, wait_for_workers=False),
+            f"this process looks for the first one at {host}:{port}",
+        )
     except (RuntimeError, ValueError) as error:
         said = str(error).splitlines()[0]
         advice = "see that the first process is there, and that its port is free and can be reached"
@@ -296,8 +338,9 @@ def cores() -> int:
 
 
 def _is_torchruns() -> bool:
-    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-    return all(name in os.environ for name in names) and os.environ.get(_OWN) == str(os.getpid())
+    numbers = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_PORT")
+    known = "MASTER_ADDR" in os.environ and all(os.environ.get(name, "").isdecimal() for name in numbers)
+    return known and os.environ.get(_OWN) == str(os.getpid())
 
 
 def _torchruns_store(rank: int, size: int) -> Store:

@@ -17,7 +17,7 @@ import torch
 import torch.distributed as dist
 from nerfstudio.utils import profiler
 
-from winner_ns.errors import one_line_errors
+from winner_ns.errors import SignalError, one_line_errors
 from winner_ns.fitting.processes import LOST, ProcessLost, begin, cores, leave, meeting_place
 from winner_ns.interruption import SIGNALS, Ended
 
@@ -45,7 +45,9 @@ def train_in_processes(
     others: List[subprocess.Popen] = []
     over = threading.Event()
     try:
-        others += [_started(config, first + i, size, count, i, host, port) for i in range(1, count)]
+        with one_line_errors():
+            for i in range(1, count):
+                others.append(_started(config, first + i, size, count, i, host, port))
         threading.Thread(target=_watch, args=(others, size, over), daemon=True).start()
         with one_line_errors():
             begin(first, size, count, 0, store)
@@ -68,15 +70,21 @@ def _started(config: Any, rank: int, size: int, count: int, local_rank: int, hos
     """A further process, which ends where its input does: it never outlives this one."""
     paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
     threads = os.environ.get("OMP_NUM_THREADS", str(max(1, cores() // count)))
-    process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "winner_ns.glue.processes"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": threads},
-    )
-    assert process.stdin is not None  # It was started with a pipe.
-    pickle.dump((config, rank, size, count, local_rank, host, port), process.stdin)
-    process.stdin.flush()
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-m", "winner_ns.glue.processes"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": threads},
+            # Ctrl-C is for the first one, also while this one still imports what it needs.
+            start_new_session=True,
+        )
+        assert process.stdin is not None  # It was started with a pipe.
+        pickle.dump((config, rank, size, count, local_rank, host, port), process.stdin)
+        process.stdin.flush()
+    except OSError as error:
+        problem = f"process {rank + 1} of {size} could not be started ({error.strerror or error})"
+        raise SignalError("--machine.num-devices", problem, "close other programs, or give fewer") from error
     return process
 
 
@@ -86,7 +94,9 @@ def _watch(others: List[subprocess.Popen], size: int, over: threading.Event) -> 
     while not over.wait(0.2):
         if not any(other.poll() for other in others):
             continue
-        if LOST.wait(SECONDS_TO_END) or over.is_set():
+        # On the CPU it is noticed wherever others are needed; what the first one does alone may take its time.
+        met_on_cpu = dist.is_initialized() and not torch.cuda.is_available()
+        if met_on_cpu or LOST.wait(SECONDS_TO_END) or over.is_set():
             return
         _end(others)
         if sys.stderr.isatty():
@@ -112,7 +122,10 @@ def main() -> None:
     threading.Thread(target=listen, daemon=True).start()
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)  # The first one decides when a training ends.
-    begin(rank, size, count, local_rank, meeting_place(host, port, size, False))
+    try:
+        begin(rank, size, count, local_rank, meeting_place(host, port, size, False))
+    except SignalError:
+        sys.exit(1)  # The first one says it.
     # As the first one has them.
     for seed in (random.seed, np.random.seed, torch.manual_seed):
         seed(config.machine.seed)

@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Union
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from torch import Tensor
 
@@ -140,9 +140,9 @@ def fit_many(
         where = engine.devices(workers or 0, device)
         while True:
             with leading(folder / LOCK) as leads:
-                for name in (LANDED, WORK):
-                    make_folder(folder / name)
                 if leads:
+                    for name in (LANDED, WORK):
+                        make_folder(folder / name)
                     _write_mark(folder, wanted)
                     with decoded_limit(read_options(choices.get("read")).decoded_limit):
                         items = _listed(folder, source, labels, say)
@@ -193,7 +193,9 @@ def _refuse_other(folder: Path, wanted: Mapping[str, Any]) -> None:
     if not os.path.lexists(folder):
         return
     ours = {LOCK, LANDED, WORK}
-    strange = not folder.is_dir() or landed(folder) or any(path.name not in ours for path in folder.iterdir())
+    # Another program may be writing its mark, or was killed while it did.
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else {""}
+    strange = landed(folder) or any(not name.startswith(f".{Path(MARK).stem}.") for name in names - ours)
     # It may have become a store between the two looks.
     if strange and read_mark(folder) is None:
         raise SignalError(folder, "is there already, and no store", "name a folder that is empty or not there yet")
@@ -230,7 +232,7 @@ def _is_ready(folder: Path, wanted: Mapping[str, Any]) -> bool:
         SignalError: it is at work by other choices.
     """
     mark = read_mark(folder)
-    if mark is None or not (folder / ITEMS).exists():
+    if mark is None or not (folder / ITEMS).exists() or not (folder / WORK).is_dir():
         return False
     _refuse_choices(folder, mark, wanted)
     return wanted["start"] is None or (folder / WEIGHTS).is_file()
@@ -273,7 +275,7 @@ def _take_back(folder: Path) -> None:
     for name in (LANDED, WORK):
         shutil.rmtree(folder / name, ignore_errors=True)
     with suppress(OSError):
-        for name in (MARK, WEIGHTS, ROWS, LOCK):
+        for name in (WEIGHTS, ROWS, MARK, LOCK):
             (folder / name).unlink(missing_ok=True)
         folder.rmdir()
 
@@ -347,7 +349,7 @@ def _forget_undone(folder: Path, errors: bool) -> None:
     marked = sorted((folder / WORK).glob("*.done"))
     there = {int(path.stem) for path in landed(folder)} | {line["index"] for line in read_index(folder)}
     for path in marked:
-        if int(path.stem) not in there:
+        if not path.stem.isdecimal() or int(path.stem) not in there:
             path.unlink(missing_ok=True)
 
 
@@ -356,6 +358,7 @@ def _fill(
 ) -> None:
     """Has workers at it until nothing is left to do; who leads waits for what other programs are still at."""
     begun = time.monotonic()
+    seen = _state(folder / INDEX)
     lines = merge(folder) if leads else read_index(folder)
     done = before = _done(folder, lines)
 
@@ -374,14 +377,26 @@ def _fill(
             crew.look()
             if leads and len(landed(folder)) >= FULL:
                 lines = merge(folder)
-            elif not leads:
+            elif not leads and _state(folder / INDEX) != seen:
+                seen = _state(folder / INDEX)
                 lines = read_index(folder)
             done = _done(folder, lines)
-            if leads and done < len(items):
-                crew.go_on()
+            if leads and done < len(items) and crew.is_idle:
+                # A mark may have been set while this program was forgetting what had failed.
+                _forget_undone(folder, errors=False)
+                crew.go_on(len(items) - done)
             if tell is not None:
                 failed = sum("error" in line for line in lines)
                 tell(Progress(done, failed, len(items), done - before, time.monotonic() - begun))
+
+
+def _state(path: Path) -> Optional[Tuple[int, int]]:
+    """What changes with a file that is written anew; None where there is none."""
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return state.st_mtime_ns, state.st_ino
 
 
 def _done(folder: Path, lines: Sequence[Mapping[str, Any]]) -> int:

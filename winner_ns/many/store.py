@@ -175,7 +175,8 @@ def _read_landed(path: Path, weights: bool) -> Tuple[Line, Dict[str, Tensor]]:
 
 def landed(folder: Path) -> List[Path]:
     """The files that have landed, in the order of their items."""
-    return sorted((folder / LANDED).glob("[0-9]*.safetensors"))
+    # Programs that keep folders alike on several machines put copies beside files.
+    return sorted(path for path in (folder / LANDED).glob("[0-9]*.safetensors") if path.stem.isdecimal())
 
 
 def merge(folder: Path, at_most: int = 512) -> List[Line]:
@@ -196,7 +197,9 @@ def merge(folder: Path, at_most: int = 512) -> List[Line]:
     tensors: Dict[str, Tensor] = {}
     new: List[Line] = []
     paths = landed(folder)[:at_most]
-    shard = f"{len({line['shard'] for line in lines if 'error' not in line}):06d}.safetensors"
+    # Behind all that the table names, some of whose lines somebody may have taken away.
+    last = max((int(line["shard"][:-12]) for line in lines if "error" not in line), default=-1)
+    shard = f"{last + 1:06d}.safetensors"
     for path in paths:
         line, weights = read_landed(path)
         if line["index"] not in known:

@@ -644,6 +644,7 @@ class SignalTrainer(Trainer):
             quiet_event_writers()
             with one_line_errors(), disk_errors(self.base_dir):
                 super().setup(test_mode)
+                current().check_alike(self._what_decides())
                 current().share(self.pipeline.model)
         except BaseException as error:
             if isinstance(error, Ended):
@@ -657,6 +658,18 @@ class SignalTrainer(Trainer):
             TrainingCallback([after], self._end_step),
         ]
         self._clock, self._started = SaveClock(), time.monotonic()
+
+    def _what_decides(self) -> Any:
+        """What has to be the same in all processes, which several machines are told by commands of their own."""
+        fields = [
+            {key: value for key, value in each.items() if key not in ("name", "data")}
+            for each in self.config.descriptions().values()
+        ]
+        groups = [
+            [value for part in group.values() if part for key, value in vars(part).items() if key != "_target"]
+            for group in self.config.optimizers.values()
+        ]
+        return fields, groups, self.config.max_num_iterations
 
     def setup_optimizers(self) -> Optimizers:
         return SummedOptimizers(self.config.optimizers.copy(), self.pipeline.get_param_groups())
