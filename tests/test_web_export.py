@@ -122,6 +122,19 @@ def test_a_rounded_file_with_foreign_scales_is_refused(tmp_path):
             load_field(tmp_path / "w.safetensors")
 
 
+def test_a_field_whose_values_are_not_finite_is_not_written_as_if_it_were(tmp_path):
+    field = field_of(width=32, depth=2)
+    with torch.no_grad():
+        # Finite weights, whose sums are not.
+        for parameter in field.network.output.parameters():
+            parameter.fill_(3e38)
+    with pytest.raises(SignalError, match="not finite"):
+        export_field(field, tmp_path / "f.safetensors", 16)
+    with pytest.raises(SignalError, match="not finite"):
+        write_page(tmp_path / "f.html", {"siren": field}, {"siren": {}})
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_page_of_4_x_256_is_below_600_kilobytes_and_whole_in_itself(tmp_path):
     facts = write_page(tmp_path / "f.html", {"winner": field_of("winner")}, {"winner": {"psnr": 31.5}})
     page = (tmp_path / "f.html").read_text(encoding="utf-8")
