@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import json
 from html.parser import HTMLParser
@@ -21,6 +22,7 @@ from winner_ns.errors import SignalError
 from winner_ns.export.field import export_field
 from winner_ns.export.glsl import export_glsl
 from winner_ns.export.onnx import export_onnx
+from winner_ns.export.web.exhibit import PageOptions
 from winner_ns.export.web.page import write_page
 from winner_ns.fields import build_field
 from winner_ns.fields.dense_layers import dense_layers
@@ -29,6 +31,7 @@ from winner_ns.fields.files import LoadedField, load_field
 from winner_ns.fields.gauss import Gauss
 from winner_ns.fields.quantised import INTEGERS, quantised, unquantised
 from winner_ns.fitting.run import load_run
+from winner_ns.signals import GridSignal
 
 
 def field_of(family: str = "siren", name: str = "a.png", channels: int = 3, **settings) -> LoadedField:
@@ -185,6 +188,41 @@ def test_the_command_puts_figures_and_the_original_into_a_page(tmp_path, capsys)
     assert "not at hand" in capsys.readouterr().err
     run_json(capsys, "compare", run, run, "--web", tmp_path / "two.html")
     assert len(json.loads(Outline((tmp_path / "two.html").read_text()).texts["script"][0])["fields"]) == 2
+
+
+def sound_field(samples: int, channels: int = 1) -> LoadedField:
+    network = build_field("siren", 1, channels, {"width": 4, "depth": 1}, torch.Generator().manual_seed(0)).eval()
+    signal = {
+        "shape": [samples], "channels": channels, "dtype": "float32", "value_offset": 0.0, "value_scale": 1.0,
+        "half_extent": [1.0], "sample_rate": 8000,
+    }  # fmt: skip
+    target = {"gain": 1.0, "offset": [0.0] * channels}
+    made_of = NetworkDescription.of(network, "siren")
+    return LoadedField(network, Description("audio", "a.wav", "", made_of, target, signal))
+
+
+def test_sounds_that_a_browser_cannot_keep_are_refused(tmp_path):
+    write_page(tmp_path / "f.html", {"siren": sound_field(2**24)}, {})
+    for fields in ({"siren": sound_field(2**24 + 1)}, {name: sound_field(2**24, 2) for name in "abc"}):
+        with pytest.raises(SignalError, match="a page"):
+            write_page(tmp_path / "g.html", fields, {})
+    assert not (tmp_path / "g.html").exists()
+
+
+@pytest.mark.parametrize("peak", (1e-4, 1.0, 2.5))
+def test_the_original_of_a_sound_is_as_exact_as_its_loudest_sample_allows(peak, tmp_path):
+    samples = (peak * np.random.default_rng(0).uniform(-1, 1, (500, 1))).astype(np.float32)
+    signal = GridSignal("audio", tmp_path / "a.wav", samples, 0.0, 1.0, (1.0,))
+    write_page(tmp_path / "f.html", {"siren": sound_field(500)}, {}, signal, PageOptions(original=True))
+    outline = Outline((tmp_path / "f.html").read_text(encoding="utf-8"))
+    data = json.loads(outline.texts["script"][0])
+    again = np.frombuffer(base64.b64decode(data["original"]), "<i2") * data["originalStep"]
+    assert np.abs(again - samples[:, 0]).max() < peak * 2e-5
+    assert [each for each in outline.texts["span"] if each in ("field", "original", "error")] == [
+        "field",
+        "original",
+        "error",
+    ]
 
 
 def test_a_surface_needs_no_network_in_its_page(tmp_path, capsys):

@@ -28,13 +28,14 @@ function whole() {
 
 function fitting() {
   const [rows, columns] = shape();
-  return Math.min(canvas.width / columns, canvas.height / rows);
+  // Of what is much longer than wide, a part: the whole would be thinner than a pixel.
+  return Math.max(Math.min(canvas.width / columns, canvas.height / rows), 4 / Math.min(rows, columns));
 }
 
 function resize() {
   const before = picture.width, fitted = !before || Math.abs(view.zoom / fitting() - 1) < 1e-6;
   const [rows, columns] = shape(), across = canvas.parentElement.clientWidth;
-  const down = Math.round(Math.min(across * rows / columns, Math.max(0.72 * innerHeight, 240)));
+  const down = Math.max(16, Math.round(Math.min(across * rows / columns, Math.max(0.72 * innerHeight, 240))));
   canvas.style.height = `${down}px`;
   const dense = Math.min(devicePixelRatio, Math.sqrt(MOST_PIXELS / (across * down)));
   canvas.width = Math.round(across * dense);
@@ -66,7 +67,8 @@ function begin(field) {
   const next = field.next ?? blank();
   gl.bindFramebuffer(gl.FRAMEBUFFER, next.frame);
   gl.disable(gl.SCISSOR_TEST);
-  gl.clearBufferuiv(gl.COLOR, 0, [0, 0, 0, 0]);
+  // No number that a network gives has these bits.
+  gl.clearBufferuiv(gl.COLOR, 0, Array(4).fill(0xffffffff));
   field.next = {...next, x: view.x, y: view.y, zoom: view.zoom, level: -1, start: 0, count: 0};
   enter(field, field.next);
 }
@@ -282,10 +284,14 @@ for (const side of ["left", "right"]) listen(side, choice => {
   view[side] = Number(choice.value);
   changed();
 });
+function label() {
+  const rate = view.across === 0 && page.frameRate;
+  if (byId("place")) byId("place").textContent = view.index.toFixed(1) + (rate ? `, ${(view.index / rate).toFixed(2)} s` : "");
+}
+label();
 listen("index", slider => {
   view.index = slider.valueAsNumber;
-  const rate = view.across === 0 && page.frameRate;
-  byId("place").textContent = view.index.toFixed(1) + (rate ? `, ${(view.index / rate).toFixed(2)} s` : "");
+  label();
   changed();
 });
 listen("across", choice => {

@@ -19,7 +19,7 @@ vec4 normalised(highp usampler2D picture, vec3 painted, vec4 gain, vec4 offset, 
   ivec2 at = ivec2(floor((place - painted.xy) * painted.z + 0.5 * vec2(pictureSize)));
   there = all(greaterThanEqual(at, ivec2(0))) && all(lessThan(at, pictureSize));
   uvec4 bits = texelFetch(picture, clamp(at, ivec2(0), pictureSize - 1), 0);
-  there = there && bits != uvec4(0u);
+  there = there && bits != uvec4(0xffffffffu);  // As it was cleared.
   return uintBitsToFloat(bits) / gain + offset;
 }
 
