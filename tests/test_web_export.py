@@ -119,8 +119,13 @@ def test_a_rounded_file_with_foreign_scales_is_refused(tmp_path):
     with safe_open(tmp_path / "f.safetensors", "pt") as file:
         header, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}
     del header["sha256"]
-    for wrong in (torch.ones(3), torch.ones(32, dtype=torch.float64), torch.full((32,), torch.nan)):
-        save_file({**tensors, "layers.1.weight@scale": wrong}, tmp_path / "w.safetensors", metadata=header)
+    wrong = [torch.ones(3), torch.ones(32, dtype=torch.float64), torch.full((32,), torch.nan), torch.ones(1, 32)]
+    damaged = [{"layers.1.weight@scale": scales} for scales in wrong]
+    for shape in ((32, 0), (0, 32), (2**40, 0), (32,), (31, 32)):
+        damaged.append({"layers.1.weight": torch.zeros(shape, dtype=torch.int16)})
+    damaged.append({"nothing@scale": torch.ones(1)})
+    for parts in damaged:
+        save_file({**tensors, **parts}, tmp_path / "w.safetensors", metadata=header)
         with pytest.raises(SignalError, match="damaged"):
             load_field(tmp_path / "w.safetensors")
 
@@ -186,6 +191,8 @@ def test_the_command_puts_figures_and_the_original_into_a_page(tmp_path, capsys)
     (tmp_path / "wave.npy").unlink()
     assert main(["export", "web", str(run), "--original", "-o", str(tmp_path / "g.html")]) == 1
     assert "not at hand" in capsys.readouterr().err
+    assert main(["compare", str(run), str(run), "--json", "--bits", "8"]) == 1
+    assert "--bits: is for a page" in capsys.readouterr().err
     run_json(capsys, "compare", run, run, "--web", tmp_path / "two.html")
     assert len(json.loads(Outline((tmp_path / "two.html").read_text()).texts["script"][0])["fields"]) == 2
 
@@ -257,8 +264,11 @@ def test_a_function_is_of_small_fields_alone(tmp_path, capsys):
     assert "vec3 photo(vec2 at)" in text and said["bytes"] == len(text) and said["weights"] < 100
     with pytest.raises(SignalError, match="198,915 weights"):
         export_glsl(field_of(), tmp_path / "g.glsl")
-    assert main(["export", "glsl", str(run), "--name", "a;b", "-o", str(tmp_path / "g.glsl")]) == 1
+    for name in ("a;b", "photo_", "a__b", "webgl_a"):
+        assert main(["export", "glsl", str(run), "--name", name, "-o", str(tmp_path / "g.glsl")]) == 1
     assert not (tmp_path / "g.glsl").exists()
+    run_json(capsys, "export", "glsl", sphere_run(tmp_path, (50.0, -20.0, 7.0), 3.0), "-o", tmp_path / "d.glsl")
+    assert "(p - (50, -20, 7)) / 3" in (tmp_path / "d.glsl").read_text(encoding="ascii")
 
 
 @pytest.mark.parametrize("family", ("winner", "finer", "gauss", "relu-pe", "rff"))
@@ -287,6 +297,7 @@ def test_a_shapes_model_of_onnx_takes_points_of_its_own_frame(tmp_path, capsys):
 
 def test_a_family_that_onnx_cannot_say_is_refused_in_one_line(tmp_path, capfd):
     pytest.importorskip("onnxruntime")
-    with pytest.raises(SignalError, match="ONNX has no operators"):
-        export_onnx(field_of("wire", width=8, depth=2), tmp_path / "f.onnx")
+    for family in ("wire", "hash-grid"):
+        with pytest.raises(SignalError, match="ONNX has no operators"):
+            export_onnx(field_of(family, width=8, depth=2), tmp_path / "f.onnx")
     assert capfd.readouterr().out == "" and not (tmp_path / "f.onnx").exists()
