@@ -14,12 +14,13 @@ import pytest
 import soundfile
 import torch
 from PIL import Image
-from test_export import RADIUS, sphere_run
+from test_export import RADIUS, plane_waves, sphere_run
 
 import winner_ns
 from winner_ns.export.glsl import glsl_function
 from winner_ns.export.web.exhibit import PageOptions
 from winner_ns.export.web.page import write_page
+from winner_ns.fields.description import Description, NetworkDescription
 from winner_ns.fields.files import LoadedField
 from winner_ns.fitting.run import load_run
 
@@ -306,6 +307,24 @@ def test_a_value_of_exactly_nought_is_seen(opened, tmp_path):
     gray = 0.5 + 0.5 * target["offset"][0]
     inner = page.canvas()[4:-4, 4:-4]
     assert np.abs(inner - gray).max() < 1.5 / 255
+
+
+def test_a_pattern_that_is_too_fine_for_the_screen_is_its_mean(opened, tmp_path):
+    """A wave about as long as a pixel of the screen, which at the middles of pixels looks like a slow one."""
+    pixels = 328 / 1.02  # Waves across the picture, one less to about 50 pixels of the screen.
+    waves = plane_waves(np.array([[0.0, np.pi * pixels]]), np.zeros(1), np.ones((1, 1))).eval()
+    signal = {
+        "shape": [1200, 1200], "channels": 1, "dtype": "uint8", "value_offset": 127.5, "value_scale": 127.5,
+        "half_extent": [1.0, 1.0],
+    }  # fmt: skip
+    made_of = NetworkDescription.of(waves, "siren")
+    description = Description("image", "a.png", "", made_of, {"gain": 1.0, "offset": [0.0]}, signal)
+    page = opened(written(tmp_path / "page.html", {"siren": LoadedField(waves, description)}))
+    assert page.page.evaluate("() => view.zoom") < 0.3
+    assert np.abs(page.canvas()[4:-4, 4:-4] - 0.5).max() < 0.1
+    # Where there is room for it, it is there.
+    page.press(*["+"] * 8)
+    assert np.abs(page.canvas() - 0.5).max() > 0.4
 
 
 def test_a_surface_is_measured_in_the_originals_units(opened, tmp_path):

@@ -149,8 +149,9 @@ ${byId("layer.frag").textContent}`;
   }
 
   // Evaluates points start, start + 1, … of the grid, `most` of them at most. Their values are in `values`: of point p
-  // at (p % columns, p / columns).
-  draw(start, count) {
+  // at (p % columns, p / columns). Of points that are `widths` wide, along two axes of a grid at most, all samples
+  // (samples * samples) are points of their own.
+  draw(start, count, samples = 1, widths = []) {
     const {gl} = this;
     this.columns = Math.ceil(count / this.points);
     gl.disable(gl.SCISSOR_TEST);
@@ -168,6 +169,8 @@ ${byId("layer.frag").textContent}`;
         gl.uniform4iv(shader.at("counts"), [...this.counts, 1, 1, 1].slice(0, 4));
         gl.uniform1i(shader.at("axes"), this.counts.length);
         gl.uniform1i(shader.at("start"), start);
+        gl.uniform1i(shader.at("samples"), samples);
+        gl.uniform4fv(shader.at("widths"), [...widths, 0, 0, 0, 0].slice(0, 4));
       } else bind(gl, shader, "before", 3, gl.TEXTURE_2D_ARRAY, before.values);
       gl.drawArrays(gl.TRIANGLES, 0, 3);
       this.last = target;
