@@ -59,6 +59,7 @@ def test_below_the_level_is_inside_where_it_is_asked_for(tmp_path, capsys):
         ((), "give --level"),
         (("--level", "5000"), "no surface at level 5000"),
         (("--level", "840", "--spacing", "1", "2"), "--spacing"),
+        (("--level", "840", "--spacing", "1e300"), "--spacing"),
         (("--level", "840", "--normals"), "--normals"),
         (("--level", "840", "--resolution", "2"), "resolution"),
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import json
 from html.parser import HTMLParser
@@ -21,6 +22,7 @@ from winner_ns.errors import SignalError
 from winner_ns.export.field import export_field
 from winner_ns.export.glsl import export_glsl
 from winner_ns.export.onnx import export_onnx
+from winner_ns.export.web.exhibit import PageOptions
 from winner_ns.export.web.page import write_page
 from winner_ns.fields import build_field
 from winner_ns.fields.dense_layers import dense_layers
@@ -29,6 +31,7 @@ from winner_ns.fields.files import LoadedField, load_field
 from winner_ns.fields.gauss import Gauss
 from winner_ns.fields.quantised import INTEGERS, quantised, unquantised
 from winner_ns.fitting.run import load_run
+from winner_ns.signals import GridSignal
 
 
 def field_of(family: str = "siren", name: str = "a.png", channels: int = 3, **settings) -> LoadedField:
@@ -116,10 +119,28 @@ def test_a_rounded_file_with_foreign_scales_is_refused(tmp_path):
     with safe_open(tmp_path / "f.safetensors", "pt") as file:
         header, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}
     del header["sha256"]
-    for wrong in (torch.ones(3), torch.ones(32, dtype=torch.float64), torch.full((32,), torch.nan)):
-        save_file({**tensors, "layers.1.weight@scale": wrong}, tmp_path / "w.safetensors", metadata=header)
+    wrong = [torch.ones(3), torch.ones(32, dtype=torch.float64), torch.full((32,), torch.nan), torch.ones(1, 32)]
+    damaged = [{"layers.1.weight@scale": scales} for scales in wrong]
+    for shape in ((32, 0), (0, 32), (2**40, 0), (32,), (31, 32)):
+        damaged.append({"layers.1.weight": torch.zeros(shape, dtype=torch.int16)})
+    damaged.append({"nothing@scale": torch.ones(1)})
+    for parts in damaged:
+        save_file({**tensors, **parts}, tmp_path / "w.safetensors", metadata=header)
         with pytest.raises(SignalError, match="damaged"):
             load_field(tmp_path / "w.safetensors")
+
+
+def test_a_field_whose_values_are_not_finite_is_not_written_as_if_it_were(tmp_path):
+    field = field_of(width=32, depth=2)
+    with torch.no_grad():
+        # Finite weights, whose sums are not.
+        for parameter in field.network.output.parameters():
+            parameter.fill_(3e38)
+    with pytest.raises(SignalError, match="not finite"):
+        export_field(field, tmp_path / "f.safetensors", 16)
+    with pytest.raises(SignalError, match="not finite"):
+        write_page(tmp_path / "f.html", {"siren": field}, {"siren": {}})
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_page_of_4_x_256_is_below_600_kilobytes_and_whole_in_itself(tmp_path):
@@ -170,8 +191,45 @@ def test_the_command_puts_figures_and_the_original_into_a_page(tmp_path, capsys)
     (tmp_path / "wave.npy").unlink()
     assert main(["export", "web", str(run), "--original", "-o", str(tmp_path / "g.html")]) == 1
     assert "not at hand" in capsys.readouterr().err
+    assert main(["compare", str(run), str(run), "--json", "--bits", "8"]) == 1
+    assert "--bits: is for a page" in capsys.readouterr().err
     run_json(capsys, "compare", run, run, "--web", tmp_path / "two.html")
     assert len(json.loads(Outline((tmp_path / "two.html").read_text()).texts["script"][0])["fields"]) == 2
+
+
+def sound_field(samples: int, channels: int = 1) -> LoadedField:
+    network = build_field("siren", 1, channels, {"width": 4, "depth": 1}, torch.Generator().manual_seed(0)).eval()
+    signal = {
+        "shape": [samples], "channels": channels, "dtype": "float32", "value_offset": 0.0, "value_scale": 1.0,
+        "half_extent": [1.0], "sample_rate": 8000,
+    }  # fmt: skip
+    target = {"gain": 1.0, "offset": [0.0] * channels}
+    made_of = NetworkDescription.of(network, "siren")
+    return LoadedField(network, Description("audio", "a.wav", "", made_of, target, signal))
+
+
+def test_sounds_that_a_browser_cannot_keep_are_refused(tmp_path):
+    write_page(tmp_path / "f.html", {"siren": sound_field(2**24)}, {})
+    for fields in ({"siren": sound_field(2**24 + 1)}, {name: sound_field(2**24, 2) for name in "abc"}):
+        with pytest.raises(SignalError, match="a page"):
+            write_page(tmp_path / "g.html", fields, {})
+    assert not (tmp_path / "g.html").exists()
+
+
+@pytest.mark.parametrize("peak", (1e-4, 1.0, 2.5))
+def test_the_original_of_a_sound_is_as_exact_as_its_loudest_sample_allows(peak, tmp_path):
+    samples = (peak * np.random.default_rng(0).uniform(-1, 1, (500, 1))).astype(np.float32)
+    signal = GridSignal("audio", tmp_path / "a.wav", samples, 0.0, 1.0, (1.0,))
+    write_page(tmp_path / "f.html", {"siren": sound_field(500)}, {}, signal, PageOptions(original=True))
+    outline = Outline((tmp_path / "f.html").read_text(encoding="utf-8"))
+    data = json.loads(outline.texts["script"][0])
+    again = np.frombuffer(base64.b64decode(data["original"]), "<i2") * data["originalStep"]
+    assert np.abs(again - samples[:, 0]).max() < peak * 2e-5
+    assert [each for each in outline.texts["span"] if each in ("field", "original", "error")] == [
+        "field",
+        "original",
+        "error",
+    ]
 
 
 def test_a_surface_needs_no_network_in_its_page(tmp_path, capsys):
@@ -206,8 +264,11 @@ def test_a_function_is_of_small_fields_alone(tmp_path, capsys):
     assert "vec3 photo(vec2 at)" in text and said["bytes"] == len(text) and said["weights"] < 100
     with pytest.raises(SignalError, match="198,915 weights"):
         export_glsl(field_of(), tmp_path / "g.glsl")
-    assert main(["export", "glsl", str(run), "--name", "a;b", "-o", str(tmp_path / "g.glsl")]) == 1
+    for name in ("a;b", "photo_", "a__b", "webgl_a"):
+        assert main(["export", "glsl", str(run), "--name", name, "-o", str(tmp_path / "g.glsl")]) == 1
     assert not (tmp_path / "g.glsl").exists()
+    run_json(capsys, "export", "glsl", sphere_run(tmp_path, (50.0, -20.0, 7.0), 3.0), "-o", tmp_path / "d.glsl")
+    assert "(p - (50, -20, 7)) / 3" in (tmp_path / "d.glsl").read_text(encoding="ascii")
 
 
 @pytest.mark.parametrize("family", ("winner", "finer", "gauss", "relu-pe", "rff"))
@@ -236,6 +297,7 @@ def test_a_shapes_model_of_onnx_takes_points_of_its_own_frame(tmp_path, capsys):
 
 def test_a_family_that_onnx_cannot_say_is_refused_in_one_line(tmp_path, capfd):
     pytest.importorskip("onnxruntime")
-    with pytest.raises(SignalError, match="ONNX has no operators"):
-        export_onnx(field_of("wire", width=8, depth=2), tmp_path / "f.onnx")
+    for family in ("wire", "hash-grid"):
+        with pytest.raises(SignalError, match="ONNX has no operators"):
+            export_onnx(field_of(family, width=8, depth=2), tmp_path / "f.onnx")
     assert capfd.readouterr().out == "" and not (tmp_path / "f.onnx").exists()

@@ -14,12 +14,13 @@ import pytest
 import soundfile
 import torch
 from PIL import Image
-from test_export import RADIUS, sphere_run
+from test_export import RADIUS, plane_waves, sphere_run
 
 import winner_ns
 from winner_ns.export.glsl import glsl_function
 from winner_ns.export.web.exhibit import PageOptions
 from winner_ns.export.web.page import write_page
+from winner_ns.fields.description import Description, NetworkDescription
 from winner_ns.fields.files import LoadedField
 from winner_ns.fitting.run import load_run
 
@@ -241,6 +242,12 @@ def test_samples_of_a_sound_are_those_of_the_field(opened, tmp_path):
     assert np.abs(samples - expected).max() < 1e-3
     original = page.floats("winner[1].samples").reshape(-1, 2)
     assert np.abs(original - waves).max() < 1e-4
+    assert np.abs(page.floats("winner[2].samples").reshape(-1, 2) - (expected - waves)).max() < 1.1e-3
+    choices = page.page.locator("[name=source]")
+    choices.nth(2).check(force=True)
+    assert page.page.evaluate("() => sources[view.source] === fields[0].error")
+    choices.nth(0).check(force=True)
+    assert page.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
     page.press("ArrowRight")
     assert page.status().startswith("0.037 s")
     # Both in one go: the sound may be over before a busy machine presses again.
@@ -252,6 +259,72 @@ def test_samples_of_a_sound_are_those_of_the_field(opened, tmp_path):
     )
     assert written_on_it == ["stop", "play"]
     assert len(page.requests) == 1 and not page.errors
+
+
+@pytest.mark.parametrize("rate", (250, 192_000))
+def test_a_sound_of_any_rate_is_played_in_its_own_time(rate, opened, tmp_path):
+    """Also of rates that browsers make no buffers of."""
+    field = fitted((np.sin(np.arange(400) / 7), rate), steps=2, width=8, depth=1)
+    page = opened(written(tmp_path / "page.html", {"winner": field}))
+    lasts = page.page.evaluate(
+        """() => {
+            play();
+            const {node} = playing;
+            stop();
+            return node.buffer.duration / node.playbackRate.value;
+        }"""
+    )
+    assert lasts == pytest.approx(400 / rate, rel=1e-3) and not page.errors
+    # Seen close, the part that is seen goes with the moment.
+    page.press("+", "+", "+", "End")
+    assert page.page.evaluate("() => view.from < view.at && view.at <= view.to && view.to - view.from < 200")
+
+
+@pytest.mark.parametrize("shape", ((2, 900), (3, 2)))
+def test_pictures_of_few_pixels_are_seen(shape, opened, tmp_path):
+    samples = np.linspace(0, 1, np.prod(shape), dtype=np.float32).reshape(shape)
+    field = fitted(samples, kind="image", steps=2, width=8, depth=1)
+    page = opened(written(tmp_path / "page.html", {"winner": field}))
+    assert np.abs(grid_of(page, 0, shape) - field.grid(shape)).max() < 1 / 255
+    seen = page.canvas()
+    size, counts = np.array(seen.shape[:2]), np.array(shape)
+    assert size[0] >= 16
+    # The pixel at the middle.
+    pixel, zoom = size // 2, page.page.evaluate("() => view.zoom")
+    place = (counts - 1) / 2 + (pixel + 0.5 - size / 2) / zoom
+    at = np.array(field.signal["half_extent"]) * (2 * place / np.maximum(counts - 1, 1) - 1)
+    value = (field(at[None]) - field.signal["value_offset"]) / field.signal["value_scale"]
+    assert seen[tuple(pixel)] == pytest.approx(np.clip(0.5 * value[0, 0] + 0.5, 0, 1), abs=1.5 / 255)
+
+
+def test_a_value_of_exactly_nought_is_seen(opened, tmp_path):
+    field = fitted(np.eye(4, dtype=np.float32), kind="image", steps=1, width=8, depth=1)
+    with torch.no_grad():
+        field.network.output.weight.zero_()
+        field.network.output.bias.zero_()
+    page = opened(written(tmp_path / "page.html", {"winner": field}))
+    target = field.description.target
+    gray = 0.5 + 0.5 * target["offset"][0]
+    inner = page.canvas()[4:-4, 4:-4]
+    assert np.abs(inner - gray).max() < 1.5 / 255
+
+
+def test_a_pattern_that_is_too_fine_for_the_screen_is_its_mean(opened, tmp_path):
+    """A wave about as long as a pixel of the screen, which at the middles of pixels looks like a slow one."""
+    pixels = 328 / 1.02  # Waves across the picture, one less to about 50 pixels of the screen.
+    waves = plane_waves(np.array([[0.0, np.pi * pixels]]), np.zeros(1), np.ones((1, 1))).eval()
+    signal = {
+        "shape": [1200, 1200], "channels": 1, "dtype": "uint8", "value_offset": 127.5, "value_scale": 127.5,
+        "half_extent": [1.0, 1.0],
+    }  # fmt: skip
+    made_of = NetworkDescription.of(waves, "siren")
+    description = Description("image", "a.png", "", made_of, {"gain": 1.0, "offset": [0.0]}, signal)
+    page = opened(written(tmp_path / "page.html", {"siren": LoadedField(waves, description)}))
+    assert page.page.evaluate("() => view.zoom") < 0.3
+    assert np.abs(page.canvas()[4:-4, 4:-4] - 0.5).max() < 0.1
+    # Where there is room for it, it is there.
+    page.press(*["+"] * 8)
+    assert np.abs(page.canvas() - 0.5).max() > 0.4
 
 
 def test_a_surface_is_measured_in_the_originals_units(opened, tmp_path):
@@ -270,7 +343,17 @@ def test_a_surface_is_measured_in_the_originals_units(opened, tmp_path):
     for point in page.page.evaluate("() => winner.picked"):
         assert np.linalg.norm(np.array(point) - center) == pytest.approx(size, rel=0.01)
     before = page.canvas()
-    page.press("ArrowLeft", *["PageDown"] * 25)
+    # Once more by keyboard: a point at the middle, and one beside it.
+    page.press("Enter")
+    page.press(*["Shift+ArrowRight"] * 3, "Enter")
+    (one, other), aside = page.page.evaluate("() => winner.picked"), page.page.evaluate("() => view.across")
+    assert np.linalg.norm(np.subtract(one, center)) == pytest.approx(size, rel=0.01)
+    assert np.linalg.norm(np.subtract(other, center)) == pytest.approx(size, rel=0.01)
+    depth = RADIUS - np.sqrt(RADIUS**2 - aside**2)
+    assert np.linalg.norm(np.subtract(one, other)) == pytest.approx(
+        np.hypot(aside, depth) * field.signal["scale"], rel=0.05
+    )
+    page.press("0", "ArrowLeft", *["PageDown"] * 25)
     assert np.abs(page.canvas() - before).max() > 0.2
     assert float(page.page.locator("#place").inner_text()) == pytest.approx(50.0, abs=0.2)
     assert len(page.requests) == 1 and not page.errors

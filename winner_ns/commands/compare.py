@@ -39,6 +39,9 @@ def run(options: argparse.Namespace) -> None:
     for asked, suffix in ((options.save, ".png"), (options.web, ".html")):
         if asked:
             check_output(asked, (suffix,))
+    for name in () if options.web else web.OF_PAGES:
+        if getattr(options, name) is not None:
+            raise SignalError(flag_of(name), "is for a page", "add --web PAGE.html, or leave it out")
     with settings_called(flag_of):
         finished = load_finished(options.runs, options.data, options.decoded_limit)
     for warning in finished.warnings:

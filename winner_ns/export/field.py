@@ -23,10 +23,11 @@ def export_field(loaded: LoadedField, output: Path, bits: Optional[int] = None) 
         values by that, in steps of 1/255 of the range, and the psnr_against_whole_weights in dB.
 
     Raises:
-        SignalError: another suffix, or the file cannot be written.
+        SignalError: another suffix, a field whose values are not finite, or the file cannot be written.
     """
     check_output(output, (".safetensors",), loaded.description.data)
+    lost = {} if bits is None else quantisation_loss(loaded, bits).as_facts(bits)
     save_field(output, loaded.network, loaded.description, bits)
     parameters = sum(p.numel() for p in loaded.network.parameters())
     facts = {"path": str(output), "kind": loaded.kind, "parameters": parameters, "bytes": output.stat().st_size}
-    return facts if bits is None else {**facts, **quantisation_loss(loaded, bits).as_facts(bits)}
+    return {**facts, **lost}

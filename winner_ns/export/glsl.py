@@ -41,8 +41,10 @@ def export_glsl(loaded: LoadedField, output: Path, name: str = "field") -> Dict[
             that is none of a function; or the file cannot be written.
     """
     check_output(output, SUFFIXES, loaded.description.data)
-    if not is_word(name) or "-" in name or "__" in name or name.startswith("gl_"):
-        raise SignalError("name", f"{name} is none of a function in GLSL", "use letters, digits and _")
+    # What follows it begins with _, and WebGL keeps names for itself, too.
+    reserved = "__" in f"{name}_" or name.startswith(("gl_", "webgl_"))
+    if not is_word(name) or "-" in name or reserved:
+        raise SignalError("name", f"{name} is none of a function in GLSL", "use letters, digits and single _ within")
     text, weights = glsl_function(loaded, name)
     with replacing(output, loaded.description.data) as temporary:
         temporary.write_text(text, encoding="ascii")
@@ -67,6 +69,7 @@ def glsl_function(loaded: LoadedField, name: str = "field") -> "tuple[str, int]"
     sine = files("winner_ns.export.web").joinpath("sine.glsl").read_text(encoding="ascii")
     lines = [
         f"// A field of {made_of.family} that winner_ns has fitted: {taken} at, {_what(loaded)}",
+        "// Wants `precision highp float;` where there are shorter ones.",
         sine.replace("sine(", f"{name}_sine(").strip(),
     ]
     for text, called in activations.items():
@@ -123,7 +126,11 @@ def _what(loaded: LoadedField) -> str:
             f"of the original from -({extents})\n// to ({extents}) in the order of the array's axes; "
             "0 and 1 are the ends of the original's range."
         )
-    return "in the unit cube;\n// the signed distance there, negative inside."
+    center = ", ".join(f"{value:.9g}" for value in signal["center"])
+    return (
+        f"in the unit cube,\n// (p - ({center})) / {signal['scale']:.9g} of a point p of the original; "
+        "the signed distance there, negative inside."
+    )
 
 
 def _in_range(loaded: LoadedField, result: str) -> str:

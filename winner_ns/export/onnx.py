@@ -21,6 +21,8 @@ OPSET = 17
 """Of ONNX, from 2022 on."""
 POINTS = 4096
 """At which the written model is held against the field."""
+MOST_ERROR = 1e-3
+"""In parts of the largest value: fields of single precision differ by a hundredth of that."""
 INSTALL = "install them: pip install 'winner_ns[onnx]'"
 
 
@@ -37,8 +39,8 @@ def export_onnx(loaded: LoadedField, output: Path) -> Dict[str, Any]:
         written model and the field itself, in parts of the largest value.
 
     Raises:
-        SignalError: another suffix, a family that ONNX has no operators for, packages that are not installed, or the
-            file cannot be written.
+        SignalError: another suffix, a family that ONNX has no operators for, packages that are not installed, a model
+            that does not give the field's values, or the file cannot be written.
     """
     check_output(output, (".onnx",), loaded.description.data)
     try:
@@ -57,6 +59,9 @@ def export_onnx(loaded: LoadedField, output: Path) -> Dict[str, Any]:
         expected = loaded(points)
     (given,) = session.run(None, {"coordinates": points})
     error = np.abs(given - expected).max() / max(float(np.abs(expected).max()), 1e-30)
+    if not error <= MOST_ERROR:
+        problem = f"onnxruntime's values of it differ by {error:.2g} of the largest"
+        raise SignalError(loaded.description.name, problem, "fit a field of another family")
     with replacing(output, loaded.description.data) as temporary:
         temporary.write_bytes(content)
     facts = {"path": str(output), "kind": loaded.kind, "bytes": len(content), "opset": OPSET}
@@ -94,9 +99,10 @@ def _traced(loaded: LoadedField) -> bytes:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            # Of complex numbers torch would print the whole graph before it gives up.
+            # Of complex numbers, and of hashes of places, torch would print the whole graph before it gives up.
             traced: Any = torch.jit.trace(loaded.network, at, check_trace=False)
-            if "Complex" in str(traced.inlined_graph):
+            graph = str(traced.inlined_graph)
+            if "Complex" in graph or "aten::bitwise_xor" in graph:
                 raise refusal
             torch.onnx.export(
                 model,

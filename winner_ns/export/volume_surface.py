@@ -18,6 +18,7 @@ from winner_ns.meshing.cleaning import is_watertight, largest_components, simpli
 from winner_ns.meshing.extraction import extract_level_set
 from winner_ns.meshing.fitted_surface import mesh_resolution
 from winner_ns.progress import Report, silent
+from winner_ns.reading import MOST_MAGNITUDE
 from winner_ns.writing import check_output, replacing
 
 LARGEST = 4096
@@ -118,7 +119,7 @@ def export_volume_surface(
 
 def _spacing(asked: Optional[Sequence[float]]) -> np.ndarray:
     given = np.array([1.0] if asked is None else asked, dtype=np.float64)
-    if len(given) not in (1, 3) or not (np.isfinite(given) & (given > 0)).all():
+    if len(given) not in (1, 3) or not ((given >= 1 / MOST_MAGNITUDE) & (given <= MOST_MAGNITUDE)).all():
         shown = " ".join(f"{value:g}" for value in given)
         raise setting_error("spacing", f"{shown} is none", "give one number above 0, or three, of z, y and x")
     return np.broadcast_to(given, 3)

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from winner_ns.errors import setting_error
+from winner_ns.errors import SignalError, setting_error
 from winner_ns.fields.layers import named_layers
 from winner_ns.fields.mean_squared_error import evaluate
 
@@ -65,7 +65,7 @@ def unquantised(numbers: Int[Tensor, "o ..."], scales: Float[Tensor, " scales"])
     Raises:
         ValueError: the scales are not of these numbers.
     """
-    if numbers.ndim < 2 or scales.ndim != 1 or len(scales) not in (1, len(numbers)) or not len(numbers):
+    if numbers.ndim < 2 or len(scales) not in (1, len(numbers)) or not numbers.numel():
         raise ValueError("the scales do not fit the numbers")
     return (numbers.reshape(len(scales), -1).float() * scales[:, None].float()).reshape(numbers.shape)
 
@@ -102,7 +102,7 @@ def restored_weights(taken: Mapping[str, Tensor]) -> Dict[str, Tensor]:
         scales = taken.get(name + SCALE)
         if scales is None:
             restored[name] = value
-        elif value.dtype not in INTEGERS.values() or scales.dtype != torch.float32:
+        elif value.dtype not in INTEGERS.values() or scales.dtype != torch.float32 or scales.ndim != 1:
             raise ValueError("the scales are not of whole numbers")
         else:
             restored[name] = unquantised(value, scales)
@@ -134,6 +134,9 @@ def quantisation_loss(loaded: LoadedField, bits: int) -> QuantisationLoss:
     Args:
         loaded: the field as it is.
         bits: of the numbers.
+
+    Raises:
+        SignalError: values of the one or the other are not finite.
     """
     rough = copy.deepcopy(loaded.network)
     rough.load_state_dict(restored_weights(quantised_weights(loaded.network, bits)))
@@ -143,6 +146,9 @@ def quantisation_loss(loaded: LoadedField, bits: int) -> QuantisationLoss:
     difference = (evaluate(rough, at).double() - evaluate(loaded.network, at).double()).cpu()
     difference /= loaded.description.target.get("gain", 1.0)
     squared = float(difference.square().mean())
+    if not math.isfinite(squared):
+        name = loaded.description.name
+        raise SignalError(name, "the field's values are not finite everywhere", "train again, at a lower learning rate")
     psnr = 10 * math.log10(4 / squared) if squared > 0 else math.inf
     return QuantisationLoss(float(difference.abs().max()) * 255 / 2, psnr)
 

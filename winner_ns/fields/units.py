@@ -69,6 +69,8 @@ class GridUnits(Units):
         _check_numbers(signal["half_extent"], len(shape))
         if not all(0 <= extent <= 1 + 1e-6 for extent in signal["half_extent"]):
             raise ValueError("an axis reaches beyond [-1, 1]")
+        if any(n > 1 and not extent for n, extent in zip(shape, signal["half_extent"], strict=True)):
+            raise ValueError("an axis of several samples has no length")
         _check_numbers(target["offset"], channels)
         _check_numbers([signal["value_offset"]], 1)
         _check_positive(signal["value_scale"], target["gain"])
@@ -97,6 +99,9 @@ class DistanceUnits(Units):
         _check_positive(signal["scale"], target["distance_scale"])
         if target.get("loss", "distance") not in SHAPE_LOSSES:
             raise ValueError(f"unknown loss {target['loss']!r}")
+        # By these, whoever looks at any field knows that it is of a grid.
+        if any(name in facts for facts, name in ((signal, "shape"), (signal, "half_extent"), (target, "gain"))):
+            raise ValueError("a shape's samples lie on no grid")
         _check_spread(target.get("near_surface", []))
         _check_optional(signal)
         return 3, 1

@@ -12,6 +12,8 @@ from winner_ns.safe_text import tell
 
 HELP = "one .html that shows the field in any browser, without a network"
 EXAMPLE = "winner-ns export web RUN -o field.html"
+OF_PAGES = ("bits", "original", "resolution", "faces")
+"""What may be asked of a page."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +35,7 @@ def page_options(options: argparse.Namespace, report: Any) -> Any:
     """The PageOptions that the arguments of `add_page` stand for."""
     from winner_ns.export.web.exhibit import PageOptions
 
-    return PageOptions(**given(options, ("bits", "original", "resolution", "faces")), report=report)
+    return PageOptions(**given(options, OF_PAGES), report=report)
 
 
 def export(source: Path, options: argparse.Namespace) -> Dict[str, Any]:

@@ -13,10 +13,15 @@ function say(text) {
   byId("status").textContent = text;
 }
 
+// What goes wrong is said once, as all else follows from that.
 function complain(text) {
+  if (!byId("problem").hidden) return;
   byId("problem").textContent = text;
   byId("problem").hidden = false;
 }
+
+// Browsers call it an error, too, that a size has to be looked at again; there is none then.
+addEventListener("error", event => event.error && complain(`This page does not work in this browser (${event.error.message}).`));
 
 function openCanvas(canvas, options) {
   const gl = canvas.getContext("webgl2", options);
@@ -25,8 +30,15 @@ function openCanvas(canvas, options) {
   return gl;
 }
 
+// Layers of many fields have the same program.
 function program(gl, fragment, vertex = "#version 300 es\nvoid main() {" +
   " gl_Position = vec4(vec2(gl_VertexID & 1, gl_VertexID >> 1) * 4.0 - 1.0, 0.0, 1.0); }") {
+  const known = gl.programs ??= new Map(), text = fragment + vertex;
+  if (!known.has(text)) known.set(text, compiled(gl, fragment, vertex));
+  return known.get(text);
+}
+
+function compiled(gl, fragment, vertex) {
   const made = gl.createProgram();
   for (const [kind, source] of [[gl.VERTEX_SHADER, vertex], [gl.FRAGMENT_SHADER, fragment]]) {
     const shader = gl.createShader(kind);
@@ -65,11 +77,17 @@ class Evaluator {
     this.gl = gl;
     this.channels = layers[layers.length - 1].outputs;
     this.rows = Math.max(...layers.map(layer => Math.ceil(layer.outputs / 4)));
-    // Old telephones have no room for four textures at a time.
-    for (this.points of [4, 1]) {
-      this.targets = [this.target(), this.target()];
-      if (gl.checkFramebufferStatus(gl.FRAMEBUFFER) === gl.FRAMEBUFFER_COMPLETE) break;
+    // What is drawn to is read before the next field is evaluated, so that fields share it.
+    const shared = gl.shared ??= new Map();
+    if (!shared.has(this.rows)) {
+      // Old telephones have no room for four textures at a time.
+      for (this.points of [4, 1]) {
+        this.targets = [this.target(), this.target()];
+        if (gl.checkFramebufferStatus(gl.FRAMEBUFFER) === gl.FRAMEBUFFER_COMPLETE) break;
+      }
+      shared.set(this.rows, {points: this.points, targets: this.targets});
     }
+    Object.assign(this, shared.get(this.rows));
     this.layers = layers.map((layer, number) => this.layer(layer, number === 0));
     this.lines = gl.createTexture();
     this.most = WIDTH * this.points;
@@ -131,8 +149,9 @@ ${byId("layer.frag").textContent}`;
   }
 
   // Evaluates points start, start + 1, … of the grid, `most` of them at most. Their values are in `values`: of point p
-  // at (p % columns, p / columns).
-  draw(start, count) {
+  // at (p % columns, p / columns). Of points that are `widths` wide, along two axes of a grid at most, all samples
+  // (samples * samples) are points of their own.
+  draw(start, count, samples = 1, widths = []) {
     const {gl} = this;
     this.columns = Math.ceil(count / this.points);
     gl.disable(gl.SCISSOR_TEST);
@@ -150,6 +169,8 @@ ${byId("layer.frag").textContent}`;
         gl.uniform4iv(shader.at("counts"), [...this.counts, 1, 1, 1].slice(0, 4));
         gl.uniform1i(shader.at("axes"), this.counts.length);
         gl.uniform1i(shader.at("start"), start);
+        gl.uniform1i(shader.at("samples"), samples);
+        gl.uniform4fv(shader.at("widths"), [...widths, 0, 0, 0, 0].slice(0, 4));
       } else bind(gl, shader, "before", 3, gl.TEXTURE_2D_ARRAY, before.values);
       gl.drawArrays(gl.TRIANGLES, 0, 3);
       this.last = target;

@@ -19,12 +19,18 @@ uniform highp sampler2D lines;
 uniform ivec4 counts;
 uniform int axes;
 uniform int start;
+uniform int samples;  // Along each axis that a point is wide along; they come one after the other.
+uniform vec4 widths;
 vec4 entering(int point, int block) {
   vec4 place = vec4(0.0);
-  int number = start + point * columns + int(gl_FragCoord.x);
+  int number = start + point * columns + int(gl_FragCoord.x), part = number % (samples * samples);
+  number /= samples * samples;
   for (int axis = axes - 1; axis >= 0; axis--) {
     place[axis] = texelFetch(lines, ivec2(number % counts[axis], axis), 0).r;
     number /= counts[axis];
+    if (widths[axis] == 0.0) continue;
+    place[axis] += widths[axis] * ((float(part % samples) + 0.5) / float(samples) - 0.5);
+    part /= samples;
   }
   return place;
 }

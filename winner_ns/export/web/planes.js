@@ -1,7 +1,9 @@
 "use strict";
 // A picture, or a cut through three axes, evaluated for what is seen of it at the screen's own pixels.
 
-const SQUARES = [16, 4, 1]; // Pixels along the sides of what is painted first, then, …
+// Pixels along the sides of what is painted first, then, …; in the end each is the mean of samples, where it is large.
+const SQUARES = [16, 4, 1, 1];
+const MOST_SAMPLES = 4; // Along a side of a pixel.
 const MOST_PIXELS = 2 ** 21;
 const canvas = byId("canvas");
 const gl = openCanvas(canvas, {alpha: false, antialias: false, preserveDrawingBuffer: true});
@@ -28,13 +30,14 @@ function whole() {
 
 function fitting() {
   const [rows, columns] = shape();
-  return Math.min(canvas.width / columns, canvas.height / rows);
+  // Of what is much longer than wide, a part: the whole would be thinner than a pixel.
+  return Math.max(Math.min(canvas.width / columns, canvas.height / rows), 4 / Math.min(rows, columns));
 }
 
 function resize() {
   const before = picture.width, fitted = !before || Math.abs(view.zoom / fitting() - 1) < 1e-6;
   const [rows, columns] = shape(), across = canvas.parentElement.clientWidth;
-  const down = Math.round(Math.min(across * rows / columns, Math.max(0.72 * innerHeight, 240)));
+  const down = Math.max(16, Math.round(Math.min(across * rows / columns, Math.max(0.72 * innerHeight, 240))));
   canvas.style.height = `${down}px`;
   const dense = Math.min(devicePixelRatio, Math.sqrt(MOST_PIXELS / (across * down)));
   canvas.width = Math.round(across * dense);
@@ -66,7 +69,8 @@ function begin(field) {
   const next = field.next ?? blank();
   gl.bindFramebuffer(gl.FRAMEBUFFER, next.frame);
   gl.disable(gl.SCISSOR_TEST);
-  gl.clearBufferuiv(gl.COLOR, 0, [0, 0, 0, 0]);
+  // No number that a network gives has these bits.
+  gl.clearBufferuiv(gl.COLOR, 0, Array(4).fill(0xffffffff));
   field.next = {...next, x: view.x, y: view.y, zoom: view.zoom, level: -1, start: 0, count: 0};
   enter(field, field.next);
 }
@@ -75,9 +79,11 @@ function begin(field) {
 function enter(field, target) {
   target.level++;
   target.start = 0;
-  const square = SQUARES[target.level];
-  if (!square) return;
-  const [rows, columns] = shape(), snapped = view.mode === 2;
+  const square = SQUARES[target.level], snapped = view.mode === 2, last = target.level === SQUARES.length - 1;
+  target.samples = last && !snapped ? Math.min(Math.ceil(1 / target.zoom), MOST_SAMPLES) : 1;
+  if (last && target.samples === 1) target.level++;
+  if (target.level === SQUARES.length) return;
+  const [rows, columns] = shape();
   const along = (middle, size, n) => {
     const edge = place => Math.round(size / 2 + (place - middle) * target.zoom);
     const from = Math.max(0, edge(-0.5)), to = Math.min(size, Math.max(edge(n - 0.5), from + 1));
@@ -90,15 +96,17 @@ function enter(field, target) {
     const at = axis === seen[0] ? down.at : axis === seen[1] ? across.at : [view.index];
     return coordinates(at, n, page.halfExtent[axis]);
   });
+  target.widths = page.shape.map((n, axis) =>
+    seen.includes(axis) ? page.halfExtent[axis] * 2 / Math.max(n - 1, 1) / target.zoom : 0);
   Object.assign(target, {lines, square, corner: [across.from, down.from], size: [across.at.length, down.at.length]});
   target.count = target.size[0] * target.size[1];
 }
 
 function step(field, target, points) {
-  const {evaluator} = field;
-  const count = Math.min(points, target.count - target.start, evaluator.most);
+  const {evaluator} = field, each = target.samples ** 2, most = Math.floor(Math.min(points, evaluator.most) / each);
+  const count = Math.min(Math.max(most, 1), target.count - target.start);
   if (target.start === 0 || evaluator.grids !== target.lines) evaluator.setGrid(evaluator.grids = target.lines);
-  const values = evaluator.draw(target.start, count);
+  const values = evaluator.draw(target.start * each, count * each, target.samples, target.widths);
   gl.useProgram(paint.made);
   gl.bindFramebuffer(gl.FRAMEBUFFER, target.frame);
   gl.viewport(0, 0, picture.width, picture.height);
@@ -107,7 +115,7 @@ function step(field, target, points) {
   gl.enable(gl.SCISSOR_TEST);
   gl.scissor(corner[0], corner[1] + top * square, size[0] * square, (bottom - top + 1) * square);
   bind(gl, paint, "values", 3, gl.TEXTURE_2D_ARRAY, values);
-  for (const [name, value] of Object.entries({columns: evaluator.columns, start, count, square})) {
+  for (const [name, value] of Object.entries({columns: evaluator.columns, start, count, square, samples: each})) {
     gl.uniform1i(paint.at(name), value);
   }
   gl.uniform2iv(paint.at("corner"), corner);
@@ -119,7 +127,7 @@ function step(field, target, points) {
   if (target.start >= target.count) enter(field, target);
   // What was painted before is shown until the new one is no longer coarse.
   if (target === field.next && target.level >= (field.shown ? 2 : 1)) [field.shown, field.next] = [target, field.shown];
-  return count;
+  return count * each;
 }
 
 const seen = () => view.mode === 1 ? [] : [...new Set([fields[view.left], fields[view.right]])];
@@ -149,7 +157,8 @@ function frame() {
   } else busy = true;
   canvas.dataset.done = !busy;
   const finest = seen().map(current);
-  const part = Math.min(1, ...finest.map(each => each.level < 2 ? 0 : each.level > 2 ? 1 : each.start / each.count));
+  const part = Math.min(1, ...finest.map(each => each.level < 2 ? 0 : each.level > 3 ? 1 :
+    each.samples > 1 ? 0.5 + each.start / each.count / 2 : each.start / each.count / (each.zoom < 1 ? 2 : 1)));
   byId("progress").textContent = part < 1 ? `, ${Math.floor(100 * part)} % evaluated` : "";
   if (busy) ask();
 }
@@ -282,10 +291,14 @@ for (const side of ["left", "right"]) listen(side, choice => {
   view[side] = Number(choice.value);
   changed();
 });
+function label() {
+  const rate = view.across === 0 && page.frameRate;
+  if (byId("place")) byId("place").textContent = view.index.toFixed(1) + (rate ? `, ${(view.index / rate).toFixed(2)} s` : "");
+}
+label();
 listen("index", slider => {
   view.index = slider.valueAsNumber;
-  const rate = view.across === 0 && page.frameRate;
-  byId("place").textContent = view.index.toFixed(1) + (rate ? `, ${(view.index / rate).toFixed(2)} s` : "");
+  label();
   changed();
 });
 listen("across", choice => {
@@ -305,6 +318,8 @@ if (page.original) {
     gl.bindTexture(gl.TEXTURE_2D, original);
     gl.pixelStorei(gl.UNPACK_COLORSPACE_CONVERSION_WEBGL, gl.NONE);
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA8, gl.RGBA, gl.UNSIGNED_BYTE, image);
+    gl.generateMipmap(gl.TEXTURE_2D);
+    gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.LINEAR_MIPMAP_LINEAR);
     draw();
   });
   image.src = page.original;

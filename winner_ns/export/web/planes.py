@@ -34,6 +34,7 @@ def planes(fields: Mapping[str, LoadedField], signal: Optional[GridSignal], opti
     shape: List[int] = facts["shape"]
     if not 2 <= len(shape) <= 3:
         raise SignalError(name, f"has {len(shape)} axes, and a page shows two or three", "export it as an array")
+    film = "frame_rate" in first.description.row.rates
     data: Dict[str, Any] = {
         "fields": [
             {
@@ -48,7 +49,7 @@ def planes(fields: Mapping[str, LoadedField], signal: Optional[GridSignal], opti
         "halfExtent": facts["half_extent"],
         "valueScale": facts["value_scale"],
         "valueOffset": facts["value_offset"],
-        "frameRate": facts.get("frame_rate"),
+        "frameRate": facts["frame_rate"] if film else None,
         "original": None,
     }
     remarks, warnings = [], []
@@ -56,8 +57,8 @@ def planes(fields: Mapping[str, LoadedField], signal: Optional[GridSignal], opti
         data["original"], size = _original(signal)
         remarks.append(f"The original's pixels are in this page as a PNG of {size:,} bytes, in 8 bits a channel.")
     if len(shape) == 3:
-        across = "frame" if "frame_rate" in facts else "slice"
-        remarks.append(f"Each {across} is a cut through the field; it can be placed between those of the original.")
+        cut = "frame" if film else "slice"
+        remarks.append(f"Each {cut} is a cut through the field; it can be placed between those of the original.")
     if first.channels > 4:
         remarks.append(f"Of its {first.channels} channels the first three are shown.")
     colour = Colour.of(facts.get("colour", {}))
@@ -69,7 +70,7 @@ def planes(fields: Mapping[str, LoadedField], signal: Optional[GridSignal], opti
     if signal is not None:
         keys["V"] = "field, original, error"
     if len(shape) == 3:
-        keys["page up and page down"] = "another frame" if "frame_rate" in facts else "another slice"
+        keys["page up and page down"] = "another frame" if film else "another slice"
     return Exhibit(
         stage="planes.html.jinja",
         scripts=("evaluator.js", "planes.js"),

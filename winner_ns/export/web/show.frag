@@ -19,7 +19,7 @@ vec4 normalised(highp usampler2D picture, vec3 painted, vec4 gain, vec4 offset, 
   ivec2 at = ivec2(floor((place - painted.xy) * painted.z + 0.5 * vec2(pictureSize)));
   there = all(greaterThanEqual(at, ivec2(0))) && all(lessThan(at, pictureSize));
   uvec4 bits = texelFetch(picture, clamp(at, ivec2(0), pictureSize - 1), 0);
-  there = there && bits != uvec4(0u);
+  there = there && bits != uvec4(0xffffffffu);  // As it was cleared.
   return uintBitsToFloat(bits) / gain + offset;
 }
 
@@ -48,6 +48,8 @@ void main() {
   bool onLeft = pixel.x < divider;
   vec4 own = rgba(onLeft ? leftValue : rightValue);
   vec4 first = mode == 0 ? own : texelFetch(original, ivec2(floor(place + 0.5)), 0);
+  // Pixels of which several go into one of the screen.
+  if (mode == 1 && view.z < 1.0) first = textureLod(original, (place + 0.5) / shape, -log2(view.z));
   if (mode != 1 && !(onLeft ? leftThere : rightThere)) return;
   vec2 squares = floor(gl_FragCoord.xy / check);
   vec3 behind = vec3(mod(squares.x + squares.y, 2.0) < 0.5 ? 0.92 : 0.78);

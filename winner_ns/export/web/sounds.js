@@ -5,11 +5,16 @@ const FRAME = 1024; // Samples of a spectrum.
 const canvas = byId("canvas"), image = byId("spectrogram");
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const gl = openCanvas(document.createElement("canvas"), {});
-const sources = page.fields.map(field => ({...field, evaluator: new Evaluator(gl, field.layers), done: 0,
+const fields = page.fields.map(field => ({...field, evaluator: new Evaluator(gl, field.layers), done: 0,
   samples: new Float32Array(page.count * page.channels)}));
+const sources = [...fields];
 if (page.original) {
-  const samples = Float32Array.from(new Int16Array(bytes(page.original)), number => number / 32767);
+  const samples = Float32Array.from(new Int16Array(bytes(page.original)), number => number * page.originalStep);
   sources.push({name: "original", samples, done: page.count});
+  for (const field of fields) {
+    field.error = {name: field.name, samples: new Float32Array(samples.length), get done() { return field.done; }};
+    sources.push(field.error);
+  }
 }
 const pace = new Pace(gl, 2 ** 16);
 // What is seen, in samples; and the moment that is meant.
@@ -18,7 +23,7 @@ let playing = null;
 
 // Samples of a source, before reading what was drawn has to be waited for.
 function evaluate() {
-  const source = sources.find(each => each.done < page.count);
+  const source = fields.find(each => each.done < page.count);
   canvas.dataset.done = !source;
   byId("play").disabled = sources[view.source].done < page.count;
   if (!source) return byId("progress").textContent = "";
@@ -26,12 +31,14 @@ function evaluate() {
     if (!pace.ready) return requestAnimationFrame(evaluate);
     const {evaluator, done, asked} = source, values = evaluator.read(asked);
     for (let k = 0; k < values.length; k++) {
-      source.samples[done * page.channels + k] = values[k] * source.factor + source.shift[k % page.channels];
+      const at = done * page.channels + k;
+      source.samples[at] = values[k] * source.factor + source.shift[k % page.channels];
+      if (source.error) source.error.samples[at] = source.samples[at] - sources[fields.length].samples[at];
     }
     source.done += asked;
     source.asked = 0;
-    const total = sources.reduce((sum, each) => sum + each.done, 0);
-    byId("progress").textContent = `, ${Math.floor(100 * total / sources.length / page.count)} % evaluated`;
+    const total = fields.reduce((sum, each) => sum + each.done, 0);
+    byId("progress").textContent = `, ${Math.floor(100 * total / fields.length / page.count)} % evaluated`;
     const now = performance.now();
     if (source.done === page.count || now - (evaluate.drawn ?? 0) > 500) {
       evaluate.drawn = now;
@@ -40,7 +47,7 @@ function evaluate() {
   } else {
     const count = Math.min(pace.points, source.evaluator.most, page.count - source.done);
     const at = Array.from({length: count}, (_, k) => source.done + k);
-    source.evaluator.setGrid([coordinates(at, page.count, 1)]);
+    source.evaluator.setGrid([coordinates(at, page.count, page.extent)]);
     source.evaluator.draw(0, count);
     source.asked = count;
     pace.begun();
@@ -62,8 +69,39 @@ function sized(target, height) {
   return {context, width, height};
 }
 
+// Draws by `paint` what does not change while a sound is played, or what that gave before, and the moment.
+function drawn(target, height, paint) {
+  const {context, width} = sized(target, height), {from, to, source} = view;
+  const of = [from, to, source, sources[source].done, target.width, target.height, dark.matches].join();
+  if (target.of === of) context.drawImage(target.kept, 0, 0, width, height);
+  else {
+    paint(context, width, height);
+    const kept = target.kept ??= document.createElement("canvas");
+    [kept.width, kept.height, target.of] = [target.width, target.height, of];
+    kept.getContext("2d").drawImage(target, 0, 0);
+  }
+  context.fillStyle = style("--ink");
+  context.fillRect((position() - from) / (to - from) * width - 0.5, 0, 1.5, height);
+}
+
 function draw() {
-  const {context, width, height} = sized(canvas, 200), {from, to, source} = view;
+  if (!canvas.parentElement.clientWidth) return;
+  reveal();
+  drawn(canvas, 200, waveform);
+  drawn(image, 180, spectrogram);
+  tell();
+}
+
+// Moves the part that is seen to the moment, where that has left it.
+function reveal() {
+  const length = view.to - view.from, at = position();
+  if (at >= view.from && at <= view.to) return;
+  view.from = Math.min(Math.max(at - 0.1 * length, 0), page.count - length);
+  view.to = view.from + length;
+}
+
+function waveform(context, width, height) {
+  const {from, to, source} = view;
   const {samples, done} = sources[source], step = page.channels;
   // The same height for all, that of the loudest.
   const loudest = sources.reduce((most, each) => {
@@ -103,14 +141,6 @@ function draw() {
     }
   }
   context.stroke();
-  marker(context, height, across(position()));
-  spectrogram();
-  tell();
-}
-
-function marker(context, height, x) {
-  context.fillStyle = style("--ink");
-  context.fillRect(x - 0.5, 0, 1.5, height);
 }
 
 // Round numbers between two, so many at most.
@@ -122,8 +152,8 @@ function ticks(low, high, most) {
   return found;
 }
 
-function spectrogram() {
-  const {context, width, height} = sized(image, 180), {from, to, source} = view;
+function spectrogram(context, width, height) {
+  const {from, to, source} = view;
   const {samples, done} = sources[source], columns = Math.min(Math.round(width), 600);
   const length = Math.min(FRAME, 2 ** Math.floor(Math.log2(page.count))), picture = new ImageData(columns, length / 2);
   const levels = new Float32Array(columns * length / 2).fill(-200);
@@ -157,7 +187,6 @@ function spectrogram() {
   for (const part of [0.25, 0.5, 0.75]) {
     context.fillText(`${(part * page.rate / 2000).toFixed(1)} kHz`, 4, height * (1 - part) + 4);
   }
-  marker(context, height, (position() - from) / (to - from) * width);
 }
 
 // From black by violet and orange to a pale yellow.
@@ -201,16 +230,22 @@ function position() {
 
 function play() {
   if (sources[view.source].done < page.count) return;
-  const context = play.context ??= new AudioContext(), buffer = context.createBuffer(page.channels, page.count, page.rate);
-  for (let c = 0; c < page.channels; c++) {
-    buffer.copyToChannel(sources[view.source].samples.filter((_, k) => k % page.channels === c), c);
+  // Rates that every browser takes; what has another is played so much faster or slower.
+  const context = play.context ??= new AudioContext(), rate = Math.min(Math.max(page.rate, 8000), 96000);
+  if (play.source !== view.source) {
+    play.buffer = context.createBuffer(page.channels, page.count, rate);
+    for (let c = 0; c < page.channels; c++) {
+      play.buffer.copyToChannel(sources[view.source].samples.filter((_, k) => k % page.channels === c), c);
+    }
+    play.source = view.source;
   }
   const node = context.createBufferSource();
-  node.buffer = buffer;
+  node.buffer = play.buffer;
+  node.playbackRate.value = page.rate / rate;
   node.connect(context.destination);
   if (view.at >= page.count - 1) view.at = 0;
   context.resume();
-  node.start(0, view.at / page.rate);
+  node.start(0, view.at / rate);
   playing = {context, node, at: view.at, since: context.currentTime};
   node.addEventListener("ended", () => playing?.node === node && stop(true));
   byId("play").textContent = "stop";

@@ -13,7 +13,10 @@ from winner_ns.signals import GridSignal
 
 LONGEST = 2**24
 """Samples that a browser evaluates and keeps: 6 minutes of 44,100 a second."""
+MOST_VALUES = 2**26
+"""Of all channels and fields: 256 MB of a browser's memory."""
 LONGEST_ORIGINAL = 2**22
+"""Samples, of all channels."""
 
 
 def sounds(fields: Mapping[str, LoadedField], signal: Optional[GridSignal], options: PageOptions) -> Exhibit:
@@ -25,14 +28,19 @@ def sounds(fields: Mapping[str, LoadedField], signal: Optional[GridSignal], opti
         options: of the page.
 
     Raises:
-        SignalError: a family that no page evaluates, or a sound that is too long.
+        SignalError: a family that no page evaluates, or sounds that are too long.
     """
     first = next(iter(fields.values()))
     facts, name = first.signal, first.description.name
     count, rate = int(facts["shape"][0]), int(facts["sample_rate"])
+    if len(facts["shape"]) != 1:
+        raise SignalError(name, f"has {len(facts['shape'])} axes, and a sound has one", "export it as an array")
     if count > LONGEST:
         problem = f"has {count:,} samples, and a page evaluates at most {LONGEST:,}"
         raise SignalError(name, problem, "fit a part of it, or export it as a sound")
+    if (values := count * first.channels * len(fields)) > MOST_VALUES:
+        problem = f"is {values:,} values of all channels and fields, and a page keeps at most {MOST_VALUES:,}"
+        raise SignalError(name, problem, "put fewer fields into a page, or export them as sounds")
     full_scale = facts.get("full_scale", 1.0)
     data: Dict[str, Any] = {
         "fields": [
@@ -50,6 +58,7 @@ def sounds(fields: Mapping[str, LoadedField], signal: Optional[GridSignal], opti
         "count": count,
         "channels": first.channels,
         "rate": rate,
+        "extent": facts["half_extent"][0],
         "start": facts.get("start", 0.0),
         "original": None,
     }
@@ -61,9 +70,14 @@ def sounds(fields: Mapping[str, LoadedField], signal: Optional[GridSignal], opti
             problem = f"has {len(signal) * signal.channels:,} samples, and a page's original at most"
             raise SignalError(signal.path, f"{problem} {LONGEST_ORIGINAL:,}", "leave the original out")
         samples = signal.samples.astype(np.float64) / full_scale
-        numbers = np.clip(np.rint(samples * 32767), -32767, 32767).astype(np.int16)
-        data["original"] = base64_text(numbers)
-        remarks.append(f"The original's samples are in this page in 16 bits, {numbers.nbytes:,} bytes.")
+        # Of what is quiet nothing is lost that way, and what is beyond full scale, as floats may be, is not cut.
+        step = max(float(np.abs(samples).max()), 1e-30) / 32767
+        numbers = np.rint(samples / step).astype(np.int16)
+        data |= {"original": base64_text(numbers), "originalStep": step}
+        remarks.append(
+            f"The original's samples are in this page in 16 bits of its loudest sample, {numbers.nbytes:,} bytes; the "
+            "error is the field less the original."
+        )
     keys = {"space": "play, stop", "arrow keys": "another moment", "+ and −": "zoom", "0": "the whole"}
     return Exhibit(
         stage="sounds.html.jinja",

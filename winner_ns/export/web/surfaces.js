@@ -129,6 +129,15 @@ function mark(dense, edge) {
   context.beginPath();
   for (const place of places) context.lineTo(...place);
   context.stroke();
+  if (!canvas.matches(":focus-visible")) return;
+  // Where the keyboard measures.
+  const [x, y, arm] = [canvas.width / 2, canvas.height / 2, 8 * dense];
+  context.beginPath();
+  for (const [across, down] of [[arm, 0], [0, arm]]) {
+    context.moveTo(x - across, y - down);
+    context.lineTo(x + across, y + down);
+  }
+  context.stroke();
 }
 
 function ask() {
@@ -177,7 +186,7 @@ function pick(x, y) {
 }
 
 function tell() {
-  if (!picked.length) return say("Click two points to measure");
+  if (!picked.length) return say("Click two points to measure, or press enter at two");
   const place = original(picked[picked.length - 1]).map(short).join(", ");
   say(picked.length === 2 ? `${short(distance())} apart; second point at ${place}` : `First point at ${place}`);
 }
@@ -187,6 +196,14 @@ function tell() {
 function rotate(round, up) {
   view.round += round;
   view.up = Math.min(Math.max(view.up + up, -Math.PI / 2), Math.PI / 2);
+  ask();
+}
+
+// Moves what is looked at, by pixels of the page.
+function move(across, down) {
+  const unit = 2 * radius / (0.92 * view.zoom * Math.min(canvas.clientWidth, canvas.clientHeight));
+  view.across += across * unit;
+  view.down += down * unit;
   ask();
 }
 
@@ -226,12 +243,9 @@ canvas.addEventListener("pointermove", event => {
   moved += far(now, before) + (other ? 99 : 0);
   const [across, down] = [now[0] - before[0], now[1] - before[1]];
   if (other) zoom(far(now, other) / Math.max(far(before, other), 1));
-  if (other || event.shiftKey || event.buttons & 6) {
-    const unit = 2 * radius / (0.92 * view.zoom * Math.min(canvas.clientWidth, box)) / (other ? 2 : 1);
-    view.across -= across * unit;
-    view.down += down * unit;
-    ask();
-  } else rotate(-across * 4 / box, down * 4 / box);
+  if (other) move(-across / 2, down / 2);
+  else if (event.shiftKey || event.buttons & 6) move(-across, down);
+  else rotate(-across * 4 / box, down * 4 / box);
 });
 canvas.addEventListener("pointerup", event => {
   held.delete(event.pointerId);
@@ -245,9 +259,11 @@ canvas.addEventListener("wheel", event => {
   zoom(Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.002)));
 }, {passive: false});
 canvas.addEventListener("keydown", event => {
+  const far = canvas.clientHeight / 50, arrow = (across, down) =>
+    event.shiftKey ? move(across * far, down * far) : rotate(-0.1 * across, 0.1 * down);
   const keys = {
-    ArrowLeft: () => rotate(0.1, 0), ArrowRight: () => rotate(-0.1, 0), ArrowUp: () => rotate(0, 0.1),
-    ArrowDown: () => rotate(0, -0.1), "+": () => zoom(1.25), "=": () => zoom(1.25), "-": () => zoom(0.8), 0: first,
+    ArrowLeft: () => arrow(-1, 0), ArrowRight: () => arrow(1, 0), ArrowUp: () => arrow(0, 1), ArrowDown: () => arrow(0, -1),
+    Enter: () => pick(canvas.width / 2, canvas.height / 2), "+": () => zoom(1.25), "=": () => zoom(1.25), "-": () => zoom(0.8), 0: first,
     PageUp: () => cutAt(view.cut + 0.02), PageDown: () => cutAt(view.cut - 0.02),
     w: () => wipe(view.divider + 0.05), W: () => wipe(view.divider - 0.05),
   };
@@ -264,6 +280,7 @@ listen("axis", "input", choice => (view.axis = Number(choice.value), cutAt(view.
 listen("divider", "input", slider => wipe(slider.valueAsNumber / 100));
 for (const side of ["left", "right"]) listen(side, "input", choice => (view[side] = Number(choice.value), ask()));
 dark.addEventListener("change", ask);
+for (const kind of ["focus", "blur"]) canvas.addEventListener(kind, ask);
 new ResizeObserver(ask).observe(canvas.parentElement);
 tell();
 Promise.all(page.fields.map(load)).then(loaded => {

@@ -70,9 +70,16 @@ def surfaces(fields: Mapping[str, LoadedField], signal: Optional[Signal], option
     remarks = [
         f"The surface is a mesh of {counts} triangles, extracted on a grid of {options.resolution or RESOLUTION} points"
         f" along each axis; its vertices are rounded by {step * scale / 2:.2g} of the original's units at most.",
-        "Distances between two clicks are in the original's units.",
+        "Distances between two points are in the original's units.",
     ]
-    keys = {"arrow keys": "turn", "+ and −": "zoom", "0": "as at first", "page up and page down": "move the cut"}
+    keys = {
+        "arrow keys": "turn",
+        "shift and arrow keys": "move",
+        "+ and −": "zoom",
+        "0": "as at first",
+        "page up and page down": "move the cut",
+        "enter": "measure at the middle",
+    }
     if len(fields) > 1:
         keys["W and Shift+W"] = "move the divider"
     return Exhibit(
