@@ -39,7 +39,7 @@ from winner_ns.engines.engine import Engine
 from winner_ns.engines.leases import WORK, leading
 from winner_ns.engines.worker import ERRORS
 from winner_ns.errors import SignalError, counted
-from winner_ns.interruption import Ended
+from winner_ns.interruption import INTERRUPTION, Ended
 from winner_ns.progress import duration
 from winner_ns.writing import make_folder, replacing_files, write_json
 
@@ -202,10 +202,12 @@ def _landed(work: Path) -> Set[str]:
 def _take_in(record: Record, piece: str, folder: Path, results: ResultsFile, devices: Sequence[str]) -> Record:
     """Puts a record that has landed among the results, where it is not there yet."""
     record = {**record, "machine": {**record["machine"], "cells at a time": at_a_time(devices)}}
-    if record["key"] not in results.keys:
-        results.append(record)
-    (folder / record["folder"] / FILE).unlink(missing_ok=True)
-    file_of(folder, piece, LANDED).replace(file_of(folder, piece, DONE))
+    # Whole or not at all, also where the program is told to end just now: what is told then is counted from it.
+    with INTERRUPTION.held():
+        if record["key"] not in results.keys:
+            results.append(record)
+        (folder / record["folder"] / FILE).unlink(missing_ok=True)
+        file_of(folder, piece, LANDED).replace(file_of(folder, piece, DONE))
     return record
 
 
