@@ -124,6 +124,21 @@ def grid_of(page: OpenPage, number: int, shape: Any) -> np.ndarray:
     return page.floats(f"winner[{number}].grid({list(shape)})").reshape(*shape, -1)
 
 
+def test_a_page_that_changes_its_size_while_it_is_drawn_goes_on(browser, picture_fields, tmp_path):
+    """The graphics processor may still be at the old size when the new one is asked for."""
+    page = browser.new_page(viewport=SIZE)
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(written(tmp_path / "page.html", dict(list(picture_fields.items())[:1])).as_uri())
+    page.evaluate('() => Object.defineProperty(pace, "ready", {get: () => false, configurable: true})')
+    page.set_viewport_size({"width": 500, "height": 600})
+    page.wait_for_timeout(300)
+    page.evaluate("() => delete pace.ready")
+    page.locator("canvas[data-done=true]").first.wait_for(timeout=1000 * PATIENCE)
+    assert not errors and page.locator("#problem").is_hidden()
+    page.close()
+
+
 @pytest.mark.parametrize("number", (0, 1))
 def test_pixels_are_those_of_the_field(picture_fields, picture_page, number):
     """Within a step of 255, as fields are of weights in 16 bits."""

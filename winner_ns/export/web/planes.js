@@ -156,8 +156,9 @@ function frame() {
     if (busy) pace.begun();
   } else busy = true;
   canvas.dataset.done = !busy;
+  // A picture of a new size is not begun before the graphics processor is done with the old one.
   const finest = seen().map(current);
-  const part = Math.min(1, ...finest.map(each => each.level < 2 ? 0 : each.level > 3 ? 1 :
+  const part = Math.min(1, ...finest.map(each => !each || each.level < 2 ? 0 : each.level > 3 ? 1 :
     each.samples > 1 ? 0.5 + each.start / each.count / 2 : each.start / each.count / (each.zoom < 1 ? 2 : 1)));
   byId("progress").textContent = part < 1 ? `, ${Math.floor(100 * part)} % evaluated` : "";
   if (busy) ask();
