@@ -37,8 +37,7 @@ def main() -> None:
     for path in options.images:
         picture = ImageOps.fit(Image.open(path).convert("RGB"), (options.size,) * 2, Image.Resampling.BOX)
         for way, choices in ways.items():
-            weights = dict.fromkeys((1, 2, 3), choices.get("weight", 0.0))
-            pseudo_samples.WEIGHTS_IN_GAPS = pseudo_samples.WEIGHTS_HALFWAY = weights
+            pseudo_samples.WEIGHT_IN_GAPS = pseudo_samples.WEIGHT_HALFWAY = choices.get("weight", 0.0)
             others = {name: value for name, value in choices.items() if name != "weight"}
             field = winner_ns.fit(
                 picture, width=options.width, steps=options.steps, batch_size=4096, seed=1, device="cpu",

@@ -40,13 +40,13 @@ MOST_VALIDATED = 2**13
 """Training samples that are estimated from the others to choose a method."""
 LEAST_VALIDATED = 16
 """Fewer do not tell that estimates say nothing."""
-WEIGHTS_IN_GAPS = {1: 1.0}
-"""How often an estimate at a withheld place is drawn where a sample is drawn once, by the number of coordinates (0.1
-from two on). On a line estimates are nearer than whatever a field makes of its own there; in a plane its own smoothness
-has a say, and so small a weight leaves it one (docs/spectrum.md)."""
-WEIGHTS_HALFWAY = {1: 1.0}
-"""The same of estimates halfway between the samples of a lattice (0.04 from two on), which are many more: on a line
-half of a batch, in a plane a tenth."""
+WEIGHT_IN_GAPS = 0.1
+"""How often an estimate at a withheld place is drawn where a sample is drawn once; on a line as often. There estimates
+are nearer than whatever a field makes of its own; from two coordinates on its own smoothness has a say, and so small a
+weight leaves it one (docs/spectrum.md)."""
+WEIGHT_HALFWAY = 0.04
+"""The same of estimates halfway between the samples of a lattice, which are many more: in a plane a tenth of a batch, on
+a line half of it."""
 SHARE_VALIDATED = 1 / 16
 """Of the training samples around gaps, at most: so few hardly make the gaps wider."""
 
@@ -99,7 +99,7 @@ class GapSamples(PseudoSamples):
     def __init__(self, signal: GridSignal, split: SampleSplit) -> None:
         self.signal, self.split = signal, split
         self.size = min(split.heldout_size, MOST_IN_GAPS)
-        self.weight = WEIGHTS_IN_GAPS.get(signal.dimensions, 0.1)
+        self.weight = 1.0 if signal.dimensions == 1 else WEIGHT_IN_GAPS
         large = split.size > MOST_MASKED
         known = TrainingSamples(split) if large else ~split.is_heldout()
         kriging = kriged_in_gaps(signal.samples, known)
@@ -135,7 +135,7 @@ class HalfwaySamples(PseudoSamples):
 
     def __init__(self, signal: GridSignal, split: SampleSplit, step: int) -> None:
         self.signal, self.split, self.step = signal, split, step
-        self.size, self.weight = split.heldout_size, WEIGHTS_HALFWAY.get(signal.dimensions, 0.04)
+        self.size, self.weight = split.heldout_size, 1.0 if signal.dimensions == 1 else WEIGHT_HALFWAY
         lattice = signal.samples[(slice(None, None, step),) * signal.dimensions]
         self.method = _method_halfway(lattice[central_crop(lattice.shape[:-1], MOST_MEASURED)])
         if self.method == "kriging":
