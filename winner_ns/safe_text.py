@@ -10,7 +10,10 @@ import html as standard_html
 import re
 import sys
 import unicodedata
-from typing import Optional, TextIO
+from typing import TYPE_CHECKING, Optional, TextIO
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 MOST_BYTES = 200
@@ -98,6 +101,26 @@ def code(text: object) -> str:
 def html(text: object) -> str:
     """Text as HTML, also within the quotes of an attribute."""
     return standard_html.escape(terminal(text))
+
+
+def page_templates(package: str) -> "Environment":
+    """The templates of HTML pages in a package's folder: all that they show is escaped, and a name that is not given is
+    an error.
+
+    Args:
+        package: as winner_ns.bench.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
+        loader=PackageLoader(package, "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        # Before it is escaped, what text of files cannot show is spelled out.
+        finalize=lambda value: terminal(value) if type(value) is str else value,
+    )
 
 
 def plot(text: object) -> str:

@@ -23,7 +23,7 @@ from winner_ns.bench.summary_tables import best_classical, rows_of
 from winner_ns.bench.tiles import tiles_of
 from winner_ns.errors import counted
 from winner_ns.fields import family_class
-from winner_ns.safe_text import terminal
+from winner_ns.safe_text import page_templates
 from winner_ns.writing import replacing
 
 
@@ -52,17 +52,8 @@ def write_report(
     Raises:
         SignalError: the file cannot be written.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    environment = Environment(
-        loader=PackageLoader("winner_ns.bench", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        # Before it is escaped, what text of files cannot show is spelled out.
-        finalize=lambda value: terminal(value) if type(value) is str else value,
-    )
+    environment = page_templates("winner_ns.bench")
     environment.filters["uri"] = data_uri
     environment.filters["number"] = _number
     environment.globals["counted"] = counted

@@ -45,8 +45,8 @@ WEIGHT_IN_GAPS = 0.1
 are nearer than whatever a field makes of its own; from two coordinates on its own smoothness has a say, and so small a
 weight leaves it one (docs/spectrum.md)."""
 WEIGHT_HALFWAY = 0.04
-"""The same of estimates halfway between the samples of a lattice, which are many more: in a plane a tenth of a batch, on
-a line half of it."""
+"""The same of estimates halfway between the samples of a lattice, which are many more: in a plane a tenth of a batch,
+on a line half of it."""
 SHARE_VALIDATED = 1 / 16
 """Of the training samples around gaps, at most: so few hardly make the gaps wider."""
 

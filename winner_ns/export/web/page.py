@@ -16,7 +16,7 @@ from winner_ns.export.web.exhibit import Exhibit, PageOptions
 from winner_ns.fields.files import LoadedField
 from winner_ns.fields.quantised import QuantisationLoss, check_bits, quantisation_loss
 from winner_ns.figures.words import value_in_words, words_of
-from winner_ns.safe_text import terminal
+from winner_ns.safe_text import page_templates
 from winner_ns.signals import Signal
 from winner_ns.writing import check_output, replacing
 
@@ -75,18 +75,9 @@ def _rendered(
     options: PageOptions,
     losses: Mapping[str, QuantisationLoss],
 ) -> str:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=PackageLoader("winner_ns.export.web", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        # Before it is escaped, what text of files cannot show is spelled out.
-        finalize=lambda value: terminal(value) if type(value) is str else value,
-    )
+    environment = page_templates("winner_ns.export.web")
     first = next(iter(fields.values()))
     style, script = _file("page.css"), "\n".join(map(_file, exhibit.scripts))
     return environment.get_template("page.html.jinja").render(
