@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import email
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+import yaml
 
 import winner_ns
 
@@ -22,13 +25,18 @@ def test_no_file_is_a_symbolic_link():
     assert not links
 
 
+def test_the_citation_names_the_version():
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == winner_ns.__version__
+
+
 @pytest.mark.slow
 def test_a_wheel_has_all_presets_and_what_the_package_reads(tmp_path):
     build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(tmp_path), "."]
     done = subprocess.run(build, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     (wheel,) = tmp_path.glob("*.whl")
-    held = set(ZipFile(wheel).namelist())
+    archive = ZipFile(wheel)
+    held = set(archive.namelist())
     presets = {f"winner_ns/{path.relative_to(ROOT)}" for path in (ROOT / "configs").rglob("*.yaml")}
     package = {
         str(path.relative_to(ROOT))
@@ -36,6 +44,17 @@ def test_a_wheel_has_all_presets_and_what_the_package_reads(tmp_path):
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert presets and presets | package == {name for name in held if name.startswith("winner_ns/")}
+    (metadata,) = (name for name in held if name.endswith(".dist-info/METADATA"))
+    described = email.message_from_bytes(archive.read(metadata))
+    assert described["Version"] == winner_ns.__version__
+    # An index shows the README alone: whatever it links to has to be an address, of a file that exists.
+    links = re.findall(r"\]\((.+?)\)", str(described.get_payload()))
+    ours = [link for link in links if "/winner-ns/winner_ns/" in link]
+    assert len(ours) > 20 and all(link.startswith("https://") for link in links)
+    for link in ours:
+        assert (ROOT / link.split(f"/v{winner_ns.__version__}/")[1]).exists(), link
+    pictures = [link for link in ours if link.endswith(".png")]
+    assert pictures and all(link.startswith("https://raw.githubusercontent.com/") for link in pictures)
 
 
 @pytest.mark.slow

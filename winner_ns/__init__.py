@@ -58,7 +58,7 @@ _EXPORTS = {
     "register_kind": "winner_ns.kinds",
 }
 __all__ = list(_EXPORTS)
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def __getattr__(name: str) -> Any:
