@@ -264,7 +264,7 @@ def test_a_function_is_of_small_fields_alone(tmp_path, capsys):
     assert "vec3 photo(vec2 at)" in text and said["bytes"] == len(text) and said["weights"] < 100
     with pytest.raises(SignalError, match="198,915 weights"):
         export_glsl(field_of(), tmp_path / "g.glsl")
-    for name in ("a;b", "photo_", "a__b", "webgl_a"):
+    for name in ("a;b", "photo_", "a__b", "webgl_a", "gl_a", "vec4", "input", "main"):
         assert main(["export", "glsl", str(run), "--name", name, "-o", str(tmp_path / "g.glsl")]) == 1
     assert not (tmp_path / "g.glsl").exists()
     run_json(capsys, "export", "glsl", sphere_run(tmp_path, (50.0, -20.0, 7.0), 3.0), "-o", tmp_path / "d.glsl")

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, Dict, List, Sequence
 
 import torch
+from pygments.lexers.graphics import GLShaderLexer
+from pygments.token import Token
 
 from winner_ns.errors import SignalError
 from winner_ns.fields.dense_layers import DenseLayer, dense_layers, glsl_float
@@ -41,10 +43,9 @@ def export_glsl(loaded: LoadedField, output: Path, name: str = "field") -> Dict[
             that is none of a function; or the file cannot be written.
     """
     check_output(output, SUFFIXES, loaded.description.data)
-    # What follows it begins with _, and WebGL keeps names for itself, too.
-    reserved = "__" in f"{name}_" or name.startswith(("gl_", "webgl_"))
-    if not is_word(name) or "-" in name or reserved:
-        raise SignalError("name", f"{name} is none of a function in GLSL", "use letters, digits and single _ within")
+    if not is_word(name) or "-" in name or _is_taken(name):
+        advice = "use letters, digits and single _ within, and no word that GLSL keeps for itself"
+        raise SignalError("name", f"{name} is none of a function in GLSL", advice)
     text, weights = glsl_function(loaded, name)
     with replacing(output, loaded.description.data) as temporary:
         temporary.write_text(text, encoding="ascii")
@@ -86,6 +87,12 @@ def glsl_function(loaded: LoadedField, name: str = "field") -> "tuple[str, int]"
     result = before[0] if made_of.out_dim == 4 else f"{before[0]}.{'xyz'[: made_of.out_dim]}"
     lines += [f"  return {_in_range(loaded, result)};", "}", ""]
     return "\n".join(lines), weights
+
+
+def _is_taken(name: str) -> bool:
+    """Whether GLSL or WebGL keep a name, or names that begin with it and _, for themselves."""
+    ((kind, _),) = [token for token in GLShaderLexer().get_tokens(name) if token[1].strip()]
+    return "__" in f"{name}_" or name.startswith("webgl_") or name in ("main", "packed") or kind is not Token.Name
 
 
 def _padded(value: str, size: int) -> str:
