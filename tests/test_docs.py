@@ -14,35 +14,23 @@ import tyro
 from nerfstudio.configs.method_configs import AnnotatedBaseConfigUnion
 
 import winner_ns
+from docs.measurements.pasted import FENCED, commands
 from winner_ns.commands import main
 from winner_ns.signals import signal_of
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted({*ROOT.glob("*.md"), *(path for path in (ROOT / "docs").rglob("*.md") if "_build" not in path.parts)})
-FENCED = re.compile(r"^```.*?^```", re.S | re.M)
-COMMAND = re.compile(r"^(?:\$ )?(?:[A-Z_]+=\S+ )*(?:\S*/)?(winner-ns|ns-train|python -m) (.*)")
-SYNOPSIS = re.compile(r"\[--|…|\.\.\.|--(?!data)[a-z0-9.-]+ [A-Z][A-Z0-9]*\b")
-"""Of lines that say what may stand in a command, or that leave a value to the reader."""
-
-
-def commands(page: Path) -> List[List[str]]:
-    """Program and arguments of every command in the blocks of a page."""
-    text = page.read_text()
-    indented = [line[4:] for line in FENCED.sub("", text).splitlines() if line.startswith("    ")]
-    lines = "\n".join([*FENCED.findall(text), *indented]).replace("\\\n", " ").splitlines()
-    found = [(match[1], match[2]) for match in map(COMMAND.match, lines) if match and not SYNOPSIS.search(match[2])]
-    return [[program, *shlex.split(rest, comments=True)] for program, rest in found]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_commands_are_such_as_the_programs_take(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for program, *arguments in commands(page):
+    for _, program, *arguments in commands(page):
         try:
             if program == "winner-ns":
                 main.parser().parse_args(arguments)
             elif program == "ns-train":
                 tyro.cli(AnnotatedBaseConfigUnion, args=arguments)
-            else:
+            elif program == "python -m":
                 assert importlib.util.find_spec(arguments[0]) is not None, arguments
         except SystemExit as end:
             said = capsys.readouterr()
