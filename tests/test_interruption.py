@@ -240,6 +240,23 @@ def test_ns_train_in_a_process_of_its_own(torus, tmp_path):
     assert goes_on == ["ns-train", "winner-siren", "--load-dir", folder, "--data", str(torus), *flags]
 
 
+@pytest.mark.slow
+def test_ctrl_c_while_ns_train_imports(photo, tmp_path):
+    """From soon after the first moment at which code of ours runs in that process: as data parsers are listed."""
+    command = [str(Path(sys.executable).parent / "ns-train"), "winner-siren", "--data", str(photo)]
+    environment = {**os.environ, "PYTHONPROFILEIMPORTTIME": "1"}
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment
+    )
+    assert any("nerfstudio.configs.dataparser_configs" in line for line in iter(process.stderr.readline, ""))
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 130 and not output
+    # Nothing but what was imported meanwhile.
+    assert all(line.startswith("import time:") for line in errors.splitlines() if "Warning" not in line)
+    assert "Traceback" not in errors and [path.name for path in tmp_path.iterdir()] == [photo.name]
+
+
 def test_the_command_that_goes_on():
     called = "/bin/ns-train winner-siren --load-dir old --data 'a b.png' --load_step=3 --vis viewer"
     said = resume_command("winner-siren", Path("new"), shlex.split(called))

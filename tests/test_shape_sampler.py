@@ -17,6 +17,8 @@ import pytest
 import trimesh
 
 from winner_ns.errors import SignalError
+from winner_ns.fitting.shape_target import ShapeTarget
+from winner_ns.fitting.target import TargetOptions
 from winner_ns.signals import load_signal
 from winner_ns.signals.shape_sampler import ShapeSampler, draw_block
 
@@ -75,6 +77,26 @@ def test_a_few_blocks_are_kept_and_the_next_ones_are_ready_early(shape):
         while len(sampler._worker._ready) < 2 and time.monotonic() < deadline:
             time.sleep(0.01)
         assert sorted(sampler._worker._ready) == [5, 6]
+
+
+def test_nothing_is_drawn_ahead_that_training_does_not_come_to(shape):
+    with ShapeSampler(shape, 100, seed=0, first=1, last=2) as sampler:
+        for number in (1, 2):
+            assert same(sampler.block(number), draw_block(shape, 100, 0, number))
+        assert sampler._worker._wanted == []
+        # Who asks for more gets it.
+        assert same(sampler.block(3), draw_block(shape, 100, 0, 3))
+    assert not ShapeSampler(shape, 100, seed=0, first=3, last=2).in_background
+
+
+def test_a_training_knows_its_last_block(shape):
+    """200,000 samples, a quarter of them a step: 8 passes are 32 steps, and 70 steps take the blocks 0, 1 and 2."""
+    target = ShapeTarget.of(shape, TargetOptions(shape_samples=200_000))
+    target.ends_after(70)
+    for step in (0, 4, 69):
+        target.batch(step, 50_000)
+    assert target._sampler.in_background and target._sampler._worker._wanted == []
+    target.close()
 
 
 def test_closing_leaves_no_process_and_blocks_can_still_be_drawn(shape):

@@ -25,11 +25,13 @@ from test_viewing_shape import field_of as shape_field
 from websockets.sync.client import connect
 
 import winner_ns
+from winner_ns.export.web.page import write_page
 from winner_ns.fields.files import LoadedField
 from winner_ns.glue.viewer_defects import LabelledSlider
 from winner_ns.kinds import kinds_of_files
 from winner_ns.signals import GridSignal
 from winner_ns.viewing.browser_scene import BESIDE
+from winner_ns.viewing.described import described_field
 from winner_ns.viewing.panel import SignalPanel
 from winner_ns.viewing.player import player
 from winner_ns.viewing.signal_view import ViewSettings, signal_view
@@ -531,13 +533,24 @@ def test_the_panel_says_what_the_field_is_and_how_good_it_is(opened):
         until(lambda: "PSNR" in panel.gui_handle.content)
         until(lambda: "Step: 20" in viewer.stats_markdown.content)
     content = panel.gui_handle.content
-    assert "winner" in content and "4 x 16" in content and "psi" in content and "s0" in content
+    assert "winner" in content and "4 x 16" in content and "psi" in content and "matching:" in content
     (decibels,) = re.findall(r"PSNR (-?[\d.]+) dB", content)
     assert float(decibels) == pytest.approx(pipeline.figures()["psnr"], abs=0.02)
     panel.update_figures({"winner": {"psnr": 43.21, "iou": None, "unknown": 1.0}})
     assert "43.21" in panel.gui_handle.content and "unknown" not in panel.gui_handle.content
     panel.update_figures(pipeline.quick_figures(pipeline.fields))
     assert decibels in panel.gui_handle.content
+
+
+@pytest.mark.parametrize(("periods", "words"), [(0.5, "no noise needed: this is a plain SIREN"), (11, "s0")])
+def test_what_the_law_made_of_the_spectrum_is_told_alike_in_the_panel_and_on_a_page(periods, words, tmp_path):
+    waves = np.sin(2 * np.pi * periods * np.linspace(-1, 1, 32))[:, None] * np.ones(32)
+    field = winner_ns.fit(waves, steps=1, width=16, depth=2, kind="image", purpose="fit", device="cpu", progress=False)
+    write_page(tmp_path / "page.html", {"winner": field}, {})
+    panel, page = described_field("winner", field.description), (tmp_path / "page.html").read_text()
+    (told,) = [line for line in field.description.spectrum.lines() if line.startswith("law")]
+    for text in (panel, page, told):
+        assert words in text and not re.search(r"s1 0(?![.\d])", text)
 
 
 def test_figures_are_computed_while_a_browser_looks(opened):

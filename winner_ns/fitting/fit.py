@@ -388,6 +388,7 @@ def fit_settled(
         processes.check_alike((plain, weights, chosen, target.mean_error))
     processes.share(network)
     field = FittedField(network, description, target, training.step, training.seconds)
+    target.ends_after(steps)
     watch = collapse_watch(target, steps) if processes.is_first else None
     shown: ContextManager[TrainingProgress] = nullcontext(TrainingProgress())
     if progress and processes.is_first:

@@ -63,6 +63,7 @@ class ShapeTarget(Target):
         self.loss, self.count, self.seed = self.options.shape_loss, self.options.shape_samples, self.options.seed
         self.near_surface = self.options.near_surface or usual_near_surface(self.signal.source, self.loss)
         self.order = SampleSplit((self.count,), None, self.seed)
+        self._steps: Optional[int] = None
         self._sampler: Optional[ShapeSampler] = None
         self._drawn: Optional[Tuple[int, np.ndarray, np.ndarray]] = None
 
@@ -80,8 +81,10 @@ class ShapeTarget(Target):
         passes = self.order.passes(step, batch_size, rank, world_size)
         if passes[-1] >= 1 and self._sampler is None and self._distances_take_time:
             # By now training is known to last; the other process has the remaining passes' time.
-            first = int(passes[0]) // PASSES + 1
-            self._sampler = ShapeSampler(self.signal, self.count, self.seed, self.near_surface, first=first)
+            first, last = int(passes[0]) // PASSES + 1, None
+            if self._steps is not None:
+                last = int(self.order.passes(max(self._steps - 1, step), batch_size, rank, world_size)[-1]) // PASSES
+            self._sampler = ShapeSampler(self.signal, self.count, self.seed, self.near_surface, first=first, last=last)
         parts = []
         for block in np.unique(passes // PASSES):
             points, values = self._block(int(block))
@@ -89,6 +92,9 @@ class ShapeTarget(Target):
             parts.append((torch.from_numpy(points[part]), torch.from_numpy(values[part])))
         points, values = zip(*parts)
         return (points[0], values[0]) if len(parts) == 1 else (torch.cat(points), torch.cat(values))
+
+    def ends_after(self, steps: int) -> None:
+        self._steps = steps
 
     def close(self) -> None:
         """Ends the process that draws ahead."""

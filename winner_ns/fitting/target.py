@@ -145,6 +145,9 @@ class Target(ABC):
         """What a user is told of what is trained on between the samples."""
         return []
 
+    def ends_after(self, steps: int) -> None:  # noqa: B027 (most prepare nothing)
+        """Says how many steps the whole training makes: nothing is prepared for later ones."""
+
     def close(self) -> None:  # noqa: B027 (most have nothing to end)
         """Ends what runs beside training; that is over."""
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import os
+import signal
 import sys
+import threading
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType, SimpleNamespace
@@ -40,6 +43,19 @@ def lpips_left_out() -> Iterator[None]:
 
     with attribute_set_to(lpip, "LearnedPerceptualImagePatchSimilarity", nn.Identity):
         yield
+
+
+def end_quietly_while_it_starts() -> None:
+    """nerfstudio imports for seconds before any of its commands begins, and shows on Ctrl-C what it was importing. An
+    `ns-train` of one of our methods ends by it at once, as nothing has been done yet, until the training takes signals
+    over. Called by the first module of ours that nerfstudio imports; torch has been imported by then."""
+    own = sys.modules["__main__"].__spec__
+    trains = "nerfstudio.scripts.train" in sys.modules or (own is not None and own.name == "nerfstudio.scripts.train")
+    is_ours = any(argument.startswith("winner-") for argument in sys.argv[1:2])
+    usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if trains and is_ours and usual and threading.current_thread() is threading.main_thread():
+        # Raised, it would be caught by libraries that try whether they can import another.
+        signal.signal(signal.SIGINT, lambda number, frame: os._exit(128 + number))
 
 
 def list_without_source_code() -> None:

@@ -183,6 +183,7 @@ class SignalPipeline(VanillaPipeline):
         callbacks.append(TrainingCallback([TrainingCallbackLocation.AFTER_TRAIN_ITERATION], self._show_step))
         callbacks.append(TrainingCallback([TrainingCallbackLocation.AFTER_TRAIN], self._end_drawing))
         if attributes.trainer is not None and self.datamanager.target is not None:
+            self.datamanager.target.ends_after(attributes.trainer.config.max_num_iterations)
             for model in self.models.values():
                 model.keep_best(self.datamanager.target, attributes.trainer.config.max_num_iterations)
             callbacks.append(TrainingCallback([TrainingCallbackLocation.AFTER_TRAIN_ITERATION], self._keep_best))

@@ -7,6 +7,7 @@ memory, and which fails in scripts without a main guard.
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
 import queue
@@ -56,6 +57,7 @@ class ShapeSampler:
         near_surface: as for `ShapeSignal.sample`.
         background: draw ahead in another process, from now on; else in this one, when asked.
         first: the block that is going to be asked for first.
+        last: none later than that is drawn ahead; None: there is no last one.
     """
 
     def __init__(
@@ -66,12 +68,15 @@ class ShapeSampler:
         near_surface: Optional[NearSurface] = None,
         background: bool = True,
         first: int = 0,
+        last: Optional[int] = None,
     ) -> None:
         self.shape, self.block_size, self.seed, self.near_surface = shape, block_size, seed, near_surface
         self._last: Optional[Tuple[int, Block]] = None
-        self._worker = _start((shape, block_size, seed, near_surface)) if background else None
+        self._end = math.inf if last is None else last + 1
+        needed = background and first < self._end
+        self._worker = _start((shape, block_size, seed, near_surface)) if needed else None
         if self._worker is not None:
-            self._worker.want(range(first, first + AHEAD))
+            self._worker.want(self._ahead(first))
             # Also where the sampler is forgotten or the program ends.
             weakref.finalize(self, self._worker.stop)
 
@@ -88,11 +93,16 @@ class ShapeSampler:
         """
         if self._last is not None and self._last[0] == number:
             return self._last[1]
-        block = self._worker.take(number) if self._worker is not None and self._worker.alive else None
+        wanted = range(number, max(self._ahead(number + 1).stop, number + 1))
+        block = self._worker.take(wanted) if self._worker is not None and self._worker.alive else None
         if block is None:
             block = draw_block(self.shape, self.block_size, self.seed, number, self.near_surface)
         self._last = (number, block)
         return block
+
+    def _ahead(self, first: int) -> range:
+        """The blocks that are drawn ahead from this one on."""
+        return range(first, int(min(first + AHEAD, self._end)))
 
     def close(self) -> None:
         """Ends the other process; blocks are drawn in this one from then on."""
@@ -140,9 +150,10 @@ class _Worker:
             self._ready = {number: self._ready[number] for number in numbers if number in self._ready}
             self._messages.put([number for number in numbers if number not in self._ready])
 
-    def take(self, number: int) -> Optional[Block]:
-        """Waits for a block and has the next ones drawn; None where the process has ended."""
-        self.want(range(number, number + 1 + AHEAD))
+    def take(self, numbers: range) -> Optional[Block]:
+        """Waits for the first of some blocks and has the others drawn; None where the process has ended."""
+        number = numbers.start
+        self.want(numbers)
         with self._news:
             while number not in self._ready and not self._ended:
                 self._news.wait(1.0)

@@ -160,19 +160,22 @@ class NoiseReport:
     def lines(self, instead: str = "") -> List[str]:
         """What a user reads of it; `instead` says what was changed in place of noise."""
         kappa = "" if self.kappa is None else f", kappa {self.kappa:.3g}"
-        noise = f"s0 {self.s0:.5g}, s1 {self.s1:.4g}"
-        if instead:
-            noise = instead
-        elif self.s0 == self.s1 == 0:
-            noise = "no noise needed: this is a plain SIREN" if self.kappa else "no noise: this is a plain SIREN"
-        if chosen := self._chosen():
-            noise = chosen if self.s0 == self.s1 == 0 else f"{noise}, {chosen}"
         plain = self.frequency_in_words(self.plain_band)
         return [
             f"spectrum  psi {self.psi:.4f} of Nyquist, Omega {self.frequency_in_words(self.omega)}",
-            f"law       {self.law}{kappa}: {noise}",
+            f"law       {self.law}{kappa}: {self.in_words(instead)}",
             f"band      {self.frequency_in_words(self.band)} at the start (plain SIREN {plain})",
         ]
+
+    def in_words(self, instead: str = "") -> str:
+        """What the law made of the spectrum; `instead` says what was changed in place of noise."""
+        silent, chosen = self.s0 == self.s1 == 0, self._chosen()
+        if silent and (chosen or instead):
+            return chosen or instead
+        if silent:
+            return "no noise needed: this is a plain SIREN" if self.kappa else "no noise: this is a plain SIREN"
+        scales = instead or f"s0 {self.s0:.5g}, s1 {self.s1:.4g}"
+        return f"{scales}, {chosen}" if chosen else scales
 
     def _chosen(self) -> str:
         """What the law chose besides noise."""

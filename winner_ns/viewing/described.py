@@ -51,5 +51,5 @@ def described_field(name: str, description: Description) -> str:
     if noise is not None:
         words += f", psi {noise.psi:.4g}"
         if made_of.family_class.takes_noise or noise.s0 > 0:
-            words += f", s0 {noise.s0:.4g}, s1 {noise.s1:.4g} ({markdown(noise.law)})"
+            words += f", {markdown(noise.law)}: {markdown(noise.in_words())}"
     return words

@@ -141,9 +141,9 @@ def _table(
         say("parameters", name, f"{sum(p.numel() for p in loaded.network.parameters()):,}")
         if report is not None:
             say("spectral centroid ψ", name, f"{report.psi:.4g}")
-            if report.s0 or report.s1:
+            if made_of.family_class.takes_noise or report.s0 or report.s1:
                 say("law", name, report.law if report.kappa is None else f"{report.law}, κ = {report.kappa:.3g}")
-                say("noise s₀ / s₁", name, f"{report.s0:.4g} / {report.s1:.3g}")
+                say("noise", name, report.in_words())
     return [(title, [texts.get(name, "–") for name in fields]) for title, texts in facts.items()]
 
 
