@@ -17,7 +17,18 @@ def test_the_library_gives_the_same_on_both_sides(capsys, monkeypatch):
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert found["failed"] == [] and found["machine"]["torch"] == torch.__version__
     done = {name for name, told in found["checks"].items() if told.get("ok")}
-    assert {"step", "mesh", "family wire", "fit image", "fit audio", "fit volume", "fit video"} <= done
+    assert {
+        "step",
+        "mesh and viewer",
+        "export .html",
+        "export .glsl",
+        "export grid",
+        "family wire",
+        "fit image",
+        "fit audio",
+        "fit volume",
+        "fit video",
+    } <= done
 
 
 @pytest.mark.parametrize("name, here, there", [("psnr", 30.0, 32.0), ("iou", 0.9, 0.99), ("psnr", float("nan"), 30.0)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -18,6 +19,12 @@ ECHO = 0.3
 """Seconds within which a further signal is the same one: a terminal that is closed is told by the shell and by the
 system, and a scheduler tells each process and its group."""
 
+APART: Dict[str, Any] = {
+    "start_new_session": True,
+    "creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+}
+"""What subprocess.Popen is given for a process that Ctrl-C is not for: the program that has started it ends it. Windows
+knows the second alone."""
 AGAIN = 0.02
 """Seconds after which a signal comes once more that came where nothing can be raised."""
 
@@ -140,7 +147,11 @@ class Interruption:
         self.number = None
 
         def come_again() -> None:
-            if self._before:
+            if not self._before:
+                return
+            if os.name == "nt":  # Where os.kill ends the program at once.
+                signal.raise_signal(unraisable.exc_value.number)
+            else:
                 os.kill(os.getpid(), unraisable.exc_value.number)
 
         again = threading.Timer(AGAIN, come_again)

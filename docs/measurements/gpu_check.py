@@ -3,7 +3,8 @@
     python -m docs.measurements.gpu_check [--device cuda] [--minutes 6] [--small] [--part library|nerfstudio]
 
 The library's part needs torch and what `winner_ns` imports, but neither nerfstudio nor a network: every family and
-every kind is fitted on the device and on a CPU, files and extraction go back and forth, and the training step is timed
+every kind is fitted on the device and on a CPU, files, extraction, exports and the viewer's picture of a surface go
+back and forth, and the training step is timed
 beside plain torch, torch.compile and torch.compile with CUDA graphs. nerfstudio's part trains every kind with ns-train,
 compares, evaluates, and trains on two devices where there are two. Whatever there is no time or package for is left
 out, and said. The last line printed is JSON; the exit status is 1 where a check failed.
@@ -101,7 +102,9 @@ def checks(device: torch.device, small: bool, folder: Path, parts: List[str]) ->
                 lambda family=family: beside_cpu(image, "image", device, small, family=family, **own_rate(family)),
             )
         yield "tinycudann", lambda: tiny_cuda(device, small)
-        yield "mesh", lambda: mesh_of(device, small, folder)
+        yield "mesh and viewer", lambda: mesh_of(device, small, folder)
+        for suffix in (".html", ".onnx", ".glsl", "grid"):
+            yield f"export {suffix}", lambda suffix=suffix: exported(suffix, device, folder)
     if "nerfstudio" in parts:
         yield from nerfstudio_checks(device, small, folder)
 
@@ -170,7 +173,7 @@ def tiny_cuda(device: torch.device, small: bool) -> Dict[str, Any]:
 
 
 def mesh_of(device: torch.device, small: bool, folder: Path) -> Dict[str, Any]:
-    """A surface, extracted with the field on the device."""
+    """A surface, extracted and drawn with the field on the device; the picture is also drawn on a CPU."""
     if importlib.util.find_spec("mcubes") is None:
         raise Missing("no PyMCubes")
     from winner_ns.export.mesh import extract_mesh
@@ -182,7 +185,63 @@ def mesh_of(device: torch.device, small: bool, folder: Path) -> Dict[str, Any]:
     volume = 2 * math.pi**2 * 0.55 * 0.25**2
     told = {"faces": len(mesh.faces), "watertight": facts["watertight"], "volume": round(float(mesh.volume), 4)}
     assert small or abs(mesh.volume / volume - 1) < 0.02, told
-    return {**told, "of": round(volume, 4), "extraction_seconds": round(time.monotonic() - begun, 3)}
+    told = {**told, "of": round(volume, 4), "extraction_seconds": round(time.monotonic() - begun, 3)}
+    mesh.export(folder / "ring.ply")
+    assert (folder / "ring.ply").stat().st_size > 1000
+    return {**told, **drawn(field, device, 32 if small else 512)}
+
+
+def drawn(field: winner_ns.FittedField, device: torch.device, size: int) -> Dict[str, Any]:
+    """What the viewer draws of a surface, by the device's rays and a CPU's: where they meet it."""
+    from winner_ns.viewing.sphere_tracing import EmptySpace, trace
+
+    line = torch.linspace(-0.6, 0.6, size)
+    y, x = torch.meshgrid(line, line, indexing="ij")
+    rays = torch.nn.functional.normalize(torch.stack([x, y, -torch.ones_like(x)], dim=-1).reshape(-1, 3), dim=-1)
+    eye = torch.tensor([0.1, 0.2, 2.3]).expand_as(rays)
+    depths, told = [], {}
+    for where in (device, torch.device("cpu")):
+        field.network.to(where)
+        space = EmptySpace(field.unit_distance, where)
+        here = eye.to(where), rays.to(where)
+        trace(field.unit_distance, space, *here)  # The first one is slower.
+        wait(where)
+        begun = time.perf_counter()
+        met, reached = trace(field.unit_distance, space, *here)
+        wait(where)
+        told.setdefault("picture_seconds", []).append(round(time.perf_counter() - begun, 4))
+        depths.append(torch.zeros(len(rays)).index_put((met.cpu(),), reached.cpu()))
+    apart = float(((depths[0] - depths[1]).abs() > 0.01).float().mean())
+    # At an outline, rounding decides whether a ray meets anything.
+    assert apart < 0.01, f"{apart:.1%} of the picture's pixels are another here than on a CPU"
+    field.network.to(device)
+    return {"pixels": len(rays), **told, "pixels_apart": apart}
+
+
+def exported(suffix: str, device: torch.device, folder: Path) -> Dict[str, Any]:
+    """A small picture's field, written from the device as other programs take it."""
+    field = winner_ns.fit(signals()["image"], steps=20, width=16, depth=2, device=device, progress=False)
+    path = folder / f"field{suffix}"
+    if suffix == ".onnx":
+        if importlib.util.find_spec("onnx") is None or importlib.util.find_spec("onnxruntime") is None:
+            raise Missing("no onnx with onnxruntime")
+        from winner_ns.export.onnx import export_onnx
+
+        export_onnx(field, path)  # Holds the values against the field's.
+    elif suffix == ".glsl":
+        from winner_ns.export.glsl import export_glsl
+
+        export_glsl(field, path)
+    elif suffix == "grid":
+        here = field.grid((32, 32))
+        field.network.cpu()
+        apart = float(np.abs(field.grid((32, 32)) - here).max())
+        assert apart < 1e-3, f"the grid's values on a CPU are {apart:.2g} from the device's"
+        return {"grid_apart": apart}
+    else:
+        field.save(path)
+    assert path.stat().st_size > 1000
+    return {"bytes": path.stat().st_size}
 
 
 def step_times(device: torch.device, small: bool) -> Dict[str, Any]:

@@ -57,7 +57,7 @@ def machines_of(records: Sequence[Mapping[str, Any]]) -> Dict[str, str]:
 def _processor() -> str:
     information = Path("/proc/cpuinfo")
     if information.is_file():
-        for line in information.read_text(errors="replace").splitlines():
+        for line in information.read_text(encoding="utf-8", errors="replace").splitlines():
             if line.lower().startswith(("model name", "hardware")):
                 return " ".join(line.partition(":")[2].split())
     return platform.processor() or platform.machine()

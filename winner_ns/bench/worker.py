@@ -41,7 +41,10 @@ def name_of(cell: Cell) -> str:
 
 def write_cells(folder: Path, cells: Sequence[Cell]) -> None:
     """Says what is to be trained."""
-    with replacing_synced(make_folder(folder / WORK) / CELLS) as temporary, open(temporary, "w") as file:
+    with (
+        replacing_synced(make_folder(folder / WORK) / CELLS) as temporary,
+        open(temporary, "w", encoding="utf-8") as file,
+    ):
         file.writelines(json.dumps(cell.as_dict()) + "\n" for cell in cells)
 
 

@@ -43,7 +43,7 @@ def main(output: Path) -> None:
     results: Dict[str, Dict[str, float]] = {}
     for folder in sorted((output / "runs").iterdir()):
         finished = FitRun(folder.name, folder).folder(output) / "results"
-        results[folder.name] = json.loads((finished / "figures.json").read_text())["figures"]
+        results[folder.name] = json.loads((finished / "figures.json").read_text(encoding="utf-8"))["figures"]
         for path in finished.iterdir():
             if path.name == "comparison.png":
                 shutil.copy(path, output / f"{folder.name}-comparison.png")
@@ -58,7 +58,7 @@ def main(output: Path) -> None:
         CHIPTUNE,
     )
     table = figures_table(results)
-    (output / "figures.md").write_text(table + "\n")
+    (output / "figures.md").write_text(table + "\n", encoding="utf-8")
     print(f"\n{table}\n\n{time.monotonic() - start:.0f} s in all. Look at, listen to, open:")
     for path in sorted(p for p in output.iterdir() if p.is_file()):
         print(f"  {path}")

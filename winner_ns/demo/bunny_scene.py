@@ -97,7 +97,7 @@ def _write(folder: Path, splits: Dict[str, int], size: int, seed: int) -> None:
             frames.append({"file_path": f"./{name}", "transform_matrix": pose.tolist()})
         for named in (split, "val") if split == "test" else (split,):
             text = json.dumps({"camera_angle_x": angle, "frames": frames}, indent=1)
-            (folder / f"transforms_{named}.json").write_text(text + "\n")
+            (folder / f"transforms_{named}.json").write_text(text + "\n", encoding="utf-8")
 
 
 def bunny() -> trimesh.Trimesh:

@@ -33,7 +33,7 @@ def plateau_picture(path: Path, runs: Dict[str, Path], original: Path) -> None:
     grid = figure.add_gridspec(len(sounds), 2, width_ratios=(1.0, 1.5))
     curve = figure.add_subplot(grid[:, 0])
     for name, run in runs.items():
-        known = json.loads((run / "results" / "figures.json").read_text())["curve"]
+        known = json.loads((run / "results" / "figures.json").read_text(encoding="utf-8"))["curve"]
         curve.plot(known["step"], known["psnr"], color=colors[name], label=name, linewidth=2)
     curve.set_xlabel("training step")
     curve.set_ylabel("PSNR of the batch, dB")

@@ -79,7 +79,7 @@ def train(runs: Sequence[Run], output: Path) -> None:
         print("\r\033[K", end="")
     for name, process in processes.items():
         if process.returncode != 0:
-            tail = logs[name].read_text(errors="replace").strip().splitlines()[-1:]
+            tail = logs[name].read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
             sys.exit(f"{name} failed: {' '.join(tail)} (all of it: {logs[name]})")
     print(f"  {time.monotonic() - start:4.0f} s   {', '.join(processes)} done", flush=True)
 

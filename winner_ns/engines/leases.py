@@ -20,6 +20,9 @@ BEAT = 15.0
 EXPIRED = 90.0
 """Seconds without one after which the work is anybody's: of a process of another machine, or of one that was stopped;
 of a process of this machine that is gone, none."""
+_SEEN = os.name == "posix"
+"""Whether a process can be asked for whether it is there. On Windows the signal 0 is Ctrl-C, so that there a lease of
+this machine is over when it has expired, like one of another."""
 
 
 @contextmanager
@@ -140,7 +143,7 @@ class Leases:
     def _is_over(self, piece: str) -> bool:
         path = self.path(piece)
         owner = self._owner(path)
-        if owner.get("host") == self.owner["host"]:
+        if owner.get("host") == self.owner["host"] and _SEEN:
             if _begun(owner.get("process")) != owner.get("begun"):
                 return True
             if not _is_stopped(owner.get("process")):
@@ -180,7 +183,7 @@ def _machine() -> str:
     """What tells the processes that this one can see from all others: containers may share a name."""
     parts = [socket.gethostname()]
     with suppress(OSError):
-        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip())
         parts.append(os.readlink("/proc/self/ns/pid"))
     return " ".join(parts)
 
@@ -192,7 +195,7 @@ def _begun(process: Optional[int]) -> str:
     with suppress(OSError, IndexError):
         fields = _state(process)
         return "" if fields[0] in "ZX" else fields[19]
-    if Path("/proc/self/stat").exists():
+    if Path("/proc/self/stat").exists() or not _SEEN:
         return ""
     try:
         os.kill(process, 0)
@@ -212,4 +215,4 @@ def _is_stopped(process: Optional[int]) -> bool:
 
 def _state(process: Optional[int]) -> List[str]:
     """What Linux says of a process, from its state on."""
-    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()

@@ -10,6 +10,7 @@ from typing import List, Mapping, Optional, Sequence
 
 from winner_ns.engines.engine import Ending, Engine
 from winner_ns.errors import setting_error
+from winner_ns.interruption import APART
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "IGL_NUM_THREADS"), "1")
 """What comes out, and how long it takes, must not depend on how many workers there are."""
@@ -34,7 +35,7 @@ class LocalWorker:
             encoding="utf-8",
             env={**os.environ, **environment, **ONE_THREAD, "PYTHONPATH": path},
             # Training would take Ctrl-C, which is for the program that started it, for its own.
-            start_new_session=True,
+            **APART,
         )
 
     def ending(self) -> Optional[Ending]:

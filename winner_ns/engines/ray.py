@@ -25,6 +25,7 @@ from winner_ns.engines.engine import Ending, Engine
 from winner_ns.engines.leases import WORK
 from winner_ns.engines.local import LocalWorker
 from winner_ns.errors import SignalError, setting_error
+from winner_ns.interruption import APART
 from winner_ns.registry import PLUGINS
 
 REACHED = 5.0
@@ -84,7 +85,7 @@ class RayEngine(Engine):
             stderr=subprocess.DEVNULL,
             encoding="utf-8",
             env={**os.environ, **_QUIET, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
-            start_new_session=True,
+            **APART,
         )
         threading.Thread(target=self._listen, daemon=True).start()
         try:

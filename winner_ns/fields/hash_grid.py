@@ -92,9 +92,10 @@ class HashGrid(Field):
         if in_dim > 3:
             raise ValueError(f"a hash grid takes 1 to 3 coordinates, got {in_dim}; choose another field family")
         # Imported here for those who only load other families: nerfstudio takes seconds.
-        from nerfstudio.field_components.encodings import HashEncoding
         from nerfstudio.field_components.mlp import MLP
         from nerfstudio.utils.external import TCNN_EXISTS
+
+        from winner_ns.fields.hash_encoding import HashEncoding
 
         tcnn_runs = TCNN_EXISTS and torch.cuda.is_available()
         if implementation == "tcnn" and not tcnn_runs:

@@ -19,7 +19,7 @@ from nerfstudio.utils import profiler
 
 from winner_ns.errors import SignalError, one_line_errors
 from winner_ns.fitting.processes import LOST, ProcessLost, begin, cores, leave, meeting_place
-from winner_ns.interruption import SIGNALS, Ended
+from winner_ns.interruption import APART, SIGNALS, Ended
 
 SECONDS_TO_END = 15.0
 """That the first process may take to notice that another is gone, before it is ended."""
@@ -77,7 +77,7 @@ def _started(config: Any, rank: int, size: int, count: int, local_rank: int, hos
             stdout=subprocess.DEVNULL,
             env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": threads},
             # Ctrl-C is for the first one, also while this one still imports what it needs.
-            start_new_session=True,
+            **APART,
         )
         assert process.stdin is not None  # It was started with a pipe.
         pickle.dump((config, rank, size, count, local_rank, host, port), process.stdin)

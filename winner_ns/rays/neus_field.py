@@ -162,7 +162,8 @@ class SirenSDFField(SDFField):
         chosen = chosen | (distance[..., :1, 0] < 0)  # Where a ray starts inside, light does reach what is there.
         if self.training:
             chosen |= torch.rand(chosen.shape, device=chosen.device) < OTHERS_SHARE
-        some = ray_samples[chosen]
+        # By their numbers: of a mask, a GPU would be asked for them once for each part of the samples.
+        some = ray_samples[torch.nonzero(chosen, as_tuple=True)]
         positions = some.frustums.get_start_positions().requires_grad_(True)
         with torch.enable_grad():
             values = self.forward_geonetwork(positions)

@@ -155,8 +155,13 @@ class WinnerNeuSModel(SceneModel, NeuSModel):
         return outputs
 
     def get_metrics_dict(self, outputs: Dict[str, Any], batch: Dict[str, Tensor]) -> Dict[str, Tensor]:
-        """psnr in dB (peak 1) of the batch's rays, and how far poses were moved."""
-        metrics = super().get_metrics_dict(outputs, batch)
+        """psnr in dB (peak 1) of the batch's rays, the density's sharpness and its inverse, and how far poses were
+        moved."""
+        # Not NeuSModel's own, which reads the sharpness twice at each step, for which a GPU has to be waited for.
+        metrics = super(NeuSModel, self).get_metrics_dict(outputs, batch)
+        if self.training:
+            sharpness = self.field.deviation_network.get_variance().detach().reshape(())
+            metrics |= {"s_val": sharpness, "inv_s": 1.0 / sharpness}
         self.camera_optimizer.get_metrics_dict(metrics)
         return metrics
 

@@ -119,7 +119,9 @@ class RadianceModel(SceneModel):
         last = torch.zeros_like(occupied)
         last[:, -1] = self.renderer_rgb.background_color == "last_sample"
         occupied |= last
-        density, features = self.field.density(points[occupied])
+        # By their numbers, which a GPU is asked for twice: of a mask, it would be once for each use.
+        held = torch.nonzero(occupied.reshape(-1))[:, 0]
+        density, features = self.field.density(points.reshape(-1, 3)[held])
         densities = points.new_zeros(*points.shape[:2], 1).masked_scatter(occupied[..., None], density.to(points.dtype))
         if self.training and not self.frame.bounded:
             # What is close to a camera is in more of its rays than what is further away.
@@ -128,7 +130,9 @@ class RadianceModel(SceneModel):
             ]
         weights = samples.get_weights(densities)
         visible = occupied & (weights[..., 0].detach() > LEAST_WEIGHT) | last
-        colors = self.field.colors(features[visible[occupied]], samples.frustums.directions[visible])
+        seen = torch.nonzero(visible.reshape(-1)[held])[:, 0]
+        directions = samples.frustums.directions.reshape(-1, 3)[held[seen]]
+        colors = self.field.colors(features[seen], directions)
         colors = torch.zeros_like(points).masked_scatter(visible[..., None], colors.to(points.dtype))
         outputs = {
             "rgb": self.renderer_rgb(rgb=colors, weights=weights),

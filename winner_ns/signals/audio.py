@@ -17,6 +17,7 @@ from winner_ns.mapped import forget_pages
 from winner_ns.reading import check_decoded
 from winner_ns.signals.array import check_magnitudes, native_rows, not_finite, open_array, scratch_array
 from winner_ns.signals.grid import GridSignal
+from winner_ns.signals.media import exact, opened
 from winner_ns.signals.options import ReadOptions
 from winner_ns.signals.quiet import quiet_stderr
 from winner_ns.signals.wav import WavLayout, mapped_samples, wav_layout, whole_numbers
@@ -297,8 +298,6 @@ def _opened(path: Path, length: Optional[int]) -> Any:
 
 def _missing_length(path: Path) -> Optional[int]:
     """How many samples a FLAC has whose header does not say it, as its frames' headers tell; None of other files."""
-    import av
-
     with open(path, "rb") as file:
         head = file.read(_LongFlac.AT + 5)
     known = head[_LongFlac.AT :]
@@ -306,10 +305,12 @@ def _missing_length(path: Path) -> Optional[int]:
         return None
     count = 0
     with quiet_stderr(), suppress(Exception):  # Any type: what is damaged ends there.
-        with av.open(str(path), metadata_errors="replace") as container:
+        with opened(path) as container:
             stream = container.streams.audio[0]
             for packet in container.demux(stream):
-                count += round((packet.duration or 0) * packet.time_base * stream.rate) if packet.size else 0
+                count += (
+                    round((packet.duration or 0) * (exact(packet.time_base) or 0) * stream.rate) if packet.size else 0
+                )
     return count
 
 

@@ -19,6 +19,7 @@ from winner_ns.signals.array import MEMORY_LIMIT, native_rows, no_scratch, open_
 from winner_ns.signals.brands import IMAGE_BRANDS, brands
 from winner_ns.signals.grid import GridSignal, square_half_extent
 from winner_ns.signals.image import pictures_in
+from winner_ns.signals.media import exact, opened
 from winner_ns.signals.options import ReadOptions
 from winner_ns.signals.png import SIGNATURE as PNG
 from winner_ns.signals.png import png_facts
@@ -249,17 +250,15 @@ def _keep_whole(film: _Film, error: Exception) -> None:
 
 def _decoded(path: Path) -> _Film:
     """The frames of a film that FFmpeg decodes, upright."""
-    import av
-
     film = _Film(path)
     size: Optional[Tuple[int, int]] = None
     with quiet_stderr():
         try:
-            with av.open(str(path), metadata_errors="replace") as container:
+            with opened(path) as container:
                 if not container.streams.video:
                     raise SignalError(path, "holds no pictures, it is cut or a sound", "give a whole video, or a WAV")
                 stream = container.streams.video[0]
-                film.rate, film.file_format = stream.average_rate, container.format.name
+                film.rate, film.file_format = exact(stream.average_rate), container.format.name
                 film.warnings += _left_out(path, stream)
                 for frame in container.decode(stream):
                     if size is None:
@@ -274,7 +273,7 @@ def _decoded(path: Path) -> _Film:
                     width, height = size = size or (frame.width, frame.height)
                     pixels = frame.reformat(width=width, height=height, format=layout).to_ndarray()
                     pixels = _upright(pixels, frame)
-                    clock = frame.time_base or Fraction(0)
+                    clock = exact(frame.time_base) or Fraction(0)
                     film.add(pixels, None if frame.pts is None or not clock else frame.pts * clock)
                     film.last = (frame.duration or 0) * clock
         except SignalError:

@@ -31,6 +31,9 @@ STEPS_OUT = 60
 CLOSE = 1e-3
 """Distance at which a ray has arrived."""
 REFINEMENTS = 4
+MOVES_AT_ONCE = 16
+"""Moves across empty space that rays make on a GPU between two looks at which of them are still under way: each look
+waits for it. On a CPU, where nothing waits, rays that have come to their end cost more than the looks."""
 
 CLAY = 0.92
 UP = (0.0, 1.0, 0.0)
@@ -122,6 +125,7 @@ def trace(
     origins: Float[Tensor, "n 3"],
     directions: Float[Tensor, "n 3"],
     max_steps: int = 128,
+    moves: Optional[int] = None,
 ) -> Tuple[Int[Tensor, " m"], Float[Tensor, " m"]]:
     """The rays that meet the surface distance = 0 within the cube, and how far along each of them.
 
@@ -134,7 +138,10 @@ def trace(
         origins: of the rays.
         directions: unit vectors.
         max_steps: most evaluations along a ray, more than STEPS_OUT; few rays need more than 20.
+        moves: across empty space between two looks at which rays are still under way; None: what suits the device. The
+            rays' ways do not depend on it.
     """
+    moves = moves or (1 if origins.device.type == "cpu" else MOVES_AT_ONCE)
     entry, leave = cube_interval(origins, directions)
     active = torch.nonzero(entry < leave)[:, 0]
     at = entry[active]
@@ -144,13 +151,15 @@ def trace(
     before, value_before = at - margin, torch.full_like(at, margin)
     found = []
     for step in range(max_steps):
-        there, within = _across_empty_space(space, origins[active], directions[active], at, leave[active])
+        there, within = _across_empty_space(space, origins[active], directions[active], at, leave[active], moves)
         crossed = space.side(origins[active] + at[:, None] * directions[active]) * side < 0
         there, within = torch.where(crossed, at, there), within | crossed
         skipped = there > at
         before = torch.where(skipped, there - margin, before)
         value_before = torch.where(skipped, margin, value_before)
-        active, at, before, value_before, side = (a[within] for a in (active, there, before, value_before, side))
+        # By their numbers, which a GPU is asked for once, and not once for each of the five.
+        kept = torch.nonzero(within)[:, 0]
+        active, at, before, value_before, side = (a[kept] for a in (active, there, before, value_before, side))
         if not len(active):
             break
         shortest = SHORTEST_STEP if step < max_steps - STEPS_OUT else math.sqrt(12.0) / STEPS_OUT
@@ -159,10 +168,11 @@ def trace(
         side = torch.where(side == 0, torch.where(value < 0, -1.0, 1.0).to(at), side)
         value = value * side
         arrived = value < CLOSE
-        if arrived.any():
-            found.append([a[arrived] for a in (active, before, value_before, at, value, side)])
+        met = torch.nonzero(arrived)[:, 0]
+        if len(met):
+            found.append([a[met] for a in (active, before, value_before, at, value, side)])
         following = at + (STEP_SHARE * value).clamp(shortest, LONGEST_STEP)
-        goes_on = ~arrived & (following < leave[active])
+        goes_on = torch.nonzero(~arrived & (following < leave[active]))[:, 0]
         before, value_before = at[goes_on], value[goes_on]
         active, at, side = active[goes_on], following[goes_on], side[goes_on]
     if not found:
@@ -172,19 +182,25 @@ def trace(
 
 
 def _across_empty_space(
-    space: EmptySpace, origins: Tensor, directions: Tensor, at: Float[Tensor, " m"], leave: Float[Tensor, " m"]
+    space: EmptySpace,
+    origins: Tensor,
+    directions: Tensor,
+    at: Float[Tensor, " m"],
+    leave: Float[Tensor, " m"],
+    moves: int,
 ) -> Tuple[Float[Tensor, " m"], Tensor]:
     """Where each ray comes to what may hold a surface, and which rays do before they leave."""
     at = at.clone()
     under_way = torch.arange(len(at), device=at.device)
-    for _ in range(4 * CELLS):
-        here = at[under_way]
-        towards = directions[under_way]
-        step = space.skip(origins[under_way] + here[:, None] * towards, towards)
-        moved = step > 0
-        under_way = under_way[moved]
-        at[under_way] = here[moved] + step[moved]
-        under_way = under_way[at[under_way] < leave[under_way]]
+    for _ in range(4 * CELLS // moves):
+        here, start, towards, end = at[under_way], origins[under_way], directions[under_way], leave[under_way]
+        moved = here < end
+        for _ in range(moves):
+            step = space.skip(start + here[:, None] * towards, towards)
+            moved = (step > 0) & (here < end)
+            here = torch.where(moved, here + step, here)
+        at[under_way] = here
+        under_way = under_way[torch.nonzero(moved & (here < end))[:, 0]]
         if not len(under_way):
             break
     return at, at < leave
