@@ -78,6 +78,7 @@ def extract_mesh(
             field without a surface there.
     """
     import trimesh
+    from trimesh.visual import ColorVisuals
 
     require_export(loaded, "mesh")
     scale, center = loaded.signal["scale"], np.array(loaded.signal["center"], dtype=np.float64)
@@ -116,7 +117,7 @@ def extract_mesh(
     vertices += center
     mesh = trimesh.Trimesh(vertices, faces, vertex_normals=_whole(normals, vertices, faces), process=False)
     if colours is not None:
-        mesh.visual = trimesh.visual.ColorVisuals(mesh, vertex_colors=colours)
+        mesh.visual = ColorVisuals(mesh, vertex_colors=colours)
     return mesh, {**facts, "spacing": scale * float(spacing.max()), "warnings": warnings}
 
 

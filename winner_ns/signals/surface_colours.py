@@ -32,9 +32,7 @@ class SurfaceColours:
         colours: theirs.
     """
 
-    def __init__(
-        self, places: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"], colours: MeshColours
-    ) -> None:
+    def __init__(self, places: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"], colours: MeshColours) -> None:
         self._places, self._faces, self._colours = places, faces, colours
 
     def at(self, points: Float[np.ndarray, "n 3"], report: Report = silent) -> UInt8[np.ndarray, "n 3"]:

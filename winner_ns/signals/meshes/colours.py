@@ -131,9 +131,7 @@ class TextureReader:
         """The number of a texture in the mesh file's folder; -1 where it cannot be read."""
         return self.number(name, name, lambda: file_beside(self.path, name), wrap)
 
-    def number(
-        self, key: object, name: str, source: Callable[[], Union[Path, bytes]], wrap: Tuple[Wrap, Wrap]
-    ) -> int:
+    def number(self, key: object, name: str, source: Callable[[], Union[Path, bytes]], wrap: Tuple[Wrap, Wrap]) -> int:
         """The number of a texture; -1 where it cannot be read.
 
         Args:

@@ -261,9 +261,7 @@ class _Document:
             faces = np.stack([first, corners[1:-1], corners[2:]], axis=1) if len(first) else none
         else:
             raise SignalError(self.path, f"has a primitive of the unknown mode {mode}", _ADVICE)
-        return self._coloured(
-            _Part(vertices, triangulated(self.path, vertices, [faces], self.notes), None, primitive)
-        )
+        return self._coloured(_Part(vertices, triangulated(self.path, vertices, [faces], self.notes), None, primitive))
 
     # Colours ----------------------------------------------------------------------------------------------------------
 
@@ -311,10 +309,8 @@ class _Document:
         entry = self.json["textures"][_index(number)]
         extensions = entry.get("extensions", {})
         source = extensions.get(_WEBP, {}).get("source", entry.get("source"))
-        wrap = ("repeat", "repeat")
-        if "sampler" in entry:
-            sampler = self.json["samplers"][_index(entry["sampler"])]
-            wrap = tuple(_WRAPS.get(sampler.get(name), "repeat") for name in ("wrapS", "wrapT"))
+        sampler = self.json["samplers"][_index(entry["sampler"])] if "sampler" in entry else {}
+        wrap = (_WRAPS.get(sampler.get("wrapS"), "repeat"), _WRAPS.get(sampler.get("wrapT"), "repeat"))
         if source is None:
             said = ", ".join(map(str, extensions)) or "no picture"
             return self._textures.number(f"texture {number}", f"texture {number}", lambda: self._no_picture(said), wrap)

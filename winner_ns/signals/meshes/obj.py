@@ -119,9 +119,7 @@ def _joined_lines(text: bytes) -> bytes:
     return _CONTINUED.sub(b" ", _COMMENT.sub(b"", text))
 
 
-def _read_piece(
-    path: Path, text: bytes, before: int, counts: _Counts, colouring: Optional[ObjColours]
-) -> _Piece:
+def _read_piece(path: Path, text: bytes, before: int, counts: _Counts, colouring: Optional[ObjColours]) -> _Piece:
     """What some lines hold, with so many vertices before them."""
     if b"\0" in text:
         raise SignalError(path, "is no OBJ: it has bytes that no text has", "export it as text in ASCII or UTF-8")

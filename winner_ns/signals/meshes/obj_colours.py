@@ -17,6 +17,7 @@ from winner_ns.signals.meshes.polygons import triangulated_corners
 
 _LARGEST_LIBRARY = 2**24
 """Bytes of a file of materials, of which each takes some hundred."""
+_NO_CORNER = re.compile(rb"(?<!\S)/\S*")
 _WITHOUT_PLACE = re.compile(rb"(?<!\S)[^\s/]+(?://\S*)?(?!\S)")
 _WITH_PLACE = re.compile(rb"[^\s/]+/([^\s/]+)(?:/\S*)?")
 _OPTIONS = {b"-blendu": 1, b"-blendv": 1, b"-bm": 1, b"-boost": 1, b"-cc": 1, b"-clamp": 1, b"-imfchan": 1, b"-mm": 2,
@@ -86,7 +87,8 @@ class ObjColours:
         corners: Dict[int, np.ndarray] = {}
         materials: Dict[int, np.ndarray] = {}
         if lines[b"f"]:
-            text = b"\n".join(lines[b"f"])
+            # Words that begin with a slash are no corners.
+            text = _NO_CORNER.sub(b"", b"\n".join(lines[b"f"]))
             sizes = words_per_line(text)
             numbers = text_numbers(_WITH_PLACE.sub(rb"\1", _WITHOUT_PLACE.sub(b"0", text)))
             if numbers is None or len(numbers) != sizes.sum():
