@@ -256,10 +256,16 @@ def plain(capsys: pytest.CaptureFixture, run: Path, *flags: Any) -> list:
     return result["warnings"]
 
 
-@pytest.mark.parametrize("name", ["../secret.png", "..\\secret.png", "{}/secret.png", "https://a.b/c.png"])
-@pytest.mark.parametrize("make", [ball_obj, ball_gltf, ball_ply])
+@pytest.mark.parametrize(
+    "make, name",
+    [
+        *((ball_obj, name) for name in ("../secret.png", "..\\secret.png", "{}/secret.png")),
+        *((ball_gltf, name) for name in ("..%2Fsecret.png", "https://a.b/c.png")),
+        (ball_ply, "../secret.png"),
+    ],
+)
 def test_no_texture_beyond_the_folder_is_opened(
-    tmp_path: Path, capsys: pytest.CaptureFixture, name: str, make: Callable[[Path], Path]
+    tmp_path: Path, capsys: pytest.CaptureFixture, make: Callable[[Path], Path], name: str
 ) -> None:
     Image.fromarray(GRADIENT).save(tmp_path / "secret.png")
     folder, name = tmp_path / "within", name.format(tmp_path)
