@@ -127,21 +127,29 @@ RADIUS = 0.5
 def sphere_run(
     folder: Path, center: tuple = (0.0, 0.0, 0.0), radius: float = 1.0, sign: float = 1.0, everywhere: float = 1.0
 ) -> Path:
-    """A run of an icosphere with a field whose level set is a sphere of RADIUS in the unit cube, within 0.1 %.
+    """A run of an icosphere with a field whose level set is a sphere (`ball_run`).
 
-    d = a (cos(w R) + 2 - cos(w x) - cos(w y) - cos(w z)), which is (r² - R²) a w²/2 for small w.
     sign 0 is the value `everywhere`, -1 is inside out.
     """
     original = trimesh.creation.icosphere(3, radius)
     original.apply_translation(center)
     original.export(folder / "ball.obj", digits=9)
-    signal = load_signal(folder / "ball.obj")
+    return ball_run(folder / "run", folder / "ball.obj", sign, everywhere)
+
+
+def ball_run(folder: Path, original: Path, sign: float = 1.0, everywhere: float = 1.0) -> Path:
+    """A run of any shape with a field whose level set is a sphere of RADIUS in the unit cube, within 0.1 %.
+
+    d = a (cos(w R) + 2 - cos(w x) - cos(w y) - cos(w z)), which is (r² - R²) a w²/2 for small w.
+    sign 0 is the value `everywhere`, -1 is inside out.
+    """
+    signal = load_signal(original)
     w, scale = 0.3, 0.5
     a = 1.0 / (scale * w * w * RADIUS)
     network = plane_waves(w * np.eye(3), np.full(3, np.pi / 2), np.full((1, 3), -sign * a))
     with torch.no_grad():
         network.output.bias.fill_(sign * a * (math.cos(w * RADIUS) + 2) if sign else everywhere)
-    return write_run(folder / "run", signal, network, {"distance_scale": scale})
+    return write_run(folder, signal, network, {"distance_scale": scale})
 
 
 def run_json(capsys: pytest.CaptureFixture, *arguments: Any) -> Dict[str, Any]:

@@ -14,7 +14,8 @@ import pytest
 import soundfile
 import torch
 from PIL import Image
-from test_export import RADIUS, plane_waves, sphere_run
+from test_export import RADIUS, ball_run, plane_waves, sphere_run
+from test_mesh_colours import SIDES, cube_ply
 
 import winner_ns
 from winner_ns.export.glsl import glsl_function
@@ -372,6 +373,21 @@ def test_a_surface_is_measured_in_the_originals_units(opened, tmp_path):
     assert np.abs(page.canvas() - before).max() > 0.2
     assert float(page.page.locator("#place").inner_text()) == pytest.approx(50.0, abs=0.2)
     assert len(page.requests) == 1 and not page.errors
+
+
+def test_a_surface_has_the_colours_of_its_original(opened, tmp_path):
+    """A ball in the colours of the nearest sides of a cube, seen from its corner."""
+    field = load_run(ball_run(tmp_path / "run", cube_ply(tmp_path / "cube.ply")))
+    page = opened(written(tmp_path / "page.html", {"siren": field}, resolution=48))
+    seen, towards = page.canvas(), np.array(page.page.evaluate("() => turn()"))
+    height, width = seen.shape[:2]
+    radius = page.page.evaluate("() => scale()") * np.array([width, -height]) / 2 * RADIUS
+    for axis in range(3):
+        # Half way to where the side's middle is seen.
+        x, y = np.array([width, height]) / 2 + radius * (towards[:2, axis] + 0.1 * towards[:2].sum(axis=1)) * 0.8
+        colour, wanted = seen[round(y), round(x)], SIDES[2 * axis + 1] / 255
+        np.testing.assert_allclose(colour / colour.max(), wanted / wanted.max(), atol=0.03)
+    assert not page.errors
 
 
 RUN_FUNCTION = """([text, call, points]) => {

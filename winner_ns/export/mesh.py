@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
 
@@ -11,7 +11,8 @@ import numpy as np
 from jaxtyping import Float
 
 from winner_ns.errors import SignalError, setting_error
-from winner_ns.export.mesh_files import SUFFIXES, WITH_NORMALS, write_mesh
+from winner_ns.export.mesh_colours import original_colours
+from winner_ns.export.mesh_files import SUFFIXES, WITH_COLORS, WITH_NORMALS, write_mesh
 from winner_ns.export.output import fitted_path, require_export
 from winner_ns.fields.files import LoadedField
 from winner_ns.meshing.cleaning import is_watertight, largest_components, simplified
@@ -45,6 +46,10 @@ class MeshOptions:
     """Moves vertices onto the level set, from where it would be if the distance were linear within each cell."""
     normals: bool = False
     """Adds normals to the vertices, the directions of the field's gradient."""
+    colours: bool = True
+    """Adds the original's colours to the vertices, where it is at hand and has some."""
+    original: Optional[Path] = None
+    """Where the original is now; None: where it was when it was fitted."""
 
 
 def extract_mesh(
@@ -64,14 +69,16 @@ def extract_mesh(
         called: what messages call the run; None: by what was fitted.
 
     Returns:
-        The mesh, with vertex normals if asked for; and points_evaluated, fraction_evaluated (of the grid's points),
-        components (where only some were to be kept: how many there were), spacing (the grid's, in the original's
-        units), watertight, warnings.
+        The mesh, with vertex normals if asked for and colours; and points_evaluated, fraction_evaluated (of the grid's
+        points), components (where only some were to be kept: how many there were), spacing (the grid's, in the
+        original's units), watertight, coloured, warnings.
 
     Raises:
-        SignalError: another kind of run, options that cannot be, or a field without a surface there.
+        SignalError: another kind of run, options that cannot be, an original that is named and cannot be read, or a
+            field without a surface there.
     """
     import trimesh
+    from trimesh.visual import ColorVisuals
 
     require_export(loaded, "mesh")
     scale, center = loaded.signal["scale"], np.array(loaded.signal["center"], dtype=np.float64)
@@ -99,11 +106,18 @@ def extract_mesh(
     if options.faces is not None and not facts["watertight"]:
         warnings.append(f"{options.faces} faces are so few that the mesh is not watertight; give more")
     normals = outward_normals(loaded, vertices, low, high, spacing) if options.normals else None
+    colours = None
+    if options.colours:
+        colours, missing = original_colours(loaded, vertices, options.original, report)
+        warnings += missing
+    facts["coloured"] = colours is not None
     # In double precision: a shape may lie far from the origin of its frame. In place where nobody else has them: those
     # of a fine grid take gigabytes.
     vertices = np.multiply(vertices, scale, out=vertices if vertices.flags.writeable else None)
     vertices += center
     mesh = trimesh.Trimesh(vertices, faces, vertex_normals=_whole(normals, vertices, faces), process=False)
+    if colours is not None:
+        mesh.visual = ColorVisuals(mesh, vertex_colors=colours)
     return mesh, {**facts, "spacing": scale * float(spacing.max()), "warnings": warnings}
 
 
@@ -118,8 +132,8 @@ def export_mesh(
     """Extracts the fitted surface and writes it as PLY, OBJ, STL, GLB or OFF, told by the suffix (`write_mesh`).
 
     Returns:
-        path, kind, resolution, vertices, faces, watertight, points_evaluated, fraction_evaluated, components (as
-        `extract_mesh`) and warnings.
+        path, kind, resolution, vertices, faces, watertight, points_evaluated, fraction_evaluated, components, coloured
+        (as `extract_mesh`) and warnings.
 
     Raises:
         SignalError: as `extract_mesh`, an unknown suffix, one without normals, or the file cannot be written.
@@ -130,6 +144,8 @@ def export_mesh(
         raise SignalError(
             output, f"{suffix} has no vertex normals", f"name a file that ends in {', '.join(WITH_NORMALS)}"
         )
+    if suffix not in WITH_COLORS:
+        options = replace(options, colours=False)
     resolution = mesh_resolution(resolution)
     mesh, facts = extract_mesh(loaded, resolution, options, report, called)
     spacing, warnings = facts.pop("spacing"), facts.pop("warnings")

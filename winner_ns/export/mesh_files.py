@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, List, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 import numpy as np
 from jaxtyping import Float, UInt8
+
+from winner_ns.signals.meshes.colours import linear_from_srgb
 
 if TYPE_CHECKING:
     import trimesh
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".ply", ".obj", ".stl", ".glb", ".off")
 WITH_NORMALS = (".ply", ".obj", ".glb")
 WITH_COLORS = WITH_NORMALS
+_OWN_COLOR = "_COLOR"
 
 
 def write_mesh(
@@ -27,7 +30,7 @@ def write_mesh(
 
     Args:
         path: the file.
-        mesh: vertices in double precision; its vertex colours, if it has any, go into PLY, OBJ and GLB.
+        mesh: vertices in double precision; its vertex colours, sRGB, if it has any, go into PLY, OBJ and GLB.
         center: a point near the middle of the mesh.
         spacing: about the length of its edges.
         normals: of vertices, too; not for STL and OFF.
@@ -89,14 +92,24 @@ def _write_glb(path: Path, mesh: trimesh.Trimesh, center: Float[np.ndarray, "3"]
 
     scene = trimesh.Scene()
     known = {"vertex_normals": mesh.vertex_normals} if normals else {}
+    moved = trimesh.Trimesh(mesh.vertices - center, mesh.faces, process=False, validate=False, **known)
     colors = _vertex_colors(mesh)
     if colors is not None:
-        known["vertex_colors"] = colors
-    moved = trimesh.Trimesh(mesh.vertices - center, mesh.faces, process=False, validate=False, **known)
+        # Amounts of light, as glTF has them; trimesh's own would be sRGB's values. Of 8 bits dark ones would be few.
+        moved.vertex_attributes[_OWN_COLOR] = linear_from_srgb(colors[:, :3] / 255.0).astype(np.float32)
     scene.add_geometry(moved, transform=trimesh.transformations.translation_matrix(center))
-    written = scene.export(file_type="glb", include_normals=normals)
+    written = scene.export(file_type="glb", include_normals=normals, tree_postprocessor=_name_colors)
     assert isinstance(written, bytes)
     path.write_bytes(written)
+
+
+def _name_colors(tree: Dict[str, Any]) -> None:
+    """Calls the vertices' colours what glTF calls them: trimesh has attributes of one's own begin with a line."""
+    for mesh in tree["meshes"]:
+        for primitive in mesh["primitives"]:
+            attributes = primitive["attributes"]
+            if _OWN_COLOR in attributes:
+                attributes["COLOR_0"] = attributes.pop(_OWN_COLOR)
 
 
 def _vertex_colors(mesh: trimesh.Trimesh) -> Optional[UInt8[np.ndarray, "v 4"]]:

@@ -152,7 +152,7 @@ def _through_pillow(
     from PIL import Image
 
     try:
-        with _any_size(), Image.open(path, formats=_OF_PILLOW) as image:
+        with any_size(), Image.open(path, formats=_OF_PILLOW) as image:
             _check_size(path, image.height, image.width, 4)
             # Phones store previews as further pictures of a JPEG ("MPO"): nothing that a user would miss.
             if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
@@ -366,7 +366,7 @@ def _tiff(path: Path, warnings: List[str]) -> Tuple[np.ndarray, Colour]:
 
 
 @contextmanager
-def _any_size() -> Iterator[None]:
+def any_size() -> Iterator[None]:
     """Lifts Pillow's limit on the number of pixels; `_check_size` has our own."""
     from PIL import Image
 
@@ -410,7 +410,7 @@ def pictures_in(path: Path) -> int:
     from PIL import Image
 
     try:
-        with _any_size(), Image.open(path, formats=_OF_PILLOW) as image:
+        with any_size(), Image.open(path, formats=_OF_PILLOW) as image:
             return int(getattr(image, "n_frames", 1))
     except Exception:  # Any type: whatever Pillow's parsers stumble on in a damaged file.
         return 0

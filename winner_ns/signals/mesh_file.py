@@ -13,7 +13,7 @@ from winner_ns.signals.meshes.off import read_off
 from winner_ns.signals.meshes.ply import read_ply
 from winner_ns.signals.meshes.stl import read_stl
 
-_READERS: Dict[str, Callable[[Path], MeshFile]] = {
+_READERS: Dict[str, Callable[[Path, bool], MeshFile]] = {
     "obj": read_obj,
     "ply": read_ply,
     "stl": read_stl,
@@ -40,13 +40,18 @@ def mesh_type(path: Path) -> Optional[str]:
     return suffix[1:] if head and suffix in MESH_SUFFIXES else None
 
 
-def read_mesh_file(path: Path, file_type: str) -> MeshFile:
+def read_mesh_file(path: Path, file_type: str, colours: bool = False) -> MeshFile:
     """Reads a file of a `mesh_type`.
+
+    Args:
+        path: the file.
+        file_type: its format.
+        colours: whether those of its surface are read, too, where the format has some.
 
     Raises:
         SignalError: it is damaged, or says what its reader does not understand.
     """
     try:
-        return _READERS[file_type](path)
+        return _READERS[file_type](path, colours)
     except OSError as error:
         raise SignalError(path, f"cannot be read ({error.strerror})", "check the path and its permissions") from error

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Collection, Dict, List, Optional, TextIO, Tuple
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Shaped, UInt8
 
 from winner_ns.errors import SignalError, counted
 from winner_ns.reading import check_decoded
 from winner_ns.signals.distance_samples import STEEP, steepest_slope
+from winner_ns.signals.meshes.colours import as_8_bit
 
 COLUMNS_ADVICE = "give columns x y z distance, x y z nx ny nz or x y z, one row per point"
 NORMALS_ADVICE = "name the columns in a first line, as x y z nx ny nz sdf"
@@ -37,6 +38,7 @@ _NORMAL_AXES = (
     ("normalx", "normaly", "normalz"),
     *((f"normals{sign}0", f"normals{sign}1", f"normals{sign}2") for sign in ":_"),
 )
+_COLOURS = (("red", "green", "blue"), ("r", "g", "b"), ("rf", "gf", "bf"))
 _OCCUPANCIES = ("occ", "occs", "occupancy", "occupancies", "inside", "is_inside")
 # Columns of scans that say nothing of the surface.
 _LEFT_ASIDE = (
@@ -60,6 +62,7 @@ class PointTable:
     points: Float[np.ndarray, "n 3"]
     distances: Optional[Float[np.ndarray, " n"]] = None
     normals: Optional[Float[np.ndarray, "n 3"]] = None
+    colours: Optional[UInt8[np.ndarray, "n 3"]] = None
     warnings: List[str] = field(default_factory=list)
     """What was left out, one line each."""
 
@@ -124,7 +127,9 @@ def _points_of_unnamed(path: Path, table: Float[np.ndarray, "n k"], file_format:
         why = "no normals, which have the length 1" if len(at) == 3 else "no distances"
         said = f"column {at[0] + 4}" if len(at) == 1 else f"columns {at[0] + 4} to {at[-1] + 4}"
         warnings.append(f"{path}: {said} taken for {of}, being {why}; left aside")
-    return PointTable(file_format, points, None, normals, warnings)
+    # Of an intensity and colours these come last.
+    colours = _colours(rest[:, -3:]) if len(at) in (3, 4) else None
+    return PointTable(file_format, points, None, normals, colours, warnings)
 
 
 def points_of_text(path: Path) -> PointTable:
@@ -297,7 +302,16 @@ def _points_of_named(path: Path, table: np.ndarray, names: List[str], file_forma
     normals = next((columns(axes) for axes in _NORMAL_AXES if set(axes) <= set(names)), None)
     warnings = [f"{path}: nothing is known of the columns {', '.join(unknown)}; they are left aside"] if unknown else []
     given = columns((distances[0],))[:, 0] if distances else None
-    return PointTable(file_format, columns(axes), given, normals, warnings)
+    colours = next((_colours(columns(each)) for each in _COLOURS if set(each) <= set(names)), None)
+    return PointTable(file_format, columns(axes), given, normals, colours, warnings)
+
+
+def _colours(columns: Float[np.ndarray, "n 3"]) -> Optional[UInt8[np.ndarray, "n 3"]]:
+    """Columns as 8-bit colours: fractions, or whole numbers of 8 or 16 bits."""
+    most = columns.max(initial=0.0)
+    if not np.isfinite(columns).all() or columns.min(initial=0.0) < 0 or most > 65535:
+        return None
+    return as_8_bit(columns, np.dtype(np.float64) if most <= 255 else np.dtype(np.uint16))
 
 
 def _names(line: str) -> List[str]:

@@ -108,7 +108,7 @@ def _from_mesh_file(path: Path, file_type: str) -> ShapeSignal:
             return shape
     if not len(mesh.vertices):
         raise SignalError(path, "has no faces and no points", "give a mesh with faces, or points")
-    return _from_table(path, PointTable(file_type.upper(), mesh.vertices, None, mesh.normals, mesh.notes))
+    return _from_table(path, PointTable(file_type.upper(), mesh.vertices, None, mesh.normals, warnings=mesh.notes))
 
 
 def _from_mesh(

@@ -7,12 +7,14 @@ import re
 from pathlib import Path
 from typing import Any, Dict, Sequence
 
-from winner_ns.commands.arguments import count
-from winner_ns.errors import SignalError
+from winner_ns.commands.arguments import add_original, count
+from winner_ns.errors import SignalError, flag_of
 from winner_ns.safe_text import file_name
 
 HELP = "the surface of a shape, of a volume, or learnt from photographs: PLY, OBJ, STL, GLB or OFF"
 EXAMPLE = "winner-ns export mesh RUN --resolution 512 -o out.glb"
+OF_SHAPES = ("project", "normals", "no_colours", "data", "decoded_limit")
+"""What may be asked of shapes alone."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,6 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--faces", type=count, help="simplify to about so many")
     parser.add_argument("--project", action="store_true", help="move the vertices onto the level set itself")
     parser.add_argument("--normals", action="store_true", help="write the field's normals (PLY, OBJ, GLB)")
+    parser.add_argument("--no-colours", action="store_true", help="leave the colours of a coloured original away")
+    add_original(parser)
     parser.add_argument(
         "--frame",
         choices=("world", "scene"),
@@ -57,6 +61,7 @@ def export(source: Path, options: argparse.Namespace) -> Dict[str, Any]:
     from winner_ns.export.output import fitted_path
     from winner_ns.fitting.run import load_run
     from winner_ns.progress import progress_bar
+    from winner_ns.reading import DECODED_LIMIT, decoded_limit
     from winner_ns.registry import resolve
 
     run = load_run(source)
@@ -65,16 +70,18 @@ def export(source: Path, options: argparse.Namespace) -> Dict[str, Any]:
     output = options.output or fitted_path(run, ".ply")
     surface = run.description.row.surface
     if surface is not None:
-        _refuse(options, ("bounds", "project", "normals"), "shapes")
+        _refuse(options, ("bounds", *OF_SHAPES), "shapes")
         asked = ("below", "spacing", "components", "faces")
         wanted = resolve(f"{surface}:SurfaceOptions")(**{name: getattr(options, name) for name in asked})
         with progress_bar() as report:
             export_surface = resolve(f"{surface}:export_volume_surface")
             return export_surface(run, output, options.level, options.resolution, wanted, report)
     _refuse(options, ("below", "spacing"), "volumes")
-    asked = ("bounds", "components", "faces", "project", "normals")
-    with progress_bar() as report:
-        wanted = MeshOptions(options.level or 0.0, **{name: getattr(options, name) for name in asked})
+    asked = {name: getattr(options, name) for name in ("bounds", "components", "faces", "project", "normals")}
+    allowed = DECODED_LIMIT if options.decoded_limit is None else options.decoded_limit
+    with progress_bar() as report, decoded_limit(allowed):
+        colours = {"colours": not options.no_colours, "original": options.data}
+        wanted = MeshOptions(options.level or 0.0, **asked, **colours)
         return export_mesh(run, output, options.resolution, wanted, report, called=source)
 
 
@@ -91,7 +98,7 @@ def _export_surface(source: Path, options: argparse.Namespace) -> Dict[str, Any]
     from winner_ns.progress import progress_bar
     from winner_ns.registry import resolve
 
-    _refuse(options, ("level", "project", "normals"), "shapes")
+    _refuse(options, ("level", *OF_SHAPES), "shapes")
     _refuse(options, ("below", "spacing"), "volumes")
     meshes = "winner_ns.rays.neus_mesh"
     field, description = resolve(f"{meshes}:load_surface")(source)
@@ -107,7 +114,7 @@ def _refuse(options: argparse.Namespace, names: Sequence[str], of: str) -> None:
     """Raises SignalError for flags that are of others."""
     for name in names:
         if getattr(options, name):
-            raise SignalError(f"--{name}", f"is for {of}", "leave it out")
+            raise SignalError(flag_of(name), f"is for {of}", "leave it out")
 
 
 def _components(text: str) -> int:

@@ -32,6 +32,7 @@ async function unpacked(text) {
 
 async function load(field) {
   const [vertices, faces] = [Uint16Array.from(await unpacked(field.vertices)), await unpacked(field.faces)];
+  const colours = field.colours && Uint8Array.from(await unpacked(field.colours));
   const held = gl.createVertexArray();
   gl.bindVertexArray(held);
   gl.bindBuffer(gl.ARRAY_BUFFER, gl.createBuffer());
@@ -39,6 +40,15 @@ async function load(field) {
   const at = gl.getAttribLocation(shader.made, "place");
   gl.enableVertexAttribArray(at);
   gl.vertexAttribPointer(at, 3, gl.UNSIGNED_SHORT, false, 0, 0);
+  const colour = gl.getAttribLocation(shader.made, "colour");
+  if (colours) {
+    gl.bindBuffer(gl.ARRAY_BUFFER, gl.createBuffer());
+    gl.bufferData(gl.ARRAY_BUFFER, colours, gl.STATIC_DRAW);
+    gl.enableVertexAttribArray(colour);
+    gl.vertexAttribPointer(colour, 3, gl.UNSIGNED_BYTE, true, 0, 0);
+  } else {
+    gl.vertexAttrib3f(colour, 0.86, 0.82, 0.75);
+  }
   gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, gl.createBuffer());
   gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, faces, gl.STATIC_DRAW);
   return {held, vertices, faces};
@@ -94,7 +104,6 @@ function draw() {
   gl.uniformMatrix3fv(shader.at("turn"), true, turn().flat());
   gl.uniform2fv(shader.at("scale"), scale());
   gl.uniform4fv(shader.at("cut"), cut());
-  gl.uniform3fv(shader.at("outside"), [0.86, 0.82, 0.75]);
   gl.uniform3fv(shader.at("inside"), [0.72, 0.34, 0.2]);
   const edge = meshes.length > 1 ? Math.round(view.divider * canvas.width) : canvas.width;
   gl.enable(gl.SCISSOR_TEST);

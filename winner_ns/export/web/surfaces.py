@@ -8,6 +8,7 @@ from typing import Any, Dict, Mapping, Optional
 import numpy as np
 
 from winner_ns.errors import SignalError
+from winner_ns.export.mesh_colours import original_colours
 from winner_ns.export.web.exhibit import Exhibit, PageOptions, base64_text, no_original
 from winner_ns.fields.files import LoadedField
 from winner_ns.meshing.cleaning import simplified
@@ -38,7 +39,7 @@ def surfaces(fields: Mapping[str, LoadedField], signal: Optional[Signal], option
     scale, name = first.signal["scale"], first.description.name
     if options.resolution is not None and not 3 <= options.resolution <= 1024:
         raise SignalError("resolution", f"{options.resolution} is none of a page", "give 3 to 1024")
-    meshes = []
+    meshes, colours, warnings = [], {}, []
     for field_name, loaded in fields.items():
         options.report("extracting the surface", len(meshes), len(fields))
         vertices, faces = extract_unit_mesh(loaded, options.resolution or RESOLUTION)
@@ -47,6 +48,8 @@ def surfaces(fields: Mapping[str, LoadedField], signal: Optional[Signal], option
         if len(faces) > (options.faces or FACES):
             vertices, faces = simplified(vertices, faces, options.faces or FACES)
         meshes.append((field_name, vertices, faces))
+        colours[field_name], missing = original_colours(loaded, vertices, report=options.report)
+        warnings += [line for line in missing if line not in warnings]
     low = np.min([vertices.min(0) for _, vertices, _ in meshes], axis=0)
     high = np.max([vertices.max(0) for _, vertices, _ in meshes], axis=0)
     step = float((high - low).max()) / STEPS
@@ -56,6 +59,7 @@ def surfaces(fields: Mapping[str, LoadedField], signal: Optional[Signal], option
                 "name": field_name,
                 "vertices": _packed(np.rint((vertices - low) / step).astype(np.int64)),
                 "faces": _packed(faces.astype(np.int64)),
+                **({} if (own := colours[field_name]) is None else {"colours": _packed(own.astype(np.int64))}),
             }
             for field_name, vertices, faces in meshes
         ],
@@ -72,6 +76,8 @@ def surfaces(fields: Mapping[str, LoadedField], signal: Optional[Signal], option
         f" along each axis; its vertices are rounded by {step * scale / 2:.2g} of the original's units at most.",
         "Distances between two points are in the original's units.",
     ]
+    if any(own is not None for own in colours.values()):
+        remarks.append("The colours are the original's at the nearest places: the field itself knows distances alone.")
     keys = {
         "arrow keys": "turn",
         "shift and arrow keys": "move",
@@ -91,6 +97,7 @@ def surfaces(fields: Mapping[str, LoadedField], signal: Optional[Signal], option
         alt=f"The surface of the field of {name}",
         keys=keys,
         remarks=remarks,
+        warnings=warnings,
     )
 
 

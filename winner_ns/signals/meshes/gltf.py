@@ -6,13 +6,15 @@ import base64
 import binascii
 import json
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Set, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Set, Tuple, Union
 from urllib.parse import unquote
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from winner_ns.errors import SignalError, counted
+from winner_ns.signals.meshes.beside import BESIDE_ADVICE, file_beside
+from winner_ns.signals.meshes.colours import MeshColours, TextureReader, Wrap
 from winner_ns.signals.meshes.mesh import MeshFile
 from winner_ns.signals.meshes.ply import strip_triangles
 from winner_ns.signals.meshes.polygons import triangulated
@@ -31,6 +33,10 @@ _DRACO = "KHR_draco_mesh_compression"
 _INSTANCES = "EXT_mesh_gpu_instancing"
 _VISIBILITY = "KHR_node_visibility"
 _MESHOPT = ("EXT_meshopt_compression", "KHR_meshopt_compression", "MESHOPT_compression")
+_GLOSSINESS = "KHR_materials_pbrSpecularGlossiness"
+_TEXTURE_TRANSFORM = "KHR_texture_transform"
+_WEBP = "EXT_texture_webp"
+_WRAPS: Dict[Any, Wrap] = {33071: "clamp", 33648: "mirror", 10497: "repeat"}
 # What these say has nothing to do with where a surface is.
 _NO_GEOMETRY = ("KHR_materials_", "KHR_texture_", "EXT_texture_", "MSFT_texture_", "KHR_lights_", "EXT_lights_",
                 "KHR_xmp", "KHR_animation_", "KHR_audio", "ADOBE_materials_", "MSFT_packing_", "MSFT_lod")  # fmt: skip
@@ -43,9 +49,10 @@ class _Part(NamedTuple):
     faces: Int[np.ndarray, "f 3"]
     normals: Optional[Float[np.ndarray, "v 3"]]
     primitive: Dict[str, Any]
+    colours: Optional[MeshColours] = None
 
 
-def read_gltf(path: Path) -> MeshFile:
+def read_gltf(path: Path, colours: bool = False) -> MeshFile:
     """Reads a scene's triangles, strips and fans; where it has none, its points.
 
     Accessors may be sparse, normalised integers and interleaved; nodes may be moved, mirrored, instanced
@@ -53,12 +60,16 @@ def read_gltf(path: Path) -> MeshFile:
     out (KHR_node_visibility). Draco needs the package DracoPy.
     Buffers lie in the file, in data URIs, or in files of the same folder or one within it.
 
+    Args:
+        path: the file.
+        colours: read what materials' base colours, their textures and vertices' colours say, too.
+
     Raises:
         SignalError: it is cut, refers to what is not there, or needs an extension that is not known; which is named.
     """
     try:
         with np.errstate(all="ignore"):  # What is not finite is found later.
-            return _Document(path).scene()
+            return _Document(path, colours).scene()
     except SignalError:
         raise
     except Exception as error:  # Any type: whatever a part of the wrong type leads to.
@@ -70,10 +81,12 @@ class _Document:
 
     Args:
         path: the .gltf or .glb.
+        colours: whether they are read.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, colours: bool) -> None:
         self.path = path
+        self._textures = TextureReader(path) if colours else None
         self.notes: List[str] = []
         data = path.read_bytes()
         self._chunk, text = self._chunks(data) if data[:4] == b"glTF" else (None, data)
@@ -142,20 +155,13 @@ class _Document:
             raise SignalError(self.path, "has a data URI that is cut or no base64", _ADVICE) from error
 
     def _of_file(self, uri: str) -> bytes:
-        name, advice = unquote(uri), "put it beside the glTF file"
-        roots = (self.path.parent.resolve(), self.path.resolve().parent)
-        if "\0" in name or "://" in name:
-            raise SignalError(self.path, f"refers to {name!r}, which is no file beside it", advice)
-        file = self.path.parent / name.replace("\\", "/")
-        target = file.resolve()
-        if not any(target.is_relative_to(root) for root in roots):
-            raise SignalError(self.path, f"refers to {name!r}, outside its folder", advice)
-        if not target.is_file():
-            raise SignalError(self.path, f"refers to {name!r}, which is not there", advice)
+        name = unquote(uri)
+        target = file_beside(self.path, name)
         try:
             return target.read_bytes()
         except OSError as error:
-            raise SignalError(self.path, f"{name!r} beside it cannot be read ({error.strerror})", advice) from error
+            problem = f"{name!r} beside it cannot be read ({error.strerror})"
+            raise SignalError(self.path, problem, BESIDE_ADVICE) from error
 
     def _view(self, number: int) -> Tuple[bytes, Optional[int]]:
         """A buffer view's bytes, and the step between its values if it names one."""
@@ -242,7 +248,7 @@ class _Document:
                 vertices = vertices + weight * self.accessor(target["POSITION"])
         if mode == _POINTS:
             normals = self.accessor(attributes["NORMAL"]).astype(np.float64) if "NORMAL" in attributes else None
-            return _Part(vertices, none, normals, primitive)
+            return self._coloured(_Part(vertices, none, normals, primitive))
         faces = none
         if mode == _TRIANGLES:
             if len(corners) % 3:
@@ -255,7 +261,86 @@ class _Document:
             faces = np.stack([first, corners[1:-1], corners[2:]], axis=1) if len(first) else none
         else:
             raise SignalError(self.path, f"has a primitive of the unknown mode {mode}", _ADVICE)
-        return _Part(vertices, triangulated(self.path, vertices, [faces], self.notes), None, primitive)
+        return self._coloured(_Part(vertices, triangulated(self.path, vertices, [faces], self.notes), None, primitive))
+
+    # Colours ----------------------------------------------------------------------------------------------------------
+
+    def _coloured(self, part: _Part) -> _Part:
+        """A part with its colours, if they are asked for and it has some."""
+        if self._textures is None:
+            return part
+        attributes, material = part.primitive.get("attributes", {}), self._material(part.primitive)
+        factor, base = np.array(material["factor"], np.float64)[:3], material["texture"]
+        if _DRACO in part.primitive.get("extensions", {}):
+            attributes = {}  # What is packed with the places is in another order than the accessors'.
+        corners = part.faces if len(part.faces) else np.arange(len(part.vertices))[:, None]
+        light = np.broadcast_to(factor.astype(np.float32), (*corners.shape, 3))
+        if "COLOR_0" in attributes:
+            values = self.accessor(attributes["COLOR_0"]).astype(np.float32)
+            if values.shape[1] < 3 or len(values) != len(part.vertices):
+                raise SignalError(self.path, "has colours of vertices that do not fit to them", _ADVICE)
+            light = (np.nan_to_num(values[:, :3]).clip(0.0, 1.0) * factor).astype(np.float32)[corners]
+        name = f"TEXCOORD_{(base or {}).get('texCoord', 0)}"
+        if base is not None and len(part.faces) and name in attributes:
+            number = self._texture(base["index"])
+            uv = self.accessor(attributes[name]).astype(np.float64)
+            if uv.shape != (len(part.vertices), 2):
+                raise SignalError(self.path, "has places on a texture that do not fit to its vertices", _ADVICE)
+            if number >= 0:
+                uv = _moved_on_texture(uv, base.get("extensions", {}).get(_TEXTURE_TRANSFORM, {}))
+                texture = np.full(len(part.faces), number, np.int32)
+                return part._replace(colours=MeshColours(light, True, uv.astype(np.float32)[part.faces], texture))
+        plain = not material["said"] and "COLOR_0" not in attributes
+        return part if plain else part._replace(colours=MeshColours(light, True))
+
+    def _material(self, primitive: Dict[str, Any]) -> Dict[str, Any]:
+        """The base colour that a primitive's material says: factor, texture, and whether it says one without that."""
+        if "material" not in primitive:
+            return {"factor": (1.0, 1.0, 1.0), "texture": None, "said": False}
+        entry = self.json["materials"][_index(primitive["material"])]
+        base, glossy = entry.get("pbrMetallicRoughness", {}), entry.get("extensions", {}).get(_GLOSSINESS)
+        if glossy:
+            base = {"baseColorFactor": glossy.get("diffuseFactor"), "baseColorTexture": glossy.get("diffuseTexture")}
+        factor, texture = base.get("baseColorFactor"), base.get("baseColorTexture")
+        return {"factor": factor or (1.0, 1.0, 1.0), "texture": texture, "said": bool(factor) and not texture}
+
+    def _texture(self, number: int) -> int:
+        assert self._textures is not None
+        entry = self.json["textures"][_index(number)]
+        extensions = entry.get("extensions", {})
+        source = extensions.get(_WEBP, {}).get("source", entry.get("source"))
+        sampler = self.json["samplers"][_index(entry["sampler"])] if "sampler" in entry else {}
+        wrap = (_WRAPS.get(sampler.get("wrapS"), "repeat"), _WRAPS.get(sampler.get("wrapT"), "repeat"))
+        if source is None:
+            said = ", ".join(map(str, extensions)) or "no picture"
+            return self._textures.number(f"texture {number}", f"texture {number}", lambda: self._no_picture(said), wrap)
+        image = self.json["images"][_index(source)]
+        uri = image.get("uri")
+        name = f"image {source}" if uri is None or uri.startswith("data:") else unquote(uri)
+
+        def content() -> Union[Path, bytes]:
+            if uri is None:
+                return self._view(image["bufferView"])[0]
+            return self._of_data_uri(uri) if uri.startswith("data:") else file_beside(self.path, unquote(uri))
+
+        return self._textures.number(source, name, content, wrap)
+
+    def _no_picture(self, said: str) -> bytes:
+        raise SignalError(self.path, f"has a texture of {said}, which is not read", "export it as PNG or JPEG")
+
+    def _joined_colours(self, parts: List[_Part]) -> Optional[MeshColours]:
+        if self._textures is None or not any(part.colours is not None for part in parts):
+            return None
+        found = []
+        for part in parts:
+            corners = part.faces.shape if len(part.faces) else (len(part.vertices), 1)
+            found.append(part.colours or MeshColours(np.broadcast_to(np.float32(1.0), (*corners, 3)), True))
+        corners = np.concatenate([each.corners for each in found])
+        if not self._textures.textures:
+            return MeshColours(corners, True)
+        uv = [np.zeros((len(each.corners), 3, 2), np.float32) if each.uv is None else each.uv for each in found]
+        none = [np.full(len(each.corners), -1) if each.texture is None else each.texture for each in found]
+        return MeshColours(corners, True, np.concatenate(uv), np.concatenate(none), self._textures.textures)
 
     def _has_fallback(self, primitive: Dict[str, Any]) -> bool:
         accessors = [primitive["attributes"]["POSITION"], *([primitive["indices"]] if "indices" in primitive else [])]
@@ -318,7 +403,9 @@ class _Document:
         faces = np.concatenate([part.faces + start for part, start in zip(parts, starts)])
         normals = [part.normals for part in parts if part.normals is not None]
         complete = len(normals) == len(parts) and not surfaces
-        return MeshFile(vertices, faces, np.concatenate(normals) if complete else None, self.notes)
+        given = np.concatenate(normals) if complete else None
+        missing = [] if self._textures is None else self._textures.notes()
+        return MeshFile(vertices, faces, given, self.notes, self._joined_colours(parts), missing)
 
     def _node_matrices(self) -> Dict[int, Float[np.ndarray, "4 4"]]:
         """Where each of the scene's nodes stands; -1 - n stands for mesh n of a file without nodes."""
@@ -409,7 +496,21 @@ def _moved(part: _Part, world: Float[np.ndarray, "4 4"]) -> _Part:
     mirrored = np.linalg.det(turn) < 0
     vertices = part.vertices @ turn.T + world[:3, 3]
     normals = None if part.normals is None else part.normals @ np.linalg.inv(turn)
-    return part._replace(vertices=vertices, faces=part.faces[:, ::-1] if mirrored else part.faces, normals=normals)
+    part = part._replace(vertices=vertices, normals=normals)
+    if not mirrored or not len(part.faces):
+        return part
+    colours = part.colours
+    if colours is not None:
+        uv = None if colours.uv is None else colours.uv[:, ::-1]
+        colours = colours._replace(corners=colours.corners[:, ::-1], uv=uv)
+    return part._replace(faces=part.faces[:, ::-1], colours=colours)
+
+
+def _moved_on_texture(uv: Float[np.ndarray, "v 2"], moved: Dict[str, Any]) -> Float[np.ndarray, "v 2"]:
+    """Places on a texture that is scaled, turned and shifted (KHR_texture_transform)."""
+    angle = float(moved.get("rotation", 0.0))
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    return (uv * np.array(moved.get("scale", (1, 1)), np.float64)) @ turn.T + np.array(moved.get("offset", (0, 0)))
 
 
 def _matrix(node: Dict[str, Any]) -> Float[np.ndarray, "4 4"]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import List, NamedTuple, Optional
+from typing import List, NamedTuple, Optional, Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
+
+from winner_ns.signals.meshes.colours import MeshColours
 
 
 class MeshFile(NamedTuple):
@@ -19,6 +21,10 @@ class MeshFile(NamedTuple):
     """The vertices' normals, of points alone."""
     notes: List[str]
     """What was left out or taken as something, one line each."""
+    colours: Optional[MeshColours] = None
+    """Where they are asked for, and there."""
+    colour_notes: Sequence[str] = ()
+    """What could not be read of them, one line each."""
 
 
 def text_numbers(text: bytes) -> Optional[Float[np.ndarray, " n"]]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Dict, Iterator, List, NamedTuple, Tuple
+from typing import BinaryIO, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from winner_ns.errors import SignalError
 from winner_ns.signals.meshes.mesh import MeshFile, text_numbers, words_per_line
+from winner_ns.signals.meshes.obj_colours import ColoursOfPiece, ObjColours
 from winner_ns.signals.meshes.polygons import triangulated
 
 _PIECE = 2**24  # Bytes that are looked at in one go.
@@ -55,22 +56,28 @@ class _Piece(NamedTuple):
     normals: Float[np.ndarray, "n 3"]
     polygons: Dict[int, np.ndarray]
     """Numbers of vertices from 0 on, by how many corners faces have."""
+    colours: Optional[ColoursOfPiece] = None
 
 
-def read_obj(path: Path) -> MeshFile:
+def read_obj(path: Path, colours: bool = False) -> MeshFile:
     """Reads v and f; of a file of points alone vn too, if there is one for each.
 
-    Numbers behind x, y, z, as colours, are left aside, and so are lines, points, texture coordinates, groups and
-    materials. Negative numbers count back from the last vertex before the face. No other file is opened.
+    Lines, points and groups are left aside. Negative numbers count back from the last vertex before the face.
+
+    Args:
+        path: the file.
+        colours: read those of vertices and of materials, too, and their textures, which lie in the file's folder; else
+            no other file is opened.
 
     Raises:
         SignalError: a line that is no vertex or face, a number 0, or corners that are no vertices.
     """
     pieces: List[_Piece] = []
     counts, before = _Counts(), 0
+    colouring = ObjColours(path) if colours else None
     with open(path, "rb") as file:
         for text in _pieces(file):
-            pieces.append(_read_piece(path, text, before, counts))
+            pieces.append(_read_piece(path, text, before, counts, colouring))
             before += len(pieces[-1].vertices)
     if counts.free_forms and not any(piece.polygons for piece in pieces):
         raise SignalError(path, "holds curves or free-form surfaces and no faces", "export it as polygons")
@@ -78,12 +85,15 @@ def read_obj(path: Path) -> MeshFile:
     places = np.concatenate([piece.vertices for piece in pieces])
     normals = np.concatenate([piece.normals for piece in pieces])
     corners = sorted({number for piece in pieces for number in piece.polygons})
-    groups = (
+    groups = [
         np.concatenate([piece.polygons[number] for piece in pieces if number in piece.polygons]) for number in corners
-    )
+    ]
     faces = triangulated(path, places, groups, notes)
     alone = not len(faces) and len(normals) == len(places) > 0
-    return MeshFile(places, faces, normals if alone else None, notes)
+    mesh = MeshFile(places, faces, normals if alone else None, notes)
+    if colouring is None:
+        return mesh
+    return colouring.of_mesh(mesh, corners, groups, [piece.colours for piece in pieces if piece.colours])
 
 
 def _pieces(file: BinaryIO) -> Iterator[bytes]:
@@ -109,18 +119,24 @@ def _joined_lines(text: bytes) -> bytes:
     return _CONTINUED.sub(b" ", _COMMENT.sub(b"", text))
 
 
-def _read_piece(path: Path, text: bytes, before: int, counts: _Counts) -> _Piece:
+def _read_piece(path: Path, text: bytes, before: int, counts: _Counts, colouring: Optional[ObjColours]) -> _Piece:
     """What some lines hold, with so many vertices before them."""
     if b"\0" in text:
         raise SignalError(path, "is no OBJ: it has bytes that no text has", "export it as text in ASCII or UTF-8")
     lines: Dict[bytes, List[bytes]] = {b"v": [], b"vn": [], b"f": []}
+    lines |= {} if colouring is None else {b"vt": []}
     seen: List[int] = []
+    marks: List[Tuple[int, int]] = []
     for keyword, rest in _LINE.findall(text):
         keyword = b"f" if keyword == b"fo" else keyword  # As faces were called before.
         if keyword in lines:
             lines[keyword].append(rest)
             if keyword == b"f":
                 seen.append(len(lines[b"v"]))
+                if colouring is not None:
+                    marks.append((len(lines[b"vt"]), colouring.material))
+        elif colouring is not None and keyword in (b"usemtl", b"mtllib"):
+            colouring.told(keyword, rest)
         elif keyword in _FREE_FORMS:
             counts.free_forms += 1
         elif keyword in _LEFT_OUT:
@@ -131,7 +147,9 @@ def _read_piece(path: Path, text: bytes, before: int, counts: _Counts) -> _Piece
     vertices, weights = _triples(path, lines[b"v"], "vertices")
     counts.odd_weights += int((weights != 1).sum())
     normals, _ = _triples(path, lines[b"vn"], "normals")
-    return _Piece(vertices, normals, _faces(path, lines[b"f"], before + np.array(seen, np.int64)))
+    polygons = _faces(path, lines[b"f"], before + np.array(seen, np.int64))
+    colours = None if colouring is None else colouring.of_piece(lines, marks, polygons)
+    return _Piece(vertices, normals, polygons, colours)
 
 
 def _rows_of_numbers(path: Path, text: bytes, what: str) -> Tuple[Float[np.ndarray, " n"], Int[np.ndarray, " l"]]:

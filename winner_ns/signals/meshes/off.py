@@ -7,21 +7,26 @@ from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 
 from winner_ns.errors import SignalError
+from winner_ns.signals.meshes.colours import MeshColours, as_8_bit
 from winner_ns.signals.meshes.mesh import MeshFile, text_numbers
-from winner_ns.signals.meshes.polygons import triangulated
+from winner_ns.signals.meshes.polygons import triangulated, triangulated_corners
 
 _ADVICE = "export the mesh again"
 _WORD = re.compile(rb"(ST)?(C)?(N)?(4)?(n)?OFF|off")
 _COMMENT = re.compile(rb"#[^\r\n]*")
 
 
-def read_off(path: Path) -> MeshFile:
+def read_off(path: Path, colours: bool = False) -> MeshFile:
     """Reads OFF with colours, normals and texture coordinates (COFF, NOFF, STOFF and mixtures), which are left aside
     but for the normals of points alone. Faces may go on in the next line; the number of vertices may follow the word
     OFF at once, as in ModelNet.
+
+    Args:
+        path: the file.
+        colours: read those of faces, or else of vertices, too.
 
     Raises:
         SignalError: it is binary or of other dimensions than three, or has fewer or more lines than it counts.
@@ -46,9 +51,44 @@ def read_off(path: Path) -> MeshFile:
         raise SignalError(path, problem, "get a whole copy of the file")
     vertices, normals = _vertices(path, lines[:vertex_count], has_normals)
     notes: List[str] = []
-    polygons = _faces(path, lines[vertex_count:], face_count)
+    behind: Dict[int, List[List[bytes]]] = {}
+    polygons = _faces(path, lines[vertex_count:], face_count, behind if colours else None)
     faces = triangulated(path, vertices, polygons.values(), notes)
-    return MeshFile(vertices, faces, None if len(faces) else normals, notes)
+    mesh = MeshFile(vertices, faces, None if len(faces) else normals, notes)
+    if not colours:
+        return mesh
+    before = 6 if has_normals else 3
+    of_vertices = _colours([line.split()[before:] for line in lines[:vertex_count]]) if word and word[2] else None
+    return _coloured(path, mesh, polygons, of_vertices, _colours([row for n in polygons for row in behind[n]]))
+
+
+def _colours(rows: List[List[bytes]]) -> Optional[UInt8[np.ndarray, "n 3"]]:
+    """Red, green and blue that begin each row; None where one has fewer numbers."""
+    if not rows or min(map(len, rows)) < 3:
+        return None
+    numbers = text_numbers(b" ".join(word for row in rows for word in row[:3]))
+    if numbers is None or len(numbers) != 3 * len(rows):
+        return None
+    return as_8_bit(numbers.reshape(-1, 3), numbers.dtype)
+
+
+def _coloured(
+    path: Path,
+    mesh: MeshFile,
+    polygons: Dict[int, np.ndarray],
+    of_vertices: Optional[UInt8[np.ndarray, "v 3"]],
+    of_faces: Optional[UInt8[np.ndarray, "f 3"]],
+) -> MeshFile:
+    if not len(mesh.faces):
+        return mesh if of_vertices is None else mesh._replace(colours=MeshColours(of_vertices[:, None]))
+    if of_faces is not None:
+        corners = np.repeat(of_faces, np.concatenate([np.full(len(p), n) for n, p in polygons.items()]), axis=0)
+    elif of_vertices is not None:
+        corners = of_vertices[np.concatenate([group.ravel() for group in polygons.values()])]
+    else:
+        return mesh
+    triangles = triangulated_corners(path, mesh.vertices, list(polygons.values()))
+    return mesh._replace(colours=MeshColours(corners[triangles]))
 
 
 def _are_counts(numbers: Float[np.ndarray, " n"]) -> bool:
@@ -69,8 +109,10 @@ def _vertices(
     return table[:, :3], table[:, 3:] if has_normals else None
 
 
-def _faces(path: Path, lines: List[bytes], count: int) -> Dict[int, np.ndarray]:
-    """Numbers of vertices by how many corners faces have."""
+def _faces(
+    path: Path, lines: List[bytes], count: int, behind: Optional[Dict[int, List[List[bytes]]]]
+) -> Dict[int, np.ndarray]:
+    """Numbers of vertices by how many corners faces have; `behind` gets the three words that stand behind those."""
     by_corners: Dict[int, List[bytes]] = {}
     at = 0
     for face in range(count):
@@ -89,6 +131,8 @@ def _faces(path: Path, lines: List[bytes], count: int) -> Dict[int, np.ndarray]:
             raise SignalError(path, f"is cut: face {face} has fewer than its {corners} corners", "get a whole copy")
         # Behind the corners comes a colour.
         by_corners.setdefault(corners, []).append(b" ".join(words[1 : corners + 1]))
+        if behind is not None:
+            behind.setdefault(corners, []).append(words[corners + 1 : corners + 4])
     if at < len(lines):
         raise SignalError(path, f"has {len(lines) - at} lines more than its header counts", _ADVICE)
     found = {}

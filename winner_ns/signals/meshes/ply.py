@@ -10,8 +10,9 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from winner_ns.errors import SignalError, counted
+from winner_ns.signals.meshes.colours import WHITE, MeshColours, TextureReader, as_8_bit
 from winner_ns.signals.meshes.mesh import MeshFile, text_numbers
-from winner_ns.signals.meshes.polygons import triangulated
+from winner_ns.signals.meshes.polygons import triangulated, triangulated_corners
 
 _TYPES = {
     "char": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4", "uint": "u4", "float": "f4",
@@ -21,6 +22,8 @@ _TYPES = {
 _ORDERS = {"ascii": "<", "binary_little_endian": "<", "binary_big_endian": ">"}
 _NORMALS = (("nx", "ny", "nz"), ("normal_x", "normal_y", "normal_z"))
 _CORNERS = ("vertex_indices", "vertex_index")
+_COLOURS = (("red", "green", "blue"), ("diffuse_red", "diffuse_green", "diffuse_blue"), ("r", "g", "b"))
+_PLACES = (("s", "t"), ("u", "v"), ("texture_u", "texture_v"))
 _LONGEST_HEADER = 2**20
 # Bytes behind the last element that are no sign of a wrong count: the end of a line.
 _FEW = 3
@@ -50,14 +53,19 @@ _Table = Dict[str, Union[np.ndarray, Lists]]
 """Columns by name."""
 
 
-def read_ply(path: Path) -> MeshFile:
+def read_ply(path: Path, colours: bool = False) -> MeshFile:
     """Reads vertices, faces of any number of corners and triangle strips; points alone with their normals.
+
+    Args:
+        path: the file.
+        colours: read those of vertices or faces, too, and textures in its folder (`comment TextureFile`).
 
     Raises:
         SignalError: the header makes no sense, the elements do not end where the file does, or corners are no vertices.
     """
     data = path.read_bytes()
-    file_format, elements, start = _header(path, data)
+    file_format, elements, start, textures = _header(path, data)
+    declared = {element.name: {p.name: p.type for p in element.properties} for element in elements}
     if file_format == "ascii":
         numbers = text_numbers(data[start:])
         if numbers is None:
@@ -75,12 +83,20 @@ def read_ply(path: Path) -> MeshFile:
         raise SignalError(
             path, f"has {counted(len(body) - at, 'byte')} more than its header counts", "export the mesh again"
         )
-    return _mesh(path, tables)
+    return _mesh(path, tables, _Told(declared, textures) if colours else None)
 
 
-def _header(path: Path, data: bytes) -> Tuple[str, List[_Element], int]:
-    """The format, the elements and where they begin."""
-    lines, at, file_format, elements = [], 0, "", []
+class _Told(NamedTuple):
+    """What a header tells of colours."""
+
+    types: Dict[str, Dict[str, np.dtype]]
+    """Of the properties of each element."""
+    textures: List[str]
+
+
+def _header(path: Path, data: bytes) -> Tuple[str, List[_Element], int, List[str]]:
+    """The format, the elements and where they begin, and the textures that comments name."""
+    lines, at, file_format, elements, textures = [], 0, "", [], []
     end = b"\r\n" if b"\r\n" in data[:8] else b"\r" if b"\r" in data[:8] else b"\n"
     advice = "export the mesh again"
     while not lines or lines[-1] != "end_header":
@@ -95,6 +111,8 @@ def _header(path: Path, data: bytes) -> Tuple[str, List[_Element], int]:
         words = line.split()
         try:
             if not words or words[0] in ("comment", "obj_info"):
+                if words[1:2] == ["TextureFile"]:
+                    textures.append(line.split("TextureFile", 1)[1].strip())
                 continue
             if words[0] == "format" and words[1] in _ORDERS and not elements and not file_format:
                 file_format = words[1]
@@ -109,7 +127,7 @@ def _header(path: Path, data: bytes) -> Tuple[str, List[_Element], int]:
                 raise ValueError
         except (KeyError, IndexError, ValueError) as error:
             raise SignalError(path, f"has a line {line[:60]!r} in its header that says nothing", advice) from error
-    return file_format, elements, at
+    return file_format, elements, at, textures
 
 
 def _property(order: str, types: List[str], name: str) -> _Property:
@@ -249,26 +267,114 @@ def _gathered(body: UInt8[np.ndarray, " b"], starts: Int[np.ndarray, " m"], kind
     return result
 
 
-def _mesh(path: Path, tables: Dict[str, _Table]) -> MeshFile:
+def _mesh(path: Path, tables: Dict[str, _Table], told: Optional[_Told]) -> MeshFile:
     advice = "export the mesh again"
     vertex, notes = tables.get("vertex", {}), []
     vertices = _columns(vertex, ("x", "y", "z"))
     if vertices is None:
         raise SignalError(path, "has no vertices with x, y and z", advice)
     polygons: List[np.ndarray] = []
+    rows: List[np.ndarray] = []
     for name in ("face", "tristrips"):
         table = tables.get(name, {})
         lists = next((table[key] for key in _CORNERS if isinstance(table.get(key), list)), None)
         if lists is None and any(len(column) for column in table.values()):  # pyright: ignore[reportArgumentType]
             raise SignalError(path, f"has an element {name} without lists of vertices", advice)
-        for _, corners in lists or []:  # pyright: ignore[reportGeneralTypeIssues]
+        for of_rows, corners in lists or []:  # pyright: ignore[reportGeneralTypeIssues]
             polygons += _as_polygons(path, name, corners)
+            rows += [of_rows] * (name == "face")
     faces = triangulated(path, vertices, polygons, notes)
     normals = None if len(faces) else next((n for axes in _NORMALS if (n := _columns(vertex, axes)) is not None), None)
-    return MeshFile(vertices, faces, normals, notes)
+    mesh = MeshFile(vertices, faces, normals, notes)
+    return mesh if told is None else _coloured(path, mesh, tables, told, polygons, rows)
 
 
-def _columns(table: _Table, names: Tuple[str, ...]) -> Optional[Float[np.ndarray, "n 3"]]:
+def _coloured(
+    path: Path,
+    mesh: MeshFile,
+    tables: Dict[str, _Table],
+    told: _Told,
+    polygons: List[Int[np.ndarray, "m n"]],
+    rows: List[Int[np.ndarray, " m"]],
+) -> MeshFile:
+    """A mesh with the colours of its points, textures, faces or vertices, the first of these that it has.
+
+    Args:
+        polygons: all, those of the element `face` before those of strips.
+        rows: of the element `face`, which of its rows they are.
+    """
+    of_vertices = _table_colours(tables["vertex"], told.types["vertex"])
+    if not len(mesh.faces):
+        return mesh if of_vertices is None else mesh._replace(colours=MeshColours(of_vertices[:, None]))
+    triangles = triangulated_corners(path, mesh.vertices, polygons)
+    vertex_of = np.concatenate([group.ravel() for group in polygons])
+    corners = np.full((len(vertex_of), 3), WHITE, np.uint8) if of_vertices is None else of_vertices[vertex_of]
+    face = tables.get("face", {})
+    count = sum(group.size for group in polygons[: len(rows)])
+    row_of = np.concatenate([np.empty(0, np.int64), *(np.repeat(r, p.shape[1]) for r, p in zip(rows, polygons))])
+    of_faces = _table_colours(face, told.types.get("face", {}))
+    if of_faces is not None:
+        corners[:count] = of_faces[row_of]
+    uv = _texture_places(tables, polygons, rows, vertex_of) if told.textures else None
+    textures = TextureReader(path)
+    if uv is not None:
+        numbers = np.array([textures.of_file(name) for name in told.textures])
+        which = np.zeros(len(vertex_of), np.int64)
+        named = face.get("texnumber")
+        if isinstance(named, np.ndarray) and len(named):
+            which[:count] = np.nan_to_num(named)[row_of]
+        which = np.where((which >= 0) & (which < len(numbers)), which, 0)
+        on = np.where(np.isfinite(uv).all(axis=1), numbers[which], -1)[triangles]
+        mesh = mesh._replace(colour_notes=textures.notes())
+        if (on >= 0).any():
+            flipped = np.stack([uv[:, 0], 1.0 - uv[:, 1]], axis=1).astype(np.float32)
+            texture = on.min(axis=1).astype(np.int32)
+            colours = MeshColours(corners[triangles], False, flipped[triangles], texture, textures.textures)
+            return mesh._replace(colours=colours)
+    if of_faces is None and of_vertices is None:
+        return mesh
+    return mesh._replace(colours=MeshColours(corners[triangles]))
+
+
+def _table_colours(table: _Table, types: Dict[str, np.dtype]) -> Optional[UInt8[np.ndarray, "n 3"]]:
+    for names in _COLOURS:
+        columns = _columns(table, names)
+        if columns is not None and len(columns):
+            return as_8_bit(columns, types[names[0]])
+    return None
+
+
+def _texture_places(
+    tables: Dict[str, _Table],
+    polygons: List[Int[np.ndarray, "m n"]],
+    rows: List[Int[np.ndarray, " m"]],
+    vertex_of: Int[np.ndarray, " c"],
+) -> Optional[Float[np.ndarray, "c 2"]]:
+    """Where on a texture each corner is, from the lower left; NaN where that is not said, None where it nowhere is."""
+    lists = tables.get("face", {}).get("texcoord")
+    if isinstance(lists, list):
+        found = np.full((len(vertex_of), 2), np.nan)
+        # Of all rows at once: lists of places need not be grouped as those of vertices are.
+        begins = np.full(max((int(r.max()) + 1 for r in rows if len(r)), default=0), -1)
+        sizes, start = np.zeros_like(begins), 0
+        for of_rows, group in zip(rows, polygons):
+            begins[of_rows] = start + np.arange(len(of_rows)) * group.shape[1]
+            sizes[of_rows], start = group.shape[1], start + group.size
+        for of_rows, values in lists:
+            corners = values.shape[1] // 2
+            fits = (of_rows < len(sizes)) & (values.shape[1] % 2 == 0)
+            fits[fits] &= sizes[of_rows[fits]] == corners
+            at = begins[of_rows[fits], None] + np.arange(corners)
+            found[at.ravel()] = np.asarray(values[fits], np.float64).reshape(-1, 2)
+        return found
+    for names in _PLACES:
+        columns = _columns(tables["vertex"], names)
+        if columns is not None:
+            return columns[vertex_of]
+    return None
+
+
+def _columns(table: _Table, names: Tuple[str, ...]) -> Optional[Float[np.ndarray, "n k"]]:
     found = [table.get(name) for name in names]
     if not all(isinstance(column, np.ndarray) for column in found):
         return None

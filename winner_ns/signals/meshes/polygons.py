@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Iterable, List, Tuple
+from typing import Iterable, List, Sequence, Tuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -41,8 +41,7 @@ def triangulated(
     triangles: List[np.ndarray] = [np.empty((0, 3), np.int64)]
     small = crossing = 0
     for group in polygons:
-        if group.size and (group.min() < 0 or group.max() >= len(vertices)):
-            raise SignalError(path, "has faces with vertices that are not there", "export the mesh again")
+        _check_corners(path, vertices, group)
         corners = group.shape[1]
         if corners < 3:
             small += len(group)
@@ -59,6 +58,29 @@ def triangulated(
     if crossing:
         notes.append(f"{path}: {counted(crossing, 'face')} crossing themselves; what is covered there is a guess")
     return np.concatenate(triangles)
+
+
+def triangulated_corners(
+    path: Path, vertices: Float[np.ndarray, "v 3"], polygons: Sequence[Int[np.ndarray, "_ _"]]
+) -> Int[np.ndarray, "f 3"]:
+    """The same triangles in the same order, told by numbers of corners: of all polygons as they come, one after the
+    other. What a polygon or a corner has of its own, as a colour, is found by these.
+
+    Raises:
+        SignalError: as `triangulated`.
+    """
+    numbered, start = [], 0
+    for group in polygons:
+        _check_corners(path, vertices, group)
+        numbered.append(np.arange(start, start + group.size).reshape(group.shape))
+        start += group.size
+    places = vertices[np.concatenate([np.empty(0, np.int64), *(group.ravel() for group in polygons)])]
+    return triangulated(path, places, numbered, [])
+
+
+def _check_corners(path: Path, vertices: Float[np.ndarray, "v 3"], group: Int[np.ndarray, "_ _"]) -> None:
+    if group.size and (group.min() < 0 or group.max() >= len(vertices)):
+        raise SignalError(path, "has faces with vertices that are not there", "export the mesh again")
 
 
 def _split(

@@ -25,8 +25,12 @@ _FACET = re.compile(
 )
 
 
-def read_stl(path: Path) -> MeshFile:
+def read_stl(path: Path, colours: bool = False) -> MeshFile:
     """Reads binary STL, told by its size whatever its header begins with, or text of one solid or several.
+
+    Args:
+        path: the file.
+        colours: whether those are asked for; STL has none.
 
     Raises:
         SignalError: the number of triangles is another one than the header says, or the text is cut or no STL.
