@@ -42,6 +42,8 @@ LEFT_OUT = {
     r"winner-ns bench (?!--list)": "a benchmark",
     r"ns-viewer|winner-ns view |winner-ns compare (?!.*--(save|web))": "serves a viewer until it is ended",
     r"chair|armadillo": "of data that is not here",
+    r"instant-ngp-data": "of a scene in another layout",
+    r"--frame scene": "of a surface that has been learnt from photographs",
     r"--machine.num-devices": "several processes, which tests/test_processes.py starts",
 }
 SETTINGS = "import functools, winner_ns\nfor _name in ('fit', 'fit_many'):\n" + (
@@ -85,9 +87,6 @@ def _paste(page: Path, folder: Path) -> int:
     session = "\n".join(block for block in pasted if not re.match(r"# \w+\.py\n", block))
     exported = dict(setting.split("=", 1) for line in EXPORTED.findall(text) for setting in line.split())
     failed = 0
-    if session:
-        (folder / "session").write_text(f"{SETTINGS}if __name__ == '__main__':\n{_indented(session)}", encoding="utf-8")
-        failed += _run("its Python", [sys.executable, "session"], folder)
     for given, program, *arguments in commands(page):
         shown = " ".join(filter(None, [given, program, shlex.join(arguments)]))
         reason = next((why for pattern, why in LEFT_OUT.items() if re.search(pattern, shown)), None)
@@ -96,6 +95,10 @@ def _paste(page: Path, folder: Path) -> int:
         else:
             environment = {**exported, **dict(setting.split("=", 1) for setting in given.split())}
             failed += _run(shown, _command(program, arguments, folder), folder, environment)
+    # After the commands, whose files and stores it opens.
+    if session:
+        (folder / "session").write_text(f"{SETTINGS}if __name__ == '__main__':\n{_indented(session)}", encoding="utf-8")
+        failed += _run("its Python", [sys.executable, "session"], folder)
     return failed
 
 
@@ -111,9 +114,9 @@ def _command(program: str, arguments: List[str], folder: Path) -> List[str]:
         (newest, *_) = sorted((folder / "outputs").glob("*/*/*"), key=os.path.getmtime, reverse=True)
         taken = [re.sub(r"outputs/\S+?/TIME", str(newest), word) for word in taken]
     if program == "ns-train":
-        if "--max-num-iterations" not in taken:
-            taken += ["--max-num-iterations", "20"]
-        taken += ["--viewer.quit-on-train-completion", "True"]
+        steps = [] if "--max-num-iterations" in taken else ["--max-num-iterations", "20"]
+        # Before a data parser and its own flags.
+        taken[1:1] = [*steps, "--viewer.quit-on-train-completion", "True"]
     elif re.search(r"\bfit(-many)?\b", line) and "--steps" not in taken:
         taken += ["--steps", "20" if "--resume" not in taken else "30"]
     return [str(Path(sys.executable).with_name(program)), *taken]
