@@ -261,7 +261,7 @@ def shell(*arguments: Any, **options: Any) -> subprocess.CompletedProcess:
 
 
 def test_version() -> None:
-    assert shell("--version").stdout == "winner-ns 0.1.0\n"
+    assert shell("--version").stdout == "winner-ns 0.2.0\n"
 
 
 @pytest.mark.slow

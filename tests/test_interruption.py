@@ -246,8 +246,10 @@ def test_ctrl_c_while_ns_train_imports(photo, tmp_path):
     command = [str(Path(sys.executable).parent / "ns-train"), "winner-siren", "--data", str(photo)]
     environment = {**os.environ, "PYTHONPROFILEIMPORTTIME": "1"}
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment
-    )
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment,
+        # Shells have what they start in the background ignore Ctrl-C, these tests included.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     assert any("nerfstudio.configs.dataparser_configs" in line for line in iter(process.stderr.readline, ""))
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=120)
