@@ -4,10 +4,10 @@
 
 The library's part needs torch and what `winner_ns` imports, but neither nerfstudio nor a network: every family and
 every kind is fitted on the device and on a CPU, files, extraction, exports and the viewer's picture of a surface go
-back and forth, and the training step is timed
-beside plain torch, torch.compile and torch.compile with CUDA graphs. nerfstudio's part trains every kind with ns-train,
-compares, evaluates, and trains on two devices where there are two. Whatever there is no time or package for is left
-out, and said. The last line printed is JSON; the exit status is 1 where a check failed.
+back and forth, and the training step is timed beside plain torch, torch.compile and torch.compile with CUDA graphs.
+nerfstudio's part trains every kind with ns-train, compares, evaluates, and trains on two devices where there are two.
+Whatever there is no time or package for is left out, and said. The last line printed is JSON; the exit status is 1
+where a check failed.
 """
 
 from __future__ import annotations

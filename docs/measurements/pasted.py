@@ -5,7 +5,7 @@
 Each page gets a folder of its own with small files of the names that it uses, and RUN is a run of the kind that a
 command is for. What names no number of steps has 20, trainings do not wait for a viewer, and what would serve or train
 for hours is left out, and said. Prints a line for each command and each page's Python; the exit status is 1 where one
-failed. About ten minutes on two cores.
+failed.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ def end_quietly_while_it_starts() -> None:
     """nerfstudio imports for seconds before any of its commands begins, and shows on Ctrl-C what it was importing. An
     `ns-train` of one of our methods ends by it at once, as nothing has been done yet, until the training takes signals
     over. Called by the first module of ours that nerfstudio imports; torch has been imported by then."""
-    own = sys.modules["__main__"].__spec__
+    own = getattr(sys.modules["__main__"], "__spec__", None)
     trains = "nerfstudio.scripts.train" in sys.modules or (own is not None and own.name == "nerfstudio.scripts.train")
     is_ours = any(argument.startswith("winner-") for argument in sys.argv[1:2])
     usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler

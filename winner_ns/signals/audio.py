@@ -308,9 +308,8 @@ def _missing_length(path: Path) -> Optional[int]:
         with opened(path) as container:
             stream = container.streams.audio[0]
             for packet in container.demux(stream):
-                count += (
-                    round((packet.duration or 0) * (exact(packet.time_base) or 0) * stream.rate) if packet.size else 0
-                )
+                if packet.size:
+                    count += round((packet.duration or 0) * (exact(packet.time_base) or 0) * stream.rate)
     return count
 
 

@@ -194,7 +194,6 @@ def _across_empty_space(
     under_way = torch.arange(len(at), device=at.device)
     for _ in range(4 * CELLS // moves):
         here, start, towards, end = at[under_way], origins[under_way], directions[under_way], leave[under_way]
-        moved = here < end
         for _ in range(moves):
             step = space.skip(start + here[:, None] * towards, towards)
             moved = (step > 0) & (here < end)

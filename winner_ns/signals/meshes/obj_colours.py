@@ -124,6 +124,8 @@ class ObjColours:
             return mesh if of_vertices is None else mesh._replace(colours=MeshColours(of_vertices[:, None]))
         notes: List[str] = []
         materials = self._materials(notes)
+        if of_vertices is None and not materials:
+            return mesh._replace(colour_notes=notes)
         textures = TextureReader(self.path)
         triangles = triangulated_corners(self.path, mesh.vertices, groups)
         vertex_of = np.concatenate([group.ravel() for group in groups])

@@ -304,15 +304,17 @@ def _coloured(
         rows: of the element `face`, which of its rows they are.
     """
     of_vertices = _table_colours(tables["vertex"], told.types["vertex"])
+    face = tables.get("face", {})
+    of_faces = _table_colours(face, told.types.get("face", {}))
+    if of_vertices is None and of_faces is None and not told.textures:
+        return mesh
     if not len(mesh.faces):
         return mesh if of_vertices is None else mesh._replace(colours=MeshColours(of_vertices[:, None]))
     triangles = triangulated_corners(path, mesh.vertices, polygons)
     vertex_of = np.concatenate([group.ravel() for group in polygons])
     corners = np.full((len(vertex_of), 3), WHITE, np.uint8) if of_vertices is None else of_vertices[vertex_of]
-    face = tables.get("face", {})
     count = sum(group.size for group in polygons[: len(rows)])
     row_of = np.concatenate([np.empty(0, np.int64), *(np.repeat(r, p.shape[1]) for r, p in zip(rows, polygons))])
-    of_faces = _table_colours(face, told.types.get("face", {}))
     if of_faces is not None:
         corners[:count] = of_faces[row_of]
     uv = _texture_places(tables, polygons, rows, vertex_of) if told.textures else None
