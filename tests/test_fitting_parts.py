@@ -21,7 +21,7 @@ from winner_ns.figures.grids import (
     signal_to_noise_ratio,
     structural_similarity,
 )
-from winner_ns.figures.meshes import intersection_over_union, surface_distances
+from winner_ns.figures.meshes import surface_distances, volume_iou
 from winner_ns.figures.surface import Surface
 from winner_ns.fitting.evaluation import evaluate_field, quick_figures
 from winner_ns.fitting.interpolation import interpolation_error
@@ -171,8 +171,7 @@ def test_shape_figures_on_spheres():
     points = np.random.default_rng(0).uniform(-0.6, 0.6, (400_000, 3))
     radius = np.linalg.norm(points, axis=1)
     # Inner over outer volume; four standard errors of the sampling.
-    assert intersection_over_union(radius - 0.5, radius - 0.6) == pytest.approx((5 / 6) ** 3, abs=0.005)
-    assert intersection_over_union(np.ones(3), np.ones(3)) == 1.0
+    assert volume_iou(radius < 0.5, radius < 0.6).value == pytest.approx((5 / 6) ** 3, abs=0.005)
 
 
 def test_surfaces_known_by_points_alone_are_compared_by_nearest_samples():

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Dict, List, Optional, Tuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from winner_ns.errors import setting_error
@@ -137,10 +137,10 @@ class ShapeTarget(Target):
         return surface.min(axis=0) - 0.05, surface.max(axis=0) + 0.05
 
     @cached_property
-    def volume_points(self) -> Tuple[Float[Tensor, "n 3"], Float[np.ndarray, " n"]]:
-        """A few points in `bounds` and their signed distances, not training's."""
-        points, distances = judged_points(self.signal, *self.bounds, 16384, 1_000_007)
-        return torch.from_numpy(points), distances
+    def volume_points(self) -> Tuple[Float[Tensor, "n 3"], Bool[np.ndarray, " n"]]:
+        """A few points in `bounds`, not training's, and which of them are inside."""
+        points, inside = judged_points(self.signal, *self.bounds, 16384, 1_000_007)
+        return torch.from_numpy(points), inside
 
     def figures(self, field: LoadedField, mesh_resolution: Optional[int] = None) -> Dict[str, float]:
         return shape_figures(field, self, mesh_resolution)
