@@ -85,11 +85,11 @@ class ShapeTarget(Target):
             if self._steps is not None:
                 last = int(self.order.passes(max(self._steps - 1, step), batch_size, rank, world_size)[-1]) // PASSES
             self._sampler = ShapeSampler(self.signal, self.count, self.seed, self.near_surface, first=first, last=last)
-        parts = []
-        for block in np.unique(passes // PASSES):
+        parts, blocks = [], passes // PASSES
+        for block in np.unique(blocks):
             points, values = self._block(int(block))
-            part = chosen[passes // PASSES == block]
-            parts.append((torch.from_numpy(points[part]), torch.from_numpy(values[part])))
+            part = torch.from_numpy(chosen[blocks == block])
+            parts.append((torch.from_numpy(points)[part], torch.from_numpy(values)[part]))
         points, values = zip(*parts)
         return (points[0], values[0]) if len(parts) == 1 else (torch.cat(points), torch.cat(values))
 
