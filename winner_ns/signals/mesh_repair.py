@@ -18,10 +18,10 @@ FACES_ASKED = 16
 
 # How far beside a face its sides are asked, in units of the unit cube: beyond what single precision blurs.
 _ASIDE = 1e-5
-# How far away, over their size, groups of faces are that stand for themselves in a first look at winding numbers; libigl
-# usually has 2.
+# How far away, over its size, a group of faces has to be to be taken for one in a first look at winding numbers; else,
+# as libigl has it, 2.
 _ROUGHLY = 1.2
-# How far from a threshold that leaves no doubt: four times as far as winding numbers were then found to err.
+# How far from a threshold nothing is left in doubt by that: they were found to err by 0.07 at most.
 _UNCLEAR = 0.25
 # Faces whose corners are looked up in one go.
 _BATCH = 2**16
