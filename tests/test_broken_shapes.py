@@ -14,6 +14,7 @@ from scipy.spatial import cKDTree
 
 from winner_ns.errors import SignalError
 from winner_ns.signals import ShapeSignal, load_signal
+from winner_ns.signals.mesh_repair import WindingNumbers
 
 
 def ball(radius: float = 1.0, center: Sequence[float] = (0, 0, 0), subdivisions: int = 3) -> trimesh.Trimesh:
@@ -103,6 +104,22 @@ def test_nested_shells_keep_what_they_enclose(tmp_path: Path) -> None:
         expected *= np.where((radius < 0.4) | ((radius > 0.7) & (radius < 1.0)), -1, 1)
         clear = np.abs(expected) > FACETS
         assert np.abs(distances - expected)[clear].max() < FACETS
+
+
+def test_a_first_rough_look_tells_what_winding_numbers_tell() -> None:
+    """Around a hole, in cavities, where shells cross, and around a surface that is there twice or inside out, too."""
+    cavity, turned, cut = ball(0.7), ball(), ball()
+    cavity.invert()
+    turned.invert()
+    cut = trimesh.Trimesh(cut.vertices, cut.faces[200:])
+    generator = np.random.default_rng(0)
+    for mesh in (cut, joined(ball(), cavity, ball(0.4)), joined(ball(), ball(1.0, (0.5, 0.3, 0)), ball()), turned):
+        windings = WindingNumbers(np.array(mesh.vertices), np.array(mesh.faces))
+        near = trimesh.sample.sample_surface(mesh, 3000, seed=1)[0] + 0.01 * generator.standard_normal((3000, 3))
+        points = np.concatenate([generator.uniform(-1.5, 1.5, (6000, 3)), near])
+        exact = windings.winding_number(points)
+        for threshold in (0.4, 0.5):
+            assert np.array_equal(windings.above(points, threshold), exact > threshold)
 
 
 def test_a_shell_within_a_solid_is_no_surface(tmp_path: Path) -> None:

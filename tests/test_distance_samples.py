@@ -262,13 +262,13 @@ def test_training_samples_are_the_given_ones_and_what_follows_elsewhere():
 def test_a_field_is_judged_where_the_samples_prove_what_is_inside():
     shape = signal_of(ball(3000)[:, :4])
     low, high = np.full(3, -1.0), np.full(3, 1.0)
-    points, distances = judged_points(shape, low, high, 4000, 0)
+    points, inside = judged_points(shape, low, high, 4000, 0)
     true = np.linalg.norm(points * shape.scale + shape.center, axis=1) - 1.0
-    assert 1000 < len(points) < 4000 and ((distances < 0) == (true < 0)).all()
+    assert 1000 < len(points) < 4000 and (inside == (true < 0)).all()
     # Signs prove nothing between the samples.
     signs = signal_of(np.c_[ball(3000)[:, :3], np.sign(ball(3000)[:, 3])])
-    points, distances = judged_points(signs, low, high, 4000, 0)
-    assert np.abs(points).max() <= 1 and set(np.sign(distances)) == {-1, 1}
+    points, inside = judged_points(signs, low, high, 4000, 0)
+    assert np.abs(points).max() <= 1 and set(inside) == {False, True}
     assert {tuple(point) for point in points} <= {tuple(point) for point in signs.points.astype("f4")}
 
 

@@ -500,6 +500,18 @@ def test_surface_normals_are_those_where_the_surface_is_nearest(tmp_path):
     assert ball.surface_normals(points[:0]).shape == (0, 3)
 
 
+def test_signs_and_distances_are_those_of_signed_distances(tmp_path):
+    points = np.random.default_rng(0).uniform(-1, 1, (3000, 3))
+    np.save(tmp_path / "normals.npy", oriented_sphere())
+    np.save(tmp_path / "distances.npy", sphere_distances(500))
+    cube = export(tmp_path / "cube.ply", trimesh.creation.box([2.0, 1.0, 2.0]))
+    for shape in (cube, load_signal(tmp_path / "normals.npy"), load_signal(tmp_path / "distances.npy")):
+        signed = shape.signed_distance(points)
+        assert (signed < 0).any() and (signed > 0).any()
+        assert np.array_equal(shape.inside(points), signed < 0)
+        assert np.array_equal(shape.distance(points), np.abs(signed))
+
+
 def test_distances_at_given_points_have_no_normals_elsewhere(tmp_path):
     np.save(tmp_path / "a.npy", sphere_distances(500))
     with pytest.raises(ValueError, match="own points only"):

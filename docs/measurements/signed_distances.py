@@ -21,7 +21,7 @@ import trimesh
 from jaxtyping import Float
 
 import winner_ns
-from winner_ns.figures.meshes import intersection_over_union
+from winner_ns.figures.meshes import volume_iou
 from winner_ns.meshing.fitted_surface import extract_unit_mesh
 from winner_ns.signals import ShapeSignal, load_signal, shape, signal_of
 from winner_ns.signals.distance_samples import Cuts, DistanceSamples
@@ -82,7 +82,7 @@ def _points() -> np.ndarray:
 
 
 def _iou(signal: ShapeSignal, truth: Distance, distances: np.ndarray) -> float:
-    return intersection_over_union(truth(_points() * signal.scale + signal.center), distances)
+    return volume_iou(truth(_points() * signal.scale + signal.center) < 0, distances < 0).value
 
 
 def _known(signal: ShapeSignal) -> Tuple[np.ndarray, np.ndarray, Cuts]:

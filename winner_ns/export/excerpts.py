@@ -205,7 +205,7 @@ class OriginalSurface:
     def distance(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
         """The distance to the original's surface, in units of the unit cube."""
         if self.signal.source != "distances":
-            return np.abs(self.signal.signed_distance(points))
+            return self.signal.distance(points)
         tree, spacing = self._tree
         nearest, index = tree.query(points, workers=-1)
         # Between its samples the surface is taken to be flat.

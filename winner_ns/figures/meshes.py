@@ -146,11 +146,6 @@ def volume_iou(inside_a: Bool[np.ndarray, " n"], inside_b: Bool[np.ndarray, " n"
     return _share((inside_a & inside_b)[union]) if union.any() else Estimate(1.0, 1.0)
 
 
-def intersection_over_union(a: Float[np.ndarray, " n"], b: Float[np.ndarray, " n"]) -> float:
-    """`volume_iou` of two shapes from their signed distances (negative inside) at the same points."""
-    return volume_iou(a < 0, b < 0).value
-
-
 def compare_files(
     reference: Path,
     reconstruction: Path,

@@ -19,7 +19,7 @@ from winner_ns.figures.grids import (
     signal_to_noise_ratio,
     structural_similarity,
 )
-from winner_ns.figures.meshes import intersection_over_union, surface_distances
+from winner_ns.figures.meshes import surface_distances, volume_iou
 from winner_ns.figures.surface import Surface
 from winner_ns.fitting.best_state import withheld_tell
 from winner_ns.fitting.classical_denoisers import denoised_at_withheld
@@ -70,8 +70,8 @@ def on_plateau(target: Target, figures: Dict[str, float]) -> bool:
 def quick_shape_figures(field: LoadedField, target: ShapeTarget) -> Dict[str, float]:
     """`quick_figures` of a shape."""
     points, inside = target.volume_points
-    fitted = field.unit_distance(points).numpy()[:, 0]
-    return {"iou": intersection_over_union(inside, fitted)}
+    fitted = field.unit_distance(points).numpy()[:, 0] < 0
+    return {"iou": volume_iou(inside, fitted).value}
 
 
 def quick_grid_figures(field: LoadedField, target: GridTarget, samples: int) -> Dict[str, float]:
@@ -177,17 +177,14 @@ def _fitted_at(field: LoadedField, signal: GridSignal, samples: np.ndarray) -> F
 
 def shape_figures(field: LoadedField, target: ShapeTarget, mesh_resolution: Optional[int]) -> Dict[str, float]:
     """`evaluate_field` of a shape."""
-
-    def fitted(points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
-        return field.unit_distance(torch.from_numpy(points)).numpy()[:, 0]
-
     seed = 1_000_003  # Not training's points.
     vertices, faces = extract_unit_mesh(field, mesh_resolution)
     # What the field believes to be inside far from the original counts as well.
     low, high = (bound[None] for bound in target.bounds)
     low, high = np.concatenate([low, vertices]).min(axis=0), np.concatenate([high, vertices]).max(axis=0)
-    points, distances = judged_points(target.signal, low, high, VOLUME_POINTS, seed)
-    figures = {"iou": intersection_over_union(distances, fitted(points))}
+    points, inside = judged_points(target.signal, low, high, VOLUME_POINTS, seed)
+    fitted = field.unit_distance(torch.from_numpy(points)).numpy()[:, 0] < 0
+    figures = {"iou": volume_iou(inside, fitted).value}
     if len(faces) == 0:
         return figures  # No surface yet.
     try:

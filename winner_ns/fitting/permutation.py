@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
+from typing import Callable, List, Tuple
 
 import numpy as np
 from jaxtyping import Int
@@ -10,6 +11,8 @@ from jaxtyping import Int
 ROUNDS = 6
 SMALL = 2**14
 """Permutations of no more elements are kept in full: each step of a small signal's training takes another part."""
+MOST_LOOKED_UP = 14
+"""Bits of a half of a number of which there are tables: those of all rounds take 0.8 MB at most."""
 
 
 def permute(positions: Int[np.ndarray, " n"], size: int, key: int) -> Int[np.ndarray, " n"]:
@@ -44,22 +47,40 @@ def _whole(size: int, key: int) -> Int[np.ndarray, " size"]:
 def _walked(numbers: Int[np.ndarray, " n"], size: int, key: int, backwards: bool) -> Int[np.ndarray, " n"]:
     if size <= 1:
         return np.zeros_like(numbers, dtype=np.int64)
-    bits = max(int(size - 1).bit_length(), 2)
-    low_bits = bits // 2
-    low_mask, high_mask = np.uint64((1 << low_bits) - 1), np.uint64((1 << (bits - low_bits)) - 1)
-    keys = np.random.SeedSequence(key).generate_state(ROUNDS, dtype=np.uint64)
-    result = numbers.astype(np.uint64)
+    low_bits, rounds = _network(size, key)
+    low_mask = (1 << low_bits) - 1
+    result = numbers.astype(np.int64)
     outside = np.arange(len(result))
     while len(outside):
-        high, low = result[outside] >> np.uint64(low_bits), result[outside] & low_mask
+        high, low = result[outside] >> low_bits, result[outside] & low_mask
         for i in range(ROUNDS)[:: -1 if backwards else 1]:
             if i % 2:
-                low ^= _mix(high ^ keys[i]) & low_mask
+                low ^= rounds[i](high)
             else:
-                high ^= _mix(low ^ keys[i]) & high_mask
-        result[outside] = (high << np.uint64(low_bits)) | low
+                high ^= rounds[i](low)
+        result[outside] = (high << low_bits) | low
         outside = outside[result[outside] >= size]
-    return result.astype(np.int64)
+    return result
+
+
+@lru_cache(maxsize=8)
+def _network(size: int, key: int) -> Tuple[int, List[Callable[[np.ndarray], np.ndarray]]]:
+    """How many bits make the lower half of a number, and what each round makes of one half for the other."""
+    bits = max(int(size - 1).bit_length(), 2)
+    low_bits = bits // 2
+    keys = np.random.SeedSequence(key).generate_state(ROUNDS, dtype=np.uint64)
+
+    def of_round(i: int) -> Callable[[np.ndarray], np.ndarray]:
+        own, other = (bits - low_bits, low_bits) if i % 2 else (low_bits, bits - low_bits)
+        scrambled = partial(_scrambled, round_key=keys[i], mask=np.uint64((1 << other) - 1))
+        # Halves of so few bits are looked up, which takes a fraction of scrambling each one.
+        return scrambled(np.arange(1 << own)).take if own <= MOST_LOOKED_UP else scrambled
+
+    return low_bits, [of_round(i) for i in range(ROUNDS)]
+
+
+def _scrambled(half: Int[np.ndarray, " n"], round_key: np.uint64, mask: np.uint64) -> Int[np.ndarray, " n"]:
+    return (_mix(half.astype(np.uint64) ^ round_key) & mask).astype(np.int64)
 
 
 def _mix(x: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 EVERY, EVERY_LINE = 0.25, 5.0
 """Seconds between two updates of a bar, and between two lines where there is no terminal."""
-FIGURE_SHARE = 0.02
+FIGURE_SHARE = 0.01
 """Of the time that may go into figures, which need more than the step's loss."""
 
 Figures = Callable[[], Mapping[str, Mapping[str, float]]]

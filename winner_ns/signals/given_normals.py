@@ -107,7 +107,7 @@ def _sound_share(
 ) -> float:
     windings = surfel_windings(points, normals, spacing)
     behind = [points - step * spacing[:, None] * normals for step in _STEPS]
-    return float(np.mean([(windings.winding_number(at) > 0.5).mean() for at in behind]))
+    return float(np.mean([windings.above(at, 0.5).mean() for at in behind]))
 
 
 def _agreement(tree, normals: Float[np.ndarray, "p 3"]) -> float:

@@ -125,9 +125,9 @@ def _is_simple(vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]
 
 
 def _hidden(windings: WindingNumbers, corners: Float[np.ndarray, "n 3 3"]) -> Bool[np.ndarray, " n"]:
-    hidden = beside(windings, corners, 1) > SOLID_IN_FRONT
+    hidden = windings.above(beside(corners, 1), SOLID_IN_FRONT)
     if hidden.any():  # Of most meshes no face is, and what is behind need not be asked.
-        hidden[hidden] = beside(windings, corners[hidden], -1) > 0.5
+        hidden[hidden] = windings.above(beside(corners[hidden], -1), 0.5)
     return hidden
 
 

@@ -18,6 +18,11 @@ FACES_ASKED = 16
 
 # How far beside a face its sides are asked, in units of the unit cube: beyond what single precision blurs.
 _ASIDE = 1e-5
+# How far away, over its size, a group of faces has to be to be taken for one in a first look at winding numbers; else,
+# as libigl has it, 2.
+_ROUGHLY = 1.2
+# How far from a threshold nothing is left in doubt by that: they were found to err by 0.07 at most.
+_UNCLEAR = 0.25
 # Faces whose corners are looked up in one go.
 _BATCH = 2**16
 
@@ -248,7 +253,7 @@ def _turned_relative_to_surroundings(
         if within:
             alone = WindingNumbers(vertices, outward[order[ends[j] : ends[j + 1]]])
             for i in within:
-                if alone.winding_number(vertices[faces[asked[i]]].mean(axis=1)).min() > 0.5:
+                if alone.above(vertices[faces[asked[i]]].mean(axis=1), 0.5).all():
                     holders[i].append(j)
     for i in holders:
         # +1 for each part around that adds solid, -1 for each cavity.
@@ -277,14 +282,22 @@ class WindingNumbers:
         """How often the mesh winds around each point; right to 0.005, in single precision."""
         return np.asarray(self._tree.winding_number(points))
 
+    def above(self, points: Float[np.ndarray, "n 3"], threshold: float) -> Bool[np.ndarray, " n"]:
+        """Where the winding number is above a threshold: 1/2 tells what is inside. As `winding_number` says, in less
+        than half of its time."""
+        windings = np.asarray(self._tree.winding_number(points, _ROUGHLY))
+        unclear = np.flatnonzero(np.abs(windings - threshold) < _UNCLEAR)
+        windings[unclear] = self.winding_number(points[unclear])
+        return windings > threshold
+
 
 def both_sides(windings: WindingNumbers, corners: Float[np.ndarray, "n 3 3"]) -> Float[np.ndarray, "2 n"]:
     """The winding numbers in front of and behind the middles of triangles."""
-    return np.stack([beside(windings, corners, side) for side in (1, -1)])
+    return np.stack([windings.winding_number(beside(corners, side)) for side in (1, -1)])
 
 
-def beside(windings: WindingNumbers, corners: Float[np.ndarray, "n 3 3"], side: int) -> Float[np.ndarray, " n"]:
-    """The winding numbers in front of (side 1) or behind (side -1) the middles of triangles."""
+def beside(corners: Float[np.ndarray, "n 3 3"], side: int) -> Float[np.ndarray, "n 3"]:
+    """Points in front of (side 1) or behind (side -1) the middles of triangles."""
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     normal *= side * _ASIDE / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), np.finfo(float).tiny)
-    return windings.winding_number(corners.mean(axis=1) + normal)
+    return corners.mean(axis=1) + normal

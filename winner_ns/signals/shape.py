@@ -158,25 +158,45 @@ class ShapeSignal:
     ) -> Float[np.ndarray, " n"]:
         if self.source == "distances":
             return self._distance_samples.estimate(points)
+        away, inside = np.empty(len(points)), np.empty(len(points), bool)
+        self._measure(points, {"_mesh_tree": away, "_windings": inside}, report, keep_trees)
+        return np.where(inside, -away, away)
+
+    def distance(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
+        """The absolute value of `signed_distance`, in half of its time."""
+        if self.source == "distances":
+            return np.abs(self._distance_samples.estimate(points))
+        away = np.empty(len(points))
+        self._measure(points, {"_mesh_tree": away}, silent, keep_trees=True)
+        return away
+
+    def inside(self, points: Float[np.ndarray, "n 3"], keep_trees: bool = True) -> Bool[np.ndarray, " n"]:
+        """Where `signed_distance` is negative, in a fraction of its time; arguments as for that."""
+        if self.source == "distances":
+            return self._distance_samples.estimate(points) < 0
+        inside = np.empty(len(points), bool)
+        self._measure(points, {"_windings": inside}, silent, keep_trees)
+        return inside
+
+    def _measure(
+        self, points: Float[np.ndarray, "n 3"], results: Dict[str, np.ndarray], report: Report, keep_trees: bool
+    ) -> None:
+        """Fills arrays with distances ("_mesh_tree") and with what is inside ("_windings"), by the trees of these
+        names."""
         queries = np.ascontiguousarray(points, dtype=np.float64)
         order = along_a_curve(queries)
-        away, inside = np.empty(len(queries)), np.empty(len(queries), bool)
-        passes = [("_mesh_tree", self._unsigned_distance, away), ("_windings", self._is_inside, inside)]
-        if not keep_trees and self.faces is not None and len(self.faces) > _LARGE_TREES:
-            # What is there already is asked first, and the other tree never together with it.
-            passes.sort(key=lambda each: each[0] not in vars(self))
-            names = [tree for tree, _, _ in passes]
-        else:
-            names = []
+        measures = {"_mesh_tree": self._unsigned_distance, "_windings": self._is_inside}
+        large = not keep_trees and self.faces is not None and len(self.faces) > _LARGE_TREES
         done = 0
-        for tree, measured, result in passes:
-            self._let_go([name for name in names if name != tree])
+        # What is there already is asked first, and the other tree never together with it.
+        for tree in sorted(results, key=lambda each: large and each not in vars(self)):
+            if large:
+                self._let_go([other for other in measures if other != tree])
             for start in range(0, len(queries), _BATCH):
                 chosen = order[start : start + _BATCH]
-                result[chosen] = measured(queries[chosen])
+                results[tree][chosen] = measures[tree](queries[chosen])
                 done += len(chosen)
-                report(f"measuring distances to {self.path.name}", done, 2 * len(queries))
-        return np.where(inside, -away, away)
+                report(f"measuring distances to {self.path.name}", done, len(results) * len(queries))
 
     def _unsigned_distance(self, queries: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
         if self.source == "mesh":
@@ -184,7 +204,7 @@ class ShapeSignal:
         return self._tangent_plane_distance(queries)
 
     def _is_inside(self, queries: Float[np.ndarray, "n 3"]) -> Bool[np.ndarray, " n"]:
-        return self._windings.winding_number(queries) > 0.5
+        return self._windings.above(queries, 0.5)
 
     def _let_go(self, trees: List[str]) -> None:
         """Frees search trees, if they are there."""
@@ -237,7 +257,7 @@ class ShapeSignal:
         sigma = np.repeat([sigma for _, sigma in near_surface], [round(share * count) for share, _ in near_surface])
         if self.source == "distances":
             return self._sample_of_distances(count, sigma, generator)
-        surface, _ = self._surface_points(len(sigma), generator)
+        surface, _ = self._surface_places(len(sigma), generator)
         near = surface + sigma[:, None] * generator.standard_normal(surface.shape)
         uniform = generator.uniform(-1.0, 1.0, (count - len(near), 3))
         points = generator.permutation(np.concatenate([np.clip(near, -1.0, 1.0), uniform]))
@@ -257,7 +277,7 @@ class ShapeSignal:
         chosen = [generator.permutation(known.in_cube) for _ in range(rounds)]
         chosen = np.concatenate([known.in_cube[:0], *chosen])[:given]
         try:
-            beside, _ = self._surface_points(len(sigma), generator)
+            beside, _ = self._surface_places(len(sigma), generator)
         except SignalError:  # The samples do not say where the surface is.
             beside, sigma = np.empty((0, 3)), sigma[:0]
         beside = (beside + sigma[:, None] * generator.standard_normal(beside.shape)).clip(-1.0, 1.0)
@@ -278,8 +298,8 @@ class ShapeSignal:
         Raises:
             SignalError: source "distances" has too few samples near the surface.
         """
-        points, normals = self._surface_points(count, np.random.default_rng(seed))
-        return points.astype(np.float32), normals.astype(np.float32)
+        points, owners = self._surface_places(count, np.random.default_rng(seed))
+        return points.astype(np.float32), self._normals_of(owners).astype(np.float32)
 
     def enclosed_volume(self) -> float:
         """Signed volume in unit-cube units (divergence theorem), negative where the surface is inside out.
@@ -354,6 +374,8 @@ class ShapeSignal:
 
     def _face_normals(self, chosen: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n 3"]:
         vertices, faces = self._mesh
+        if len(chosen) > len(faces):
+            return self._face_normals(np.arange(len(faces)))[chosen]
         a, b, c = np.moveaxis(vertices[faces[chosen]], 1, 0)
         across = np.cross(b - a, c - a)
         return across / np.linalg.norm(across, axis=1, keepdims=True)
@@ -381,7 +403,10 @@ class ShapeSignal:
             )
         return points, normals
 
-    def _surface_points(self, count: int, generator: np.random.Generator) -> Tuple[np.ndarray, np.ndarray]:
+    def _surface_places(
+        self, count: int, generator: np.random.Generator
+    ) -> Tuple[Float[np.ndarray, "n 3"], Int[np.ndarray, " n"]]:
+        """Random points on the surface, and the numbers of the faces, or of the known points, that they belong to."""
         if self.source == "mesh":
             areas = self._area_sums
             # The last face also takes what rounding leaves above its sum.
@@ -390,10 +415,19 @@ class ShapeSignal:
             root, along = np.sqrt(generator.random((count, 1))), generator.random((count, 1))
             vertices, faces = self._mesh
             a, b, c = np.moveaxis(vertices[faces[face]], 1, 0)
-            return (1 - root) * a + root * (1 - along) * b + root * along * c, self._face_normals(face)
-        points, normals = self._zero_crossings if self.source == "distances" else self._oriented
+            return (1 - root) * a + root * (1 - along) * b + root * along * c, face
+        points, _ = self._known_points
         chosen = generator.choice(len(points), count, replace=count > len(points))
-        return points[chosen], normals[chosen]
+        return points[chosen], chosen
+
+    def _normals_of(self, owners: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n 3"]:
+        """Of the faces, or of the known points, with these numbers."""
+        return self._face_normals(owners) if self.source == "mesh" else self._known_points[1][owners]
+
+    @property
+    def _known_points(self) -> Tuple[Float[np.ndarray, "p 3"], Float[np.ndarray, "p 3"]]:
+        """Points on the surface, and their normals, of what is no mesh."""
+        return self._zero_crossings if self.source == "distances" else self._oriented
 
     def _tangent_plane_distance(self, queries: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
         distance, nearest = self._point_tree.query(queries, workers=-1)
