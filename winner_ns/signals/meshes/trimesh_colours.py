@@ -16,10 +16,13 @@ def colours_of_trimesh(mesh: trimesh.Trimesh) -> Optional[MeshColours]:
     """Colours of a mesh's faces, of their corners, or of its materials and their textures; None where it has none."""
     visual: Any = mesh.visual
     faces = np.asarray(mesh.faces)
+    # trimesh does not hold their numbers together: of quads that it splits, a file's colours are too few.
     if visual.kind == "vertex":
-        return MeshColours(np.asarray(visual.vertex_colors, np.uint8)[:, :3][faces])
+        colours = np.asarray(visual.vertex_colors, np.uint8)[:, :3]
+        return MeshColours(colours[faces]) if len(colours) == len(mesh.vertices) else None
     if visual.kind == "face":
-        return MeshColours(np.repeat(np.asarray(visual.face_colors, np.uint8)[:, None, :3], 3, axis=1))
+        colours = np.asarray(visual.face_colors, np.uint8)[:, :3]
+        return MeshColours(np.repeat(colours[:, None], 3, axis=1)) if len(colours) == len(faces) else None
     if visual.kind != "texture" or visual.material is None:
         return None
     return _of_materials(mesh)
@@ -34,6 +37,8 @@ def _of_materials(mesh: trimesh.Trimesh) -> Optional[MeshColours]:
     materials = getattr(visual.material, "materials", [visual.material])
     of_faces = getattr(visual, "face_materials", None)
     which = np.zeros(len(faces), np.int64) if of_faces is None else np.asarray(of_faces, np.int64)
+    if which.shape != (len(faces),) or which.min() < 0 or which.max() >= len(materials):
+        return None
     uv = None if visual.uv is None else np.asarray(visual.uv, np.float64)
     if uv is not None and uv.shape != (len(mesh.vertices), 2):
         uv = None
