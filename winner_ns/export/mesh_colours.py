@@ -15,7 +15,7 @@ from winner_ns.fitting.run import original_path
 from winner_ns.progress import Report, silent
 from winner_ns.reading import check_sort
 from winner_ns.signals.shape import ShapeSignal
-from winner_ns.signals.surface_colours import colours_of_file
+from winner_ns.signals.surface_colours import SurfaceColours, colours_of_file
 
 _WITHOUT = (".stl", ".npy", ".npz")
 """Formats of shapes that have no colours, or none that are read."""
@@ -66,3 +66,15 @@ def original_colours(
     if colours is None:
         return None, list(missing)
     return colours.at(vertices, report), list(missing)
+
+
+def colours_of_shape(shape: ShapeSignal) -> Optional[SurfaceColours]:
+    """The colours of a shape that is at hand; None where it has none, or none that can be read."""
+    if shape.colours is not None or shape.in_memory or shape.source == "distances":
+        return shape.colours
+    if shape.path.suffix.lower() in _WITHOUT:
+        return None
+    try:
+        return colours_of_file(shape.path, shape.center, shape.scale)[0]
+    except SignalError:
+        return None
