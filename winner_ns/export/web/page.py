@@ -143,7 +143,11 @@ def _table(
         if report is not None:
             say("spectral centroid ψ", name, f"{report.psi:.4g}")
             if made_of.family_class.takes_noise or report.s0 or report.s1:
-                say("law", name, report.law if report.kappa is None else f"{report.law}, κ\u00a0=\u00a0{report.kappa:.3g}")
+                say(
+                    "law",
+                    name,
+                    report.law if report.kappa is None else f"{report.law}, κ\u00a0=\u00a0{report.kappa:.3g}",
+                )
                 say("noise", name, report.in_words())
     return [(title, [texts.get(name, "–") for name in fields]) for title, texts in facts.items()]
 
