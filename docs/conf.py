@@ -41,6 +41,8 @@ nb_execution_raise_on_error = True
 nb_execution_timeout = 900
 nb_merge_streams = True
 highlight_language = "none"
+# Quotes and dots, but no dashes: --steps is a flag.
+smartquotes_action = "qe"
 
 # One argument a line where there are many; a single back-tick is code.
 python_maximum_signature_line_length = 90

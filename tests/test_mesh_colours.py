@@ -20,6 +20,7 @@ from png_files import chunk
 from test_export import ball_run, run_json
 from test_gltf import Gltf
 
+import winner_ns
 from winner_ns.errors import SignalError
 from winner_ns.export.mesh import MeshOptions, export_mesh
 from winner_ns.export.output import export_fitted
@@ -27,6 +28,7 @@ from winner_ns.export.web.exhibit import PageOptions
 from winner_ns.export.web.page import write_page
 from winner_ns.fitting.run import load_run
 from winner_ns.meshing.fitted_surface import usual_resolution
+from winner_ns.signals import ShapeSignal, signal_of
 from winner_ns.signals.meshes.colours import Texture
 
 SIDES = np.array([[200, 30, 0], [0, 128, 0], [10, 20, 255], [255, 255, 0], [90, 90, 90], [0, 60, 61]], np.uint8)
@@ -344,7 +346,7 @@ def test_an_original_that_is_gone_or_another_one_is_one_line(tmp_path: Path, cap
 def test_points_give_their_own_colours(tmp_path: Path, name: str) -> None:
     """A ball, red where x is above 0, blue elsewhere."""
     ball = trimesh.creation.icosphere(4)
-    colours = np.where(ball.vertices[:, :1] > 0, [200, 10, 30], [0, 20, 220])
+    colours = np.where(ball.vertices[:, :1] > 0, [200, 10, 30], [0, 22, 220])
     rows = np.concatenate([ball.vertices, ball.vertices, colours], axis=1)
     path = tmp_path / name
     if name.endswith(".ply"):
@@ -358,7 +360,7 @@ def test_points_give_their_own_colours(tmp_path: Path, name: str) -> None:
     path.write_text(header + "\n".join(sign.join(f"{value:.9g}" for value in row) for row in rows) + "\n")
     vertices, found = read_back(results(ball_run(tmp_path / "run", path)))
     clear = np.abs(vertices[:, 0]) > 0.06
-    wanted = np.where(vertices[:, :1] > 0, [200, 10, 30], [0, 20, 220])
+    wanted = np.where(vertices[:, :1] > 0, [200, 10, 30], [0, 22, 220])
     np.testing.assert_array_equal(found[clear], wanted[clear])
 
 
@@ -370,3 +372,82 @@ def test_a_page_has_the_colours(tmp_path: Path) -> None:
     facts = write_page(tmp_path / "page.html", {"ball": load_run(run)}, {}, options=PageOptions(resolution=16))
     assert "The colours are" not in (tmp_path / "page.html").read_text()
     assert "is not there" in facts["warnings"][0] and len(facts["warnings"]) == 1
+
+
+# In memory ------------------------------------------------------------------------------------------------------------
+
+
+def coloured_by_vertices() -> trimesh.Trimesh:
+    """A ball, red where x is above 0, blue elsewhere."""
+    ball = trimesh.creation.icosphere(4)
+    ball.visual.vertex_colors = np.where(ball.vertices[:, :1] > 0, [[200, 10, 30, 255]], [[0, 22, 220, 255]])
+    return ball
+
+
+def coloured_by_faces() -> trimesh.Trimesh:
+    ball = trimesh.creation.icosphere(4)
+    ball.visual.face_colors = np.where(ball.triangles_center[:, :1] > 0, [[200, 10, 30, 255]], [[0, 22, 220, 255]])
+    return ball
+
+
+def coloured_by_texture() -> trimesh.Trimesh:
+    """Upside down, the picture would be the other way round."""
+    ball = trimesh.creation.icosphere(4)
+    picture = np.zeros((8, 8, 3), np.uint8)
+    picture[:4], picture[4:] = [0, 22, 220], [200, 10, 30]
+    uv = np.stack([np.full(len(ball.vertices), 0.5), (1 - ball.vertices[:, 0]) / 2], axis=1)
+    material = trimesh.visual.material.SimpleMaterial(image=Image.fromarray(picture))
+    ball.visual = trimesh.visual.TextureVisuals(uv=uv, material=material)
+    return ball
+
+
+def coloured_by_materials() -> trimesh.Trimesh:
+    """Halves of a material each, one of which says amounts of light."""
+    ball = trimesh.creation.icosphere(4)
+    red = trimesh.visual.material.SimpleMaterial(diffuse=[200, 10, 30, 255])
+    blue = trimesh.visual.material.PBRMaterial(baseColorFactor=[*np.rint(255 * linear([0, 22, 220])).astype(int), 255])
+    both = trimesh.visual.material.MultiMaterial([red, blue])
+    which = np.where(ball.triangles_center[:, 0] > 0, 0, 1)
+    ball.visual = trimesh.visual.TextureVisuals(material=both, face_materials=which)
+    return ball
+
+
+def fitted(mesh: trimesh.Trimesh) -> winner_ns.FittedField:
+    return winner_ns.fit(mesh, steps=60, width=16, depth=2, batch_size=1024, progress=False, device="cpu")
+
+
+@pytest.mark.parametrize("make", [coloured_by_vertices, coloured_by_faces, coloured_by_texture, coloured_by_materials])
+def test_a_mesh_in_memory_is_a_signal_with_its_colours(make: Callable[[], trimesh.Trimesh]) -> None:
+    mesh = make()
+    shape = signal_of(mesh)
+    mesh.visual = trimesh.creation.icosphere(4).visual  # What becomes of it is its owner's.
+    points = np.random.default_rng(0).normal(size=(200, 3))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    points = points[np.abs(points[:, 0]) > 0.15]
+    assert isinstance(shape, ShapeSignal) and shape.colours is not None
+    np.testing.assert_array_equal(shape.colours.at(points), np.where(points[:, :1] > 0, [200, 10, 30], [0, 22, 220]))
+
+
+def test_a_mesh_in_memory_gives_its_colours_to_what_is_fitted_to_it(tmp_path: Path) -> None:
+    mesh = trimesh.creation.icosphere(2)
+    mesh.visual.face_colors = np.where(mesh.triangles_center[:, :1] > 0, [[200, 10, 30, 255]], [[0, 22, 220, 255]])
+    field = fitted(mesh)
+    with usual_resolution(24):
+        vertices, found = read_back(field.save(tmp_path / "ball.ply"))
+    clear = np.abs(vertices[:, 0]) > 0.3
+    wanted = np.where(vertices[:, :1] > 0, [200, 10, 30], [0, 22, 220])
+    np.testing.assert_array_equal(found[clear], wanted[clear])
+    # Opened again, it has no mesh.
+    again = winner_ns.load_field(field.save(tmp_path / "ball.safetensors"))
+    facts = export_mesh(again, tmp_path / "ball.ply", 16)
+    assert not facts["coloured"] and "was no file" in facts["warnings"][0] and len(facts["warnings"]) == 1
+    mesh.export(tmp_path / "original.ply")
+    given = MeshOptions(original=tmp_path / "original.ply")
+    facts = export_mesh(again, tmp_path / "named.ply", 16, given)
+    assert facts["coloured"] and not facts["warnings"]
+
+
+def test_a_field_of_a_mesh_without_colours_misses_none(tmp_path: Path) -> None:
+    again = winner_ns.load_field(fitted(trimesh.creation.icosphere(1)).save(tmp_path / "plain.safetensors"))
+    facts = export_mesh(again, tmp_path / "plain.ply", 16)
+    assert not facts["coloured"] and not facts["warnings"]

@@ -17,7 +17,7 @@ from test_viewing import Analytic, check_pictures, flat, look
 from winner_ns.fields.description import Description, NetworkDescription
 from winner_ns.fields.files import LoadedField
 from winner_ns.fields.siren import Siren
-from winner_ns.signals import ShapeSignal
+from winner_ns.signals import ShapeSignal, load_signal
 from winner_ns.viewing.colours import signed_colours
 from winner_ns.viewing.drawing import Look
 from winner_ns.viewing.glb import INPUT, OUTPUT, before_tone_mapping, linear
@@ -527,6 +527,24 @@ def test_meshes_have_the_colours_of_normals_and_of_distances():
     outside = signed_colours(torch.tensor([[0.01 * 2.5 / WHOLE_ERROR]]))[0].numpy()
     assert np.abs(colours - outside * light).max() < 0.04
     assert ">0\\.02<" in view.drawing("error", ViewSettings(error_gain=2.5)).legend()
+
+
+def test_a_surface_has_the_originals_colours(tmp_path):
+    """Red where x is above 0, blue elsewhere, in the browser's mesh and in rendered pictures."""
+    original = trimesh.creation.icosphere(4, 0.45)
+    original.visual.face_colors = np.where(original.triangles_center[:, :1] > 0, [[210, 40, 30]], [[20, 30, 220]])
+    original.export(tmp_path / "ball.ply")
+    view = ShapeView({"a": field_of(sphere(0.9))}, load_signal(tmp_path / "ball.ply"))
+    assert view.outputs == ("shaded", "normals", "colours", "error", "slice", "original")
+    ((_, glb),) = drawn(view, "colours")
+    mesh, colours = mesh_of(glb)
+    clear = np.abs(mesh.vertices[:, 0]) > 0.1
+    wanted = np.where(mesh.vertices[:, :1] > 0, [210, 40, 30], [20, 30, 220]) / 255
+    light = 0.75 + 0.25 * mesh.vertices[:, 1:2] / np.linalg.norm(mesh.vertices, axis=1, keepdims=True)
+    assert np.abs(colours - wanted * light)[clear].max() < 0.04
+    camera = look((0.0, 0.0, 2.5), height=24, width=24)
+    picture = view.pictures(camera)["colours"].reshape(24, 24, 3)
+    assert picture[12, 5, 2] > 2 * picture[12, 5, 0] and picture[12, 18, 0] > 2 * picture[12, 18, 2]
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])

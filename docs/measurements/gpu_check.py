@@ -5,9 +5,10 @@
 The library's part needs torch and what `winner_ns` imports, but neither nerfstudio nor a network: every family and
 every kind is fitted on the device and on a CPU, files, extraction, exports and the viewer's picture of a surface go
 back and forth, and the training step is timed beside plain torch, torch.compile and torch.compile with CUDA graphs.
-nerfstudio's part trains every kind with ns-train, compares, evaluates, and trains on two devices where there are two.
-Whatever there is no time or package for is left out, and said. The last line printed is JSON; the exit status is 1
-where a check failed.
+nerfstudio's part trains every kind with ns-train, compares, evaluates, and trains on two devices where there are two;
+of an image and of a shape the training's viewer is looked at: how soon it shows something, and whether that is the
+field. Whatever there is no time or package for is left out, and said. The last line printed is JSON; the exit status
+is 1 where a check failed.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ from winner_ns.fitting.adam import Adam
 TOLERANCE = 1.0
 """Decibels by which a device may end up from the CPU: sums are made in another order there, which training
 amplifies."""
+VIEWED = ("image", "shape")
+"""What is looked at in its training's viewer."""
 Check = Tuple[str, Callable[[], Dict[str, Any]]]
 
 
@@ -304,20 +307,34 @@ def wait(device: torch.device) -> None:
 
 def nerfstudio_checks(device: torch.device, small: bool, folder: Path) -> Iterator[Check]:
     """All commands on runs of every kind."""
-    steps, width = ("5", "16") if small else ("200", "128")
+    # A shape has no surface to be looked at before.
+    steps, width = ("60", "16") if small else ("200", "128")
     kinds = ["image", "shape"] if small else list(signals())
     sizes = ["--pipeline.model.field.width", width, "--pipeline.model.field.depth", "3"]
-    common = ["--max-num-iterations", steps, "--vis", "tensorboard", "--output-dir", str(folder / "runs")]
+    common = ["--max-num-iterations", steps, "--output-dir", str(folder / "runs")]
     common += ["--machine.device-type", device.type, "--timestamp", "now"]
 
+    def command(method: str, data: Path, vis: str, *flags: str) -> Tuple[List[str], Path]:
+        arguments = ["ns-train", method, "--data", str(data), "--vis", vis, *common, *flags]
+        return arguments, folder / "runs" / data.stem / method / "now"
+
     def train(method: str, data: Path, *flags: str) -> Path:
-        run_command("ns-train", method, "--data", str(data), *common, *flags)
-        return folder / "runs" / data.stem / method / "now"
+        arguments, run = command(method, data, "tensorboard", *flags)
+        run_command(*arguments)
+        return run
 
     def trained(kind: str) -> Dict[str, Any]:
-        run = train("winner-siren", written(kind, folder), *sizes)
+        data, told = written(kind, folder), {}
+        if kind in VIEWED:
+            arguments, run = command("winner-siren", data, "viewer+tensorboard", *sizes)
+            arguments[0] = str(installed("ns-train"))
+            from docs.measurements.viewer_check import looked_at
+
+            told = {"viewer": looked_at(kind, arguments, run, folder / f"{kind}.log")}
+        else:
+            run = train("winner-siren", data, *sizes)
         run_command("winner-ns", "eval", str(run), "--output-path", str(folder / f"{kind}.json"))
-        return {"figures": json.loads((run / "results" / "figures.json").read_text())["figures"]}
+        return {"figures": json.loads((run / "results" / "figures.json").read_text())["figures"], **told}
 
     def compared() -> Dict[str, Any]:
         run = train("winner-compare", written("image", folder))
@@ -349,17 +366,26 @@ def written(kind: str, folder: Path) -> Path:
     return folder / f"{kind}.npy"
 
 
+def installed(program: str) -> Path:
+    """Where a program is that is installed beside this Python.
+
+    Raises:
+        Missing: it is not there.
+    """
+    path = Path(sys.executable).with_name(program)
+    if not path.exists() or importlib.util.find_spec("nerfstudio") is None:
+        raise Missing("no nerfstudio")
+    return path
+
+
 def run_command(program: str, *arguments: str) -> None:
-    """Runs a program that is installed beside this Python.
+    """Runs such a program.
 
     Raises:
         Missing: it is not there.
         RuntimeError: it failed; with the last of what it said.
     """
-    path = Path(sys.executable).with_name(program)
-    if not path.exists() or importlib.util.find_spec("nerfstudio") is None:
-        raise Missing("no nerfstudio")
-    done = subprocess.run([path, *arguments], capture_output=True, text=True)
+    done = subprocess.run([installed(program), *arguments], capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError((done.stderr or done.stdout).strip()[-400:])
 

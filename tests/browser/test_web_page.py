@@ -202,6 +202,15 @@ def test_the_original_and_the_error_are_seen_by_a_key(picture_fields, picture_pa
     error = picture_page.canvas().mean(-1)
     assert error[:, width // 2 + 4 :].mean() > 2 * error[:, : width // 2 - 4].mean()
     picture_page.press("v")
+    # The original stands beside a field, too.
+    field = picture_page.canvas()
+    picture_page.page.locator("#right").select_option("original")
+    picture_page.press("0")
+    both, half = picture_page.canvas(), (slice(None), slice(width // 2 + 4, None))
+    assert np.abs(both - seen)[half].max() < 1e-6
+    assert np.abs(both - field)[:, : width // 2 - 4].max() < 1e-6
+    picture_page.page.locator("#right").select_option(index=1)
+    picture_page.press("0")
 
 
 def test_keys_and_buttons_move_the_picture(picture_page):
@@ -264,6 +273,15 @@ def test_samples_of_a_sound_are_those_of_the_field(opened, tmp_path):
     assert page.page.evaluate("() => sources[view.source] === fields[0].error")
     choices.nth(0).check(force=True)
     assert page.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+    # On the right of the divider the original is seen, the field on its left as before.
+    alone = page.canvas()
+    choices.nth(1).check(force=True)
+    beside = page.canvas()
+    choices.nth(0).check(force=True)
+    page.press(*["W"] * 10)
+    halved, middle = page.canvas(), alone.shape[1] // 2
+    assert np.array_equal(halved[:, : middle - 4], alone[:, : middle - 4])
+    assert np.array_equal(halved[:, middle + 4 :], beside[:, middle + 4 :]) and not np.array_equal(alone, beside)
     page.press("ArrowRight")
     assert page.status().startswith("0.037 s")
     # Both in one go: the sound may be over before a busy machine presses again.
@@ -304,7 +322,7 @@ def test_pictures_of_few_pixels_are_seen(shape, opened, tmp_path):
     assert np.abs(grid_of(page, 0, shape) - field.grid(shape)).max() < 1 / 255
     seen = page.canvas()
     size, counts = np.array(seen.shape[:2]), np.array(shape)
-    assert size[0] >= 16
+    assert size[0] >= 64 and ("drag" in page.status()) == (shape == (2, 900))
     # The pixel at the middle.
     pixel, zoom = size // 2, page.page.evaluate("() => view.zoom")
     place = (counts - 1) / 2 + (pixel + 0.5 - size / 2) / zoom

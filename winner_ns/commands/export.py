@@ -39,7 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         of_export.add_argument(
             "source", type=Path, metavar="RUN", help="a run's folder, its config.yml, a checkpoint, a field file"
         )
-        of_export.add_argument("-o", "--output", type=Path, help="the file to write; its suffix says the format")
+        of_export.add_argument(
+            "-o",
+            "--output",
+            type=Path,
+            help="the file to write; its suffix says the format (default: NAME-fitted here)",
+        )
         add_overwrite(of_export)
         of_export.add_argument("--json", action="store_true", help="print one JSON object")
         of_export.set_defaults(export=module.export)

@@ -10,10 +10,12 @@ from jaxtyping import Float, UInt8
 
 from winner_ns.errors import SignalError
 from winner_ns.fields.files import LoadedField
+from winner_ns.fitting.fit import FittedField
 from winner_ns.fitting.run import original_path
 from winner_ns.progress import Report, silent
 from winner_ns.reading import check_sort
-from winner_ns.signals.surface_colours import colours_of_file
+from winner_ns.signals.shape import ShapeSignal
+from winner_ns.signals.surface_colours import SurfaceColours, colours_of_file
 
 _WITHOUT = (".stl", ".npy", ".npz")
 """Formats of shapes that have no colours, or none that are read."""
@@ -27,7 +29,8 @@ def original_colours(
 ) -> Tuple[Optional[UInt8[np.ndarray, "v 3"]], List[str]]:
     """Colours (8-bit sRGB) of places near a fitted shape's surface, those of its original at the nearest places.
 
-    A field knows distances alone: colours are read where the original lies.
+    A field knows distances alone: colours are read where the original lies, or taken from the mesh in memory that the
+    field was just fitted to.
 
     Args:
         loaded: a fitted shape.
@@ -41,8 +44,13 @@ def original_colours(
     Raises:
         SignalError: an original that is named cannot be read, or is another one.
     """
-    if original is None and (not loaded.description.data or loaded.signal["source"] == "distances"):
-        return None, []
+    if original is None:
+        fitted_to = loaded.original if isinstance(loaded, FittedField) else None
+        if isinstance(fitted_to, ShapeSignal) and fitted_to.colours is not None:
+            return fitted_to.colours.at(vertices, report), []
+        had = loaded.description.data or loaded.signal.get("coloured")
+        if not had or loaded.signal["source"] == "distances":
+            return None, []
     try:
         source = original or original_path(loaded.description)
         if source.suffix.lower() in _WITHOUT:
@@ -58,3 +66,15 @@ def original_colours(
     if colours is None:
         return None, list(missing)
     return colours.at(vertices, report), list(missing)
+
+
+def colours_of_shape(shape: ShapeSignal) -> Optional[SurfaceColours]:
+    """The colours of a shape that is at hand; None where it has none, or none that can be read."""
+    if shape.colours is not None or shape.in_memory or shape.source == "distances":
+        return shape.colours
+    if shape.path.suffix.lower() in _WITHOUT:
+        return None
+    try:
+        return colours_of_file(shape.path, shape.center, shape.scale)[0]
+    except SignalError:
+        return None

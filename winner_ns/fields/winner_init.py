@@ -1,7 +1,8 @@
 """WINNER: weight initialisation with noise, adapted to the target's spectrum.
 
 Chandravamsi et al.: Spectral Bottleneck in Sinusoidal Representation Networks: Noise is All You Need, arXiv
-2509.09719, and SIREN²: WINNER - Weight Initialization with Noise for Neural Representations, arXiv 2509.12980.
+2509.09719, and Improving Accuracy and Efficiency of Implicit Neural Representations: Making SIREN a WINNER, arXiv
+2509.12980. A SIREN that begins like this is called SIREN² there.
 """
 
 from __future__ import annotations

@@ -43,7 +43,9 @@ def words_of(name: str) -> Words:
 def value_in_words(name: str, value: float) -> str:
     """A figure's value with its unit."""
     words = words_of(name)
-    return f"{value:{words.digits}}{words.unit}"
+    text = f"{value:{words.digits}}"
+    # What rounds to nothing has no sign.
+    return f"{text.lstrip('-') if float(text) == 0 else text}{words.unit}"
 
 
 def figures_in_a_line(figures: Mapping[str, float]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import TYPE_CHECKING, Any, Optional, Union
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from winner_ns.signals.grid import GridSignal
 from winner_ns.signals.load import array_kind, check_kind, load_signal, read_by
 from winner_ns.signals.options import ReadOptions
 from winner_ns.signals.shape import ShapeSignal
+
+if TYPE_CHECKING:
+    import trimesh
 
 ARRAY = Path("array")
 """What signals that were no files are called."""
@@ -75,9 +78,7 @@ def _signal_of(data: Any, kind: Optional[str], options: ReadOptions) -> Union[Gr
     if _is_a(data, "trimesh", "Scene"):
         data = data.to_mesh()
     if _is_a(data, "trimesh", "Trimesh"):
-        from winner_ns.signals.shape_file import shape_of_mesh
-
-        return shape_of_mesh(data, Path("mesh"))
+        return _shape_of_trimesh(data)
     if _is_pair(data):
         samples, rate = data if _is_rate(data[1]) else data[::-1]
         if kind not in (None, "audio"):
@@ -95,6 +96,17 @@ def _signal_of(data: Any, kind: Optional[str], options: ReadOptions) -> Union[Gr
         able = ", ".join(name for name in kinds_of_files() if KINDS[name].array_reader is not None)
         raise SignalError(ARRAY, f"{row.plural} are not read from arrays", f"give a file, or one of {able}")
     return read_by(row, "array_reader", ARRAY, array, ARRAY, options)
+
+
+def _shape_of_trimesh(mesh: trimesh.Trimesh) -> ShapeSignal:
+    from winner_ns.signals.shape_file import shape_of_mesh
+    from winner_ns.signals.surface_colours import colours_of_mesh
+
+    shape = shape_of_mesh(mesh, Path("mesh"))
+    shape.colours = colours_of_mesh(mesh, shape.center, shape.scale)
+    if shape.colours is not None:
+        shape.metadata["coloured"] = True
+    return shape
 
 
 def _array(data: Any) -> np.ndarray:

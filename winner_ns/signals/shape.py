@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Dict, List, Literal, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Literal, Mapping, Optional, Tuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -18,6 +18,9 @@ from winner_ns.signals.curve_order import along_a_curve
 from winner_ns.signals.distance_samples import Cuts, DistanceSamples
 from winner_ns.signals.mesh_repair import WindingNumbers, doubled_areas
 from winner_ns.signals.surfels import surfel_areas, surfel_windings
+
+if TYPE_CHECKING:
+    from winner_ns.signals.surface_colours import SurfaceColours
 
 ShapeSource = Literal["mesh", "distances", "oriented-points", "points"]
 
@@ -119,6 +122,8 @@ class ShapeSignal:
     kind: Literal["shape"] = "shape"
     in_memory: bool = False
     """Whether it was no file, so that `path` is a name and nothing else."""
+    colours: Optional[SurfaceColours] = None
+    """Those of a mesh that was no file; a file's are read when they are wanted."""
 
     @property
     def dimensions(self) -> int:

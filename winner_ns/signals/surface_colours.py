@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Optional, Sequence, Tuple
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
@@ -15,8 +15,12 @@ from winner_ns.signals.curve_order import along_a_curve
 from winner_ns.signals.mesh_file import mesh_type, read_mesh_file
 from winner_ns.signals.meshes.colours import MeshColours
 from winner_ns.signals.meshes.mesh import MeshFile
+from winner_ns.signals.meshes.trimesh_colours import colours_of_trimesh
 from winner_ns.signals.point_table import points_of_text
 from winner_ns.signals.shape_file import SURFACE_EXTENT, TEXT_SUFFIXES
+
+if TYPE_CHECKING:
+    import trimesh
 
 _BATCH = 2**16
 _SAME = 1e-6
@@ -72,6 +76,24 @@ class SurfaceColours:
         from scipy.spatial import cKDTree  # pyright: ignore[reportAttributeAccessIssue] (compiled, without types)
 
         return cKDTree(self._places)
+
+    def __getstate__(self) -> Dict[str, Any]:
+        # A search tree cannot be pickled, and is rebuilt in a moment.
+        return {name: value for name, value in vars(self).items() if name != "_tree"}
+
+
+def colours_of_mesh(mesh: trimesh.Trimesh, center: Float[np.ndarray, "3"], scale: float) -> Optional[SurfaceColours]:
+    """The colours of one of trimesh's meshes, None where it has none; what becomes of the mesh later changes nothing.
+
+    Args:
+        mesh: as it was fitted.
+        center, scale: of the unit cube into which it was brought.
+    """
+    colours = colours_of_trimesh(mesh)
+    if colours is None:
+        return None
+    places = (np.asarray(mesh.vertices, np.float64) - center) / scale
+    return SurfaceColours(np.ascontiguousarray(places), np.array(mesh.faces, np.int64), colours)
 
 
 def colours_of_file(

@@ -15,6 +15,7 @@ from winner_ns.fields.files import LoadedField
 from winner_ns.meshing.extraction import extract_level_set
 from winner_ns.shape_losses import shape_loss
 from winner_ns.signals import ShapeSignal
+from winner_ns.signals.surface_colours import SurfaceColours
 from winner_ns.viewing.colours import signed_colours
 from winner_ns.viewing.drawing import Drawing, PlaneDrawing, Pose, Together, Work
 from winner_ns.viewing.iso_lines import iso_lines
@@ -102,9 +103,18 @@ def coloured_by_distance(distance: Distance, strongest: float) -> Colours:
         work: Work, vertices: Float[np.ndarray, "v 3"], normals: Float[np.ndarray, "v 3"]
     ) -> Float[np.ndarray, "v 3"]:
         apart = work(lambda points: distance(points)[:, :1].float(), _points(vertices))
-        return signed_colours(apart / strongest).numpy() * (0.75 + 0.25 * normals[:, 1:2])
+        return signed_colours(apart / strongest).numpy() * _soft_light(normals)
 
     return colours
+
+
+def coloured_as(original: SurfaceColours) -> Colours:
+    """The original's colours at the nearest places, in the same light."""
+
+    def found(points: Float[Tensor, "m 3"]) -> Float[Tensor, "m 3"]:
+        return torch.from_numpy(original.at(points.numpy())) / 255.0
+
+    return lambda work, vertices, normals: work(found, _points(vertices)).numpy() * _soft_light(normals)
 
 
 def distance_legend(words: str, strongest: float, scale: float) -> Callable[[], str]:
@@ -138,6 +148,10 @@ def slice_drawing(
         (plane, Pose(tuple(place.tolist()), across.rotation)),
     )
     return Together(drawings, 1.0)
+
+
+def _soft_light(normals: Float[np.ndarray, "v 3"]) -> Float[np.ndarray, "v 1"]:
+    return 0.75 + 0.25 * normals[:, 1:2]
 
 
 def _points(vertices: Float[np.ndarray, "v 3"]) -> Float[Tensor, "v 3"]:

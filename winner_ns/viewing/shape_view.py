@@ -12,8 +12,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from winner_ns.export.mesh_colours import colours_of_shape
 from winner_ns.fields.files import LoadedField
 from winner_ns.signals import ShapeSignal
+from winner_ns.signals.surface_colours import SurfaceColours
 from winner_ns.viewing.background import background_depth
 from winner_ns.viewing.colours import signed_colours
 from winner_ns.viewing.controls import Control, Dropdown, Slider
@@ -27,6 +29,7 @@ from winner_ns.viewing.shape_drawings import (
     OF_ORIGINAL,
     ROOM,
     Found,
+    coloured_as,
     coloured_by_distance,
     coloured_by_normals,
     distance_legend,
@@ -55,15 +58,16 @@ class ShapeView(SignalView[ShapeSignal]):
     """A surface in its unit cube, white beside it: as a mesh that the browser draws, or, as the output exact and for
     nerfstudio's render command, met by sphere tracing.
 
-    Outputs of each field: shaded (matte, lit by the camera and a sky); normals (as colours); error (how far the
-    surface lies outside, red, or inside, blue, of the original; the strongest colour is at WHOLE_ERROR / error_gain);
-    slice (a plane of the cube with the distance's iso-lines every ISO_SPACING, inside blue, the part before it cut
-    away); depth; accumulation. Of the original: original, original_normals.
+    Outputs of each field: shaded (matte, lit by the camera and a sky); normals (as colours); colours (the original's,
+    where it has some); error (how far the surface lies outside, red, or inside, blue, of the original; the strongest
+    colour is at WHOLE_ERROR / error_gain); slice (a plane of the cube with the distance's iso-lines every ISO_SPACING,
+    inside blue, the part before it cut away); depth; accumulation. Of the original: original, original_normals.
     """
 
     def __init__(self, fields: Mapping[str, LoadedField], original: Optional[ShapeSignal] = None) -> None:
         super().__init__(fields, original)
         self.has_overlay = original is not None
+        self._colours = None if original is None else colours_of_shape(original)
         self._spaces: Dict[str, Tuple[object, EmptySpace]] = {}
         self._found: Found = OrderedDict()
         self._resolution = RESOLUTION
@@ -115,6 +119,8 @@ class ShapeView(SignalView[ShapeSignal]):
         for name, surface in surfaces.items():
             draws[self.named(name, "shaded")] = draws[self.named(name, "exact")] = surface.shaded
             draws[self.named(name, "normals")] = surface.normals
+            if self._colours is not None:
+                draws[self.named(name, "colours")] = partial(surface.coloured, self._colours)
         if original is not None:
             for name, surface in surfaces.items():
                 draws[self.named(name, "error")] = self._apart(surface, original_level, settings)
@@ -157,6 +163,8 @@ class ShapeView(SignalView[ShapeSignal]):
         for name, surface in surfaces.items():
             drawings[self.named(name, "shaded")] = partial(mesh, surface)
             drawings[self.named(name, "normals")] = partial(mesh, surface, coloured_by_normals(self.fields[name]))
+            if self._colours is not None:
+                drawings[self.named(name, "colours")] = partial(mesh, surface, coloured_as(self._colours))
         original = self.original
         if original is not None and original.source == "distances":
             original = None  # Which are known at their own points only.
@@ -225,11 +233,9 @@ class ShapeView(SignalView[ShapeSignal]):
         """A surface in the colours of another one's distance."""
 
         def draw() -> Tensor:
-            hits, points, _ = surface.hits()
-            apart = in_pieces(distance, points)[:, :1].float()
+            apart = in_pieces(distance, surface.hits()[1])[:, :1].float()
             colours = signed_colours(apart * (settings.error_gain / WHOLE_ERROR))
-            # Light, so that the form stays visible, but not so strong that colours change.
-            return surface.painted(colours * (0.35 + 0.65 * surface.light()[:, None]))
+            return surface.painted(surface.lit(colours))
 
         return draw
 
@@ -273,6 +279,15 @@ class Surface:
 
     def shaded(self) -> Float[Tensor, "n 3"]:
         return self.painted(self.light()[:, None].expand(-1, 3))
+
+    def lit(self, colours: Float[Tensor, "m 3"]) -> Float[Tensor, "m 3"]:
+        """Colours in a light that leaves the form visible, but is not so strong that they change."""
+        return colours * (0.35 + 0.65 * self.light()[:, None])
+
+    def coloured(self, colours: SurfaceColours) -> Float[Tensor, "n 3"]:
+        """A picture in another surface's colours at the nearest places."""
+        found = torch.from_numpy(colours.at(self.hits()[1].cpu().numpy())).to(self.origins) / 255.0
+        return self.painted(self.lit(found))
 
     def normals(self) -> Float[Tensor, "n 3"]:
         return self.painted(self.hit_normals() * 0.5 + 0.5)

@@ -85,6 +85,7 @@ def _rendered(
         row=first.description.row,
         families=list(dict.fromkeys(loaded.description.network.family for loaded in fields.values())),
         names=list(fields),
+        sides=[*(["field"] if len(fields) == 1 else fields), *(["original"] if exhibit.data.get("original") else [])],
         size=_size(first),
         exhibit=exhibit,
         rows=_table(fields, figures),
@@ -142,7 +143,11 @@ def _table(
         if report is not None:
             say("spectral centroid ψ", name, f"{report.psi:.4g}")
             if made_of.family_class.takes_noise or report.s0 or report.s1:
-                say("law", name, report.law if report.kappa is None else f"{report.law}, κ = {report.kappa:.3g}")
+                say(
+                    "law",
+                    name,
+                    report.law if report.kappa is None else f"{report.law}, κ\u00a0=\u00a0{report.kappa:.3g}",
+                )
                 say("noise", name, report.in_words())
     return [(title, [texts.get(name, "–") for name in fields]) for title, texts in facts.items()]
 
@@ -150,7 +155,7 @@ def _table(
 def _network_in_words(settings: Mapping[str, Any]) -> str:
     sizes = [str(settings[name]) for name in ("depth", "width") if name in settings]
     others = [
-        f"{_called(name)} {value:g}" if isinstance(value, float) else f"{_called(name)} {value}"
+        f"{_called(name)}\u00a0{f'{value:g}' if isinstance(value, float) else value}"
         for name, value in settings.items()
         if name not in ("depth", "width") and isinstance(value, (int, float)) and not isinstance(value, bool)
     ]

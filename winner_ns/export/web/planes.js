@@ -12,8 +12,10 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 const fields = page.fields.map(field => ({...field, evaluator: new Evaluator(gl, field.layers), shown: null, next: null}));
 const paint = program(gl, byId("paint.frag").textContent), show = program(gl, byId("show.frag").textContent);
 const pace = new Pace(gl, 2 ** 17);
-const view = {x: 0, y: 0, zoom: 1, across: 0, index: Math.floor(page.shape[0] / 2), mode: 0, divider: 0.5, left: 0};
-view.right = fields.length - 1;
+// What may lie on either side of the divider: all fields, and after them the original.
+const sides = fields.length + (page.original ? 1 : 0), several = fields.length > 1;
+const view = {x: 0, y: 0, zoom: 1, across: 0, index: Math.floor(page.shape[0] / 2), mode: 0, left: 0};
+Object.assign(view, {divider: several ? 0.5 : 1, right: several ? fields.length - 1 : sides - 1});
 let original = texture(gl, gl.TEXTURE_2D, gl.RGBA8, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, null);
 let picture = {width: 0, height: 0}, waiting = false;
 
@@ -30,14 +32,14 @@ function whole() {
 
 function fitting() {
   const [rows, columns] = shape();
-  // Of what is much longer than wide, a part: the whole would be thinner than a pixel.
-  return Math.max(Math.min(canvas.width / columns, canvas.height / rows), 4 / Math.min(rows, columns));
+  // Of what is so much longer than wide that the whole would be thinner than two pixels, a part.
+  return Math.max(Math.min(canvas.width / columns, canvas.height / rows), 2 / Math.min(rows, columns));
 }
 
 function resize() {
   const before = picture.width, fitted = !before || Math.abs(view.zoom / fitting() - 1) < 1e-6;
   const [rows, columns] = shape(), across = canvas.parentElement.clientWidth;
-  const down = Math.max(16, Math.round(Math.min(across * rows / columns, Math.max(0.72 * innerHeight, 240))));
+  const down = Math.max(64, Math.round(Math.min(across * rows / columns, Math.max(0.72 * innerHeight, 240))));
   canvas.style.height = `${down}px`;
   const dense = Math.min(devicePixelRatio, Math.sqrt(MOST_PIXELS / (across * down)));
   canvas.width = Math.round(across * dense);
@@ -130,7 +132,7 @@ function step(field, target, points) {
   return count * each;
 }
 
-const seen = () => view.mode === 1 ? [] : [...new Set([fields[view.left], fields[view.right]])];
+const seen = () => view.mode === 1 ? [] : [...new Set([view.left, view.right])].flatMap(side => fields[side] ?? []);
 const current = field => field.shown && field.shown.stamp === stamp ? field.shown : field.next;
 let stamp = 0;
 
@@ -182,9 +184,10 @@ function draw() {
   gl.viewport(0, 0, canvas.width, canvas.height);
   gl.useProgram(show.made);
   ["left", "right"].forEach((side, unit) => {
-    const field = fields[view[side]], target = field.shown ?? field.next ?? {values: null, x: 0, y: 0, zoom: 1};
+    const field = fields[view[side]] ?? fields[0], target = field.shown ?? field.next ?? {values: null, x: 0, y: 0, zoom: 1};
     bind(gl, show, side, unit, gl.TEXTURE_2D, target.values);
     gl.uniform3f(show.at(`${side}View`), target.x, target.y, target.zoom);
+    gl.uniform1i(show.at(`${side}Original`), view[side] === fields.length);
     gl.uniform4fv(show.at(`${side}Gain`), new Array(4).fill(field.gain));
     gl.uniform4fv(show.at(`${side}Offset`), [...field.offset, 0, 0, 0].slice(0, 4));
   });
@@ -195,7 +198,9 @@ function draw() {
   gl.uniform2f(show.at("shape"), ...shape().reverse());
   gl.uniform1i(show.at("channels"), Math.min(page.channels, page.channels > 4 ? 3 : 4));
   gl.uniform1i(show.at("mode"), view.mode);
-  gl.uniform1f(show.at("divider"), fields.length > 1 && view.mode !== 1 ? view.divider * canvas.width : -9);
+  // Beyond the picture, where there is nothing on its other side.
+  const divider = view.divider === 1 ? canvas.width + 9 : view.divider * canvas.width || -9;
+  gl.uniform1f(show.at("divider"), sides > 1 && view.mode !== 1 ? divider : -9);
   gl.uniform4fv(show.at("ground"), dark.matches ? [0.09, 0.1, 0.11, 1] : [0.955, 0.95, 0.94, 1]);
   gl.uniform1f(show.at("check"), 8 * devicePixelRatio);
   gl.drawArrays(gl.TRIANGLES, 0, 3);
@@ -206,7 +211,11 @@ function draw() {
 function tell() {
   const times = view.zoom / devicePixelRatio;
   const scale = view.mode === 2 ? "; mean error of the colours, black: none, pale: 10 % of the range and more" : "";
-  say(`${times < 10 ? times.toFixed(2) : times.toFixed(0)} screen pixels to one of the original${scale}`);
+  const [rows, columns] = shape(), least = view.zoom <= fitting() * 1.0001;
+  // No smaller, and yet not all of it.
+  const more = least && (columns * view.zoom > canvas.width + 1 || rows * view.zoom > canvas.height + 1);
+  say(`${times < 10 ? times.toFixed(2) : times.toFixed(0)} screen pixels to one of the original${more ?
+    ", the rest is beside it: drag" : ""}${scale}`);
 }
 
 function move(across, down) {

@@ -65,7 +65,7 @@ def planes(fields: Mapping[str, LoadedField], signal: Optional[GridSignal], opti
     if colour and not colour.is_srgb:
         warnings.append(f"{name}: the page does not say what the original's colours mean; browsers take them for sRGB")
     keys = {"arrow keys": "move", "+ and −": "zoom", "0": "the whole"}
-    if len(fields) > 1:
+    if len(fields) > 1 or signal is not None:
         keys["W and Shift+W"] = "move the divider"
     if signal is not None:
         keys["V"] = "field, original, error"

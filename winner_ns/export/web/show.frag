@@ -1,10 +1,11 @@
 #version 300 es
-// The pictures of one or two fields as colours, or with the original in their place, or their errors.
+// The pictures of one or two fields as colours, or the original in the place of one or both, or their errors.
 precision highp float;
 precision highp int;
 uniform highp usampler2D left, right;
 uniform vec3 leftView, rightView;  // Where each was painted: the middle in pixels of the original, and the zoom.
 uniform vec4 leftGain, rightGain, leftOffset, rightOffset;  // From the network's values to [-1, 1].
+uniform bool leftOriginal, rightOriginal;  // Whether the original stands there.
 uniform ivec2 pictureSize;
 uniform vec3 view;
 uniform vec2 canvasSize, shape;    // The original's width and height.
@@ -46,15 +47,16 @@ void main() {
   vec4 leftValue = normalised(left, leftView, leftGain, leftOffset, place, leftThere);
   vec4 rightValue = normalised(right, rightView, rightGain, rightOffset, place, rightThere);
   bool onLeft = pixel.x < divider;
-  vec4 own = rgba(onLeft ? leftValue : rightValue);
-  vec4 first = mode == 0 ? own : texelFetch(original, ivec2(floor(place + 0.5)), 0);
-  // Pixels of which several go into one of the screen.
-  if (mode == 1 && view.z < 1.0) first = textureLod(original, (place + 0.5) / shape, -log2(view.z));
-  if (mode != 1 && !(onLeft ? leftThere : rightThere)) return;
+  bool asItWas = mode == 1 || (onLeft ? leftOriginal : rightOriginal);
+  if (!asItWas && !(onLeft ? leftThere : rightThere)) return;
+  vec4 pixels = texelFetch(original, ivec2(floor(place + 0.5)), 0);
+  // Of which several go into one of the screen.
+  if (mode != 2 && view.z < 1.0) pixels = textureLod(original, (place + 0.5) / shape, -log2(view.z));
+  vec4 own = asItWas ? pixels : rgba(onLeft ? leftValue : rightValue);
   vec2 squares = floor(gl_FragCoord.xy / check);
   vec3 behind = vec3(mod(squares.x + squares.y, 2.0) < 0.5 ? 0.92 : 0.78);
-  colour = vec4(mix(behind, first.rgb, first.a), 1.0);
+  colour = vec4(mix(behind, own.rgb, own.a), 1.0);
   // White is a tenth of the range.
-  if (mode == 2) colour = vec4(heat(10.0 * dot(abs(own.rgb - first.rgb), vec3(1.0 / 3.0))), 1.0);
+  if (mode == 2) colour = vec4(heat(10.0 * dot(abs(own.rgb - pixels.rgb), vec3(1.0 / 3.0))), 1.0);
   if (abs(pixel.x - divider) < 1.0) colour = vec4(1.0);
 }

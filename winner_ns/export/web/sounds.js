@@ -17,8 +17,11 @@ if (page.original) {
   }
 }
 const pace = new Pace(gl, 2 ** 16);
-// What is seen, in samples; and the moment that is meant.
-const view = {source: 0, from: 0, to: page.count, at: 0};
+// What is seen, in samples, and of what, left and right of the divider; and the moment that is meant. The left one is
+// heard.
+const several = fields.length > 1;
+const view = {source: 0, right: several ? fields.length - 1 : sources.length > 1 ? 1 : 0, divider: several ? 0.5 : 1,
+  from: 0, to: page.count, at: 0};
 let playing = null;
 
 // Samples of a source, before reading what was drawn has to be waited for.
@@ -69,19 +72,43 @@ function sized(target, height) {
   return {context, width, height};
 }
 
-// Draws by `paint` what does not change while a sound is played, or what that gave before, and the moment.
+// Draws by `paint` what is seen, left and right of the divider, and the moment.
 function drawn(target, height, paint) {
-  const {context, width} = sized(target, height), {from, to, source} = view;
-  const of = [from, to, source, sources[source].done, target.width, target.height, dark.matches].join();
-  if (target.of === of) context.drawImage(target.kept, 0, 0, width, height);
-  else {
-    paint(context, width, height);
-    const kept = target.kept ??= document.createElement("canvas");
-    [kept.width, kept.height, target.of] = [target.width, target.height, of];
-    kept.getContext("2d").drawImage(target, 0, 0);
+  const {context, width} = sized(target, height), edge = view.divider * width, sides = shown();
+  sides.forEach((source, k) => {
+    context.save();
+    context.beginPath();
+    context.rect(k ? edge : 0, 0, k || sides.length === 1 ? width : edge, height);
+    context.clip();
+    context.drawImage(painted(target, width, height, paint, source), 0, 0, width, height);
+    context.restore();
+  });
+  if (sides.length > 1) {
+    context.fillStyle = style("--accent");
+    context.fillRect(edge - 1, 0, 2, height);
   }
   context.fillStyle = style("--ink");
-  context.fillRect((position() - from) / (to - from) * width - 0.5, 0, 1.5, height);
+  context.fillRect((position() - view.from) / (view.to - view.from) * width - 0.5, 0, 1.5, height);
+}
+
+// What does not change while a sound is played or the divider is moved, or what that was before.
+function painted(target, width, height, paint, source) {
+  const all = shown(), known = (source.painted ??= new Map()).get(target);
+  const of = [view.from, view.to, target.width, target.height, dark.matches, ...all.map(each => each.done)].join();
+  if (known?.of === of && all.every(each => known.all.includes(each))) return known.picture;
+  const picture = known?.picture ?? document.createElement("canvas");
+  [picture.width, picture.height] = [target.width, target.height];
+  const context = picture.getContext("2d");
+  context.scale(target.width / width, target.height / height);
+  paint(context, width, height, source);
+  source.painted.set(target, {of, all, picture});
+  return picture;
+}
+
+// What is seen, from the left to the right: of what is drawn over by the other, nothing.
+function shown() {
+  const [left, right] = [sources[view.source], sources[view.right]];
+  return left === right || view.divider === 1 ? [left] : view.divider === 0 ? [right] : [left, right];
 }
 
 function draw() {
@@ -100,9 +127,8 @@ function reveal() {
   view.to = view.from + length;
 }
 
-function waveform(context, width, height) {
-  const {from, to, source} = view;
-  const {samples, done} = sources[source], step = page.channels;
+function waveform(context, width, height, {samples, done}) {
+  const {from, to} = view, step = page.channels;
   // The same height for all, that of the loudest.
   const loudest = sources.reduce((most, each) => {
     for (let k = 0; k < each.done * step; k += step) most = Math.max(most, Math.abs(each.samples[k]));
@@ -152,10 +178,10 @@ function ticks(low, high, most) {
   return found;
 }
 
-function spectrogram(context, width, height) {
-  const {from, to, source} = view;
-  const {samples, done} = sources[source], columns = Math.min(Math.round(width), 600);
-  const length = Math.min(FRAME, 2 ** Math.floor(Math.log2(page.count))), picture = new ImageData(columns, length / 2);
+// Levels in dB of a source, frequency by frequency from 0 on, and the highest of them; or what was found before.
+function spectra(source, columns, length) {
+  const {from, to} = view, {samples, done} = source, of = [from, to, done, columns].join();
+  if (source.spectra?.of === of) return source.spectra;
   const levels = new Float32Array(columns * length / 2).fill(-200);
   let top = -120;
   for (let column = 0; column < columns; column++) {
@@ -173,6 +199,14 @@ function spectrogram(context, width, height) {
       top = Math.max(top, level);
     }
   }
+  return source.spectra = {of, levels, top};
+}
+
+function spectrogram(context, width, height, source) {
+  const columns = Math.min(Math.round(width), 600), length = Math.min(FRAME, 2 ** Math.floor(Math.log2(page.count)));
+  const {levels} = spectra(source, columns, length), picture = new ImageData(columns, length / 2);
+  // What stands side by side has the same colours.
+  const top = Math.max(...shown().map(each => spectra(each, columns, length).top));
   for (let k = 0; k < length / 2; k++) {
     for (let column = 0; column < columns; column++) {
       const t = Math.min(Math.max((levels[k * columns + column] - top) / 90 + 1, 0), 1);
@@ -182,10 +216,11 @@ function spectrogram(context, width, height) {
   const small = new OffscreenCanvas(columns, length / 2);
   small.getContext("2d").putImageData(picture, 0, 0);
   context.drawImage(small, 0, 0, width, height);
-  context.font = "11px sans-serif";
-  context.fillStyle = "#fff";
+  Object.assign(context, {font: "11px sans-serif", fillStyle: "#fff", strokeStyle: "#000", lineWidth: 3, lineJoin: "round"});
   for (const part of [0.25, 0.5, 0.75]) {
-    context.fillText(`${(part * page.rate / 2000).toFixed(1)} kHz`, 4, height * (1 - part) + 4);
+    const text = [`${(part * page.rate / 2000).toFixed(1)} kHz`, 4, height * (1 - part) + 4];
+    context.strokeText(...text);
+    context.fillText(...text);
   }
 }
 
@@ -283,6 +318,12 @@ function zoom(factor) {
   draw();
 }
 
+function wipe(to) {
+  view.divider = Math.min(Math.max(to, 0), 1);
+  if (byId("divider")) byId("divider").valueAsNumber = 100 * view.divider;
+  draw();
+}
+
 function tell() {
   say(`${(page.start + view.at / page.rate).toFixed(3)} s of ${(page.start + page.count / page.rate).toFixed(2)} s`);
 }
@@ -302,12 +343,18 @@ canvas.addEventListener("keydown", event => {
   const far = (view.to - view.from) / 20, keys = {
     " ": toggle, ArrowLeft: () => seek(position() - far), ArrowRight: () => seek(position() + far), "+": () => zoom(1.5),
     "=": () => zoom(1.5), "-": () => zoom(1 / 1.5), 0: () => zoom(0), Home: () => seek(0), End: () => seek(page.count),
+    w: () => wipe(view.divider + 0.05), W: () => wipe(view.divider - 0.05),
   };
   if (!keys[event.key] || event.ctrlKey || event.metaKey || event.altKey) return;
   event.preventDefault();
   keys[event.key]();
 });
 byId("play").addEventListener("click", toggle);
+byId("divider")?.addEventListener("input", event => wipe(event.target.valueAsNumber / 100));
+byId("right")?.addEventListener("change", event => {
+  view.right = Number(event.target.value);
+  draw();
+});
 byId("in").addEventListener("click", () => zoom(1.5));
 byId("out").addEventListener("click", () => zoom(1 / 1.5));
 byId("all").addEventListener("click", () => zoom(0));

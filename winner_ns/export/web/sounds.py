@@ -79,6 +79,8 @@ def sounds(fields: Mapping[str, LoadedField], signal: Optional[GridSignal], opti
             "error is the field less the original."
         )
     keys = {"space": "play, stop", "arrow keys": "another moment", "+ and −": "zoom", "0": "the whole"}
+    if len(fields) > 1 or signal is not None:
+        keys["W and Shift+W"] = "move the divider"
     return Exhibit(
         stage="sounds.html.jinja",
         scripts=("evaluator.js", "sounds.js"),
