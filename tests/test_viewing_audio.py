@@ -21,9 +21,10 @@ from winner_ns.signals import GridSignal
 from winner_ns.viewing.audio_view import AudioView
 from winner_ns.viewing.axes import HALF_HEIGHT, HALF_VIEW, Axes, format_time, nice_step
 from winner_ns.viewing.drawing import Beside, Look
+from winner_ns.viewing.kept import MOST, Kept
 from winner_ns.viewing.plane import plane_points
 from winner_ns.viewing.signal_view import AS_OPENED, ViewSettings
-from winner_ns.viewing.sound_drawing import HALF_SHEET, KEPT, Kept
+from winner_ns.viewing.sound_drawing import HALF_SHEET
 from winner_ns.viewing.spectrogram import Frames, choose_frames, short_time_spectra
 from winner_ns.viewing.view import View, framing_distance
 from winner_ns.viewing.waveform import SamplePeaks
@@ -747,7 +748,7 @@ def test_a_window_that_was_seen_asks_the_field_nothing(output):
 def test_what_is_kept_of_pictures_is_bounded():
     kept = Kept()
     for number in range(5):
-        kept.get(number, lambda: torch.zeros(KEPT // 3, dtype=torch.uint8))
+        kept.get(number, lambda: torch.zeros(MOST // 3, dtype=torch.uint8))
     drawn_anew = []
     for number in range(4, 0, -1):
         kept.get(number, lambda number=number: drawn_anew.append(number) or torch.zeros(1, dtype=torch.uint8))

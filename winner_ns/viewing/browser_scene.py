@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Callable, Dict, Hashable, List, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, Hashable, Iterator, List, Optional, Tuple
 
 import numpy as np
 import torch
@@ -15,9 +15,10 @@ from torch import Tensor
 
 from winner_ns.errors import SignalError
 from winner_ns.glue.viewer_defects import has_gone
-from winner_ns.viewing.browser_nodes import BrowserNodes
+from winner_ns.viewing.browser_nodes import BrowserNodes, Place
 from winner_ns.viewing.drawing import SCENE_SCALE, Beside, Drawing, Interrupted, Look, Part, Pose, Work
 from winner_ns.viewing.exports import complaint
+from winner_ns.viewing.kept import Kept
 from winner_ns.viewing.signal_view import Framing, ViewSettings
 
 if TYPE_CHECKING:
@@ -30,10 +31,15 @@ AT_REST = 0.15
 PIECE = 2**13
 """Points that a field is asked for in one go, between which a drawing may be interrupted."""
 SHARE_OF_TRAINING = 1 / 20
-"""While a field is trained, drawing takes this part of the time, so that training keeps its pace. What a user asks for
-is drawn at once all the same, and what makes it finer where the camera comes to rest …"""
-AHEAD = 1.0
-"""… if no more seconds than these have been taken ahead of their time."""
+"""While a field is trained, drawing takes this part of the time, so that training keeps its pace: counted are the
+seconds that a processor works for the thread that draws, as those of the clock are longer where processors are shared.
+What a user asks for is drawn at once all the same, and what makes it finer where the camera comes to rest …"""
+AHEAD = 3.0
+"""… if no more seconds than these have been taken ahead of their time. No more than these, or than one drawing takes,
+are made up for before the field is followed again."""
+OUTDATED, SHARE_AT_FIRST = 3, 1 / 4
+"""A state of the fields that has seen one step in so many is replaced sooner than that, as pictures change most at
+first, unless drawing it has taken this part of the time since."""
 BESIDE = 0.1
 """Room between two drawings that stand side by side, in units of the scene."""
 
@@ -61,8 +67,10 @@ class BrowserScene(Thread):
         self._done: Optional[Tuple[Asked, Look, Hashable]] = None
         self._whole: Optional[Tuple[Asked, Hashable]] = None
         self._drawings: Dict[Tuple[str, ViewSettings], Drawing] = {}
-        self._view, self._state = panel.view, panel.state()
-        self._ahead, self._since = 0.0, time.monotonic()
+        self._view, self._state, self._step = panel.view, None, 0
+        self._kept = Kept()
+        now = time.monotonic()
+        self._ahead, self._since, self._spent, self._followed = 0.0, now, 0.0, now
 
         @client.camera.on_update
         def _(_: viser.CameraHandle) -> None:
@@ -112,21 +120,28 @@ class BrowserScene(Thread):
         same = self._done is not None and self._done[0] == asked
         if (same and self._moves()) or (self._whole == (asked, self._state) and self._taken_ahead() > AHEAD):
             return
-        started = time.monotonic()
+        started = time.thread_time()
         try:
             self._draw(asked, look)
         except (SignalError, MemoryError) as error:
             self._panel.say_legends([complaint(error)])
         finally:
-            self._ahead = self._taken_ahead() + time.monotonic() - started
+            cost = time.thread_time() - started
+            self._ahead = min(self._taken_ahead() + cost, max(AHEAD, cost))
+            self._spent += cost
         self._done = asked, look, self._state
 
     def _follow(self) -> None:
         """Takes the fields as they are now, as often as a training allows."""
         state = self._panel.state()
-        if state != self._state and self._taken_ahead() <= 0.0:
-            self._view, self._state = self._panel.snapshot(), state
+        if state != self._state and (self._taken_ahead() <= 0.0 or self._is_outdated()):
+            self._step, self._spent, self._followed = self._panel.step, 0.0, time.monotonic()
+            self._view, self._state, self._kept = self._panel.snapshot(), state, Kept()
             self._drawings.clear()
+
+    def _is_outdated(self) -> bool:
+        passed = time.monotonic() - self._followed
+        return self._panel.step >= OUTDATED * self._step and self._spent <= SHARE_AT_FIRST * passed
 
     def _taken_ahead(self) -> float:
         """Seconds of drawing that a training has not had its own share of the time for yet."""
@@ -184,21 +199,27 @@ class BrowserScene(Thread):
                     if not self._running or (other and not hurry):
                         raise Interrupted
                     results.append(function(piece))
+                    self._panel.keep_true()
                     self._nodes.reveal()
                 return torch.cat(results)
 
             return in_pieces
 
-        for number, part in sorted(parts, key=lambda each: each[1].refines):
-            if part.refines:
-                self._whole = asked, self._state
-            place, subject, pose = (number, part.key), (outputs[number], settings, poses[number]), poses[number]
-            if self._nodes.has(place, subject, self._state):
-                continue
-            coarse = None if part.refines or self._nodes.has(place, subject) else part.coarse()
+        def missing() -> Iterator[Tuple[Place, Part, Pose, Hashable, Hashable]]:
+            for number, part in sorted(parts, key=lambda each: each[1].refines):
+                place, subject = (number, part.key), (outputs[number], settings, poses[number])
+                if not self._nodes.has(place, subject, self._state):
+                    yield place, part, poses[number], subject, (outputs[number], settings, part.key)
+
+        for place, part, pose, subject, key in missing():
+            coarse = None if part.refines or key in self._kept or self._nodes.has(place, subject) else part.coarse()
             if coarse is not None:
                 self._nodes.put(place, coarse, coarse.make(work(coarse, True)), pose, subject, "coarse")
-            self._nodes.put(place, part, part.make(work(part, False)), pose, subject, self._state)
+        for place, part, pose, subject, key in missing():
+            if part.refines:
+                self._whole = asked, self._state
+            made = self._kept.get(key, lambda part=part: part.make(work(part, False)))
+            self._nodes.put(place, part, made, pose, subject, self._state)
             self._nodes.reveal()
         self._whole = asked, self._state
         self._nodes.reveal(wait=True)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from dataclasses import dataclass, field
-from threading import Lock
 from typing import Any, Callable, Hashable, Iterator, Tuple, cast
 
 import torch
@@ -15,6 +13,7 @@ from torch import Tensor
 
 from winner_ns.viewing.axes import HALF_VIEW, Lettering
 from winner_ns.viewing.drawing import FORWARD, Drawing, Look, Part, Pose, Rectangle, Work, met_plane, seen_of_plane
+from winner_ns.viewing.kept import Kept
 from winner_ns.viewing.legend import Legend
 from winner_ns.viewing.view import View
 
@@ -30,37 +29,10 @@ MOST_STRIPS = 8
 """Of a sheet."""
 ENDLESS = 1e6
 """Height of the plane, in units of the scene, for sheets that lie where the camera looks at."""
-KEPT = 2**26
-"""Bytes of strips that are kept."""
-
 Draw = Callable[[View, Lettering, Work], Float[Tensor, "n 3"]]
 """Colours of what a view of the panel sees."""
 Levels = Callable[[View, Lettering], Float[Tensor, "n 4"]]
 """The labels of levels that belong to it."""
-
-
-class Kept:
-    """The strips of one state of the fields, for all browsers and outputs: what was seen before is not drawn again.
-    Those that were not looked at for longest go first."""
-
-    def __init__(self) -> None:
-        self._strips: OrderedDict[Hashable, Tensor] = OrderedDict()
-        self._bytes, self._lock = 0, Lock()
-
-    def get(self, key: Hashable, draw: Callable[[], Tensor]) -> Tensor:
-        """What was drawn under this key, or is drawn now."""
-        with self._lock:
-            if key in self._strips:
-                self._strips.move_to_end(key)
-                return self._strips[key]
-        drawn = draw()
-        with self._lock:
-            if key not in self._strips:
-                self._strips[key] = drawn
-                self._bytes += drawn.nbytes
-            while self._bytes > KEPT and len(self._strips) > 1:
-                self._bytes -= self._strips.popitem(last=False)[1].nbytes
-        return drawn
 
 
 @dataclass(frozen=True)
