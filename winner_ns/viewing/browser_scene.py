@@ -15,6 +15,7 @@ from torch import Tensor
 
 from winner_ns.errors import SignalError
 from winner_ns.glue.viewer_defects import has_gone
+from winner_ns.viewing.allowance import Allowance
 from winner_ns.viewing.browser_nodes import BrowserNodes, Place
 from winner_ns.viewing.drawing import SCENE_SCALE, Beside, Drawing, Interrupted, Look, Part, Pose, Work
 from winner_ns.viewing.exports import complaint
@@ -30,16 +31,6 @@ AT_REST = 0.15
 """Seconds without a motion, after which the camera has come to rest."""
 PIECE = 2**13
 """Points that a field is asked for in one go, between which a drawing may be interrupted."""
-SHARE_OF_TRAINING = 1 / 20
-"""While a field is trained, drawing takes this part of the time, so that training keeps its pace: counted are the
-seconds that a processor works for the thread that draws, as those of the clock are longer where processors are shared.
-What a user asks for is drawn at once all the same, and what makes it finer where the camera comes to rest …"""
-AHEAD = 3.0
-"""… if no more seconds than these have been taken ahead of their time. No more than these, or than one drawing takes,
-are made up for before the field is followed again."""
-OUTDATED, SHARE_AT_FIRST = 3, 1 / 4
-"""A state of the fields that has seen one step in so many is replaced sooner than that, as pictures change most at
-first, unless drawing it has taken this part of the time since."""
 BESIDE = 0.1
 """Room between two drawings that stand side by side, in units of the scene."""
 
@@ -67,10 +58,8 @@ class BrowserScene(Thread):
         self._done: Optional[Tuple[Asked, Look, Hashable]] = None
         self._whole: Optional[Tuple[Asked, Hashable]] = None
         self._drawings: Dict[Tuple[str, ViewSettings], Drawing] = {}
-        self._view, self._state, self._step = panel.view, None, 0
-        self._kept = Kept()
-        now = time.monotonic()
-        self._ahead, self._since, self._spent, self._followed = 0.0, now, 0.0, now
+        self._view, self._state, self._kept = panel.view, None, Kept()
+        self._allowance = Allowance()
 
         @client.camera.on_update
         def _(_: viser.CameraHandle) -> None:
@@ -118,7 +107,7 @@ class BrowserScene(Thread):
         if (asked, look, self._state) == self._done:
             return
         same = self._done is not None and self._done[0] == asked
-        if (same and self._moves()) or (self._whole == (asked, self._state) and self._taken_ahead() > AHEAD):
+        if (same and self._moves()) or (self._whole == (asked, self._state) and not self._allowance.may_refine()):
             return
         started = time.thread_time()
         try:
@@ -126,29 +115,17 @@ class BrowserScene(Thread):
         except (SignalError, MemoryError) as error:
             self._panel.say_legends([complaint(error)])
         finally:
-            cost = time.thread_time() - started
-            self._ahead = min(self._taken_ahead() + cost, max(AHEAD, cost))
-            self._spent += cost
+            self._allowance.take(time.thread_time() - started)
         self._done = asked, look, self._state
 
     def _follow(self) -> None:
         """Takes the fields as they are now, as often as a training allows."""
-        state = self._panel.state()
-        if state != self._state and (self._taken_ahead() <= 0.0 or self._is_outdated()):
-            self._step, self._spent, self._followed = self._panel.step, 0.0, time.monotonic()
+        self._allowance.pass_until(time.monotonic(), self._panel.trains())
+        state, step = self._panel.state(), self._panel.step
+        if state != self._state and self._allowance.may_follow(step):
+            self._allowance.follow(step)
             self._view, self._state, self._kept = self._panel.snapshot(), state, Kept()
             self._drawings.clear()
-
-    def _is_outdated(self) -> bool:
-        passed = time.monotonic() - self._followed
-        return self._panel.step >= OUTDATED * self._step and self._spent <= SHARE_AT_FIRST * passed
-
-    def _taken_ahead(self) -> float:
-        """Seconds of drawing that a training has not had its own share of the time for yet."""
-        now = time.monotonic()
-        passed, self._since = now - self._since, now
-        self._ahead = max(self._ahead - SHARE_OF_TRAINING * passed, 0.0) if self._panel.trains() else 0.0
-        return self._ahead
 
     def _show_cursor(self, look: Look) -> None:
         """A line across the pictures where values are read, a little nearer to the camera than these."""
