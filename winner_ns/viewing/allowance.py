@@ -9,13 +9,13 @@ SHARE = 1 / 20
 """The part of the time that drawing takes: of the clock's seconds, so many in which a processor works for the thread
 that draws. Those of the clock are more where processors are shared."""
 AHEAD = 2.0
-"""What makes a picture finer where the camera comes to rest is drawn if no more seconds than these have been taken ahead
-of their time; what a user asks for always is."""
+"""What makes a picture finer where the camera comes to rest is drawn if no more seconds than these have been taken
+ahead of their time; what a user asks for always is."""
 MOST = 3.0
 """No more seconds than these, or than a single drawing takes, are made up for."""
 OUTDATED, SHARE_AT_FIRST = 3, 1 / 4
-"""A state of the fields that has seen one of so many steps is replaced before its time has come, as pictures change most
-at first, unless drawing it has taken this part of the time since."""
+"""A state of the fields that has seen one of so many steps is replaced before its time has come, as pictures change
+most at first, unless drawing it has taken this part of the time since."""
 
 
 @dataclass

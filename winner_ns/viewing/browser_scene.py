@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Callable, Dict, Hashable, Iterator, List, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, Hashable, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from winner_ns.errors import SignalError
 from winner_ns.glue.viewer_defects import has_gone
+from winner_ns.safe_text import markdown
 from winner_ns.viewing.allowance import Allowance
 from winner_ns.viewing.browser_nodes import BrowserNodes, Place
 from winner_ns.viewing.drawing import SCENE_SCALE, Beside, Drawing, Interrupted, Look, Part, Pose, Work
@@ -166,7 +167,7 @@ class BrowserScene(Thread):
         for number, drawing in enumerate(drawings):
             seen = replace(poses[number].seen(look), beside=Beside(middles[number], half))
             parts += [(number, part) for part in drawing.parts(seen)]
-        self._panel.say_legends([drawing.legend() for drawing in drawings])
+        self._panel.say_legends(named_legends(outputs, [drawing.legend() for drawing in drawings]))
 
         def work(part: Part, hurry: bool) -> Work:
             def in_pieces(function: Callable[[Tensor], Tensor], points: Tensor) -> Tensor:
@@ -208,6 +209,13 @@ class BrowserScene(Thread):
         if key not in self._drawings:
             self._drawings[key] = self._view.drawing(output, settings)
         return self._drawings[key]
+
+
+def named_legends(outputs: Sequence[str], legends: Sequence[str]) -> List[str]:
+    """What the colours of each output mean; of several that are seen at once, with their names."""
+    if len(outputs) == 1:
+        return list(legends)
+    return [f"**{markdown(output)}**: {legend}" for output, legend in zip(outputs, legends, strict=True) if legend]
 
 
 def row_direction(framing: Framing) -> Float[np.ndarray, "3"]:
