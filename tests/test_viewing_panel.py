@@ -121,6 +121,18 @@ def test_each_position_of_the_frame_slider_is_a_frame(frames):
         assert position == pytest.approx(coordinates[frame].item(), abs=1e-6)
 
 
+@pytest.mark.parametrize("loss, reach", [("distance", 0.024), ("occupancy", 0.08), ("eikonal", 0.1)])
+def test_iso_levels_reach_as_far_as_distances_are_well_fitted(loss, reach):
+    fitted = shape_field(box(0.3, 0.3, 0.3))
+    target = {**fitted.description.target, "loss": loss}
+    other = LoadedField(fitted.network, replace(fitted.description, target=target))
+    for fields in ({"a": other}, {"a": shape_field(box(0.2, 0.2, 0.2)), "b": other}):
+        level = SignalPanel(signal_view(fields)).elements["iso_level"]
+        furthest = reach if len(fields) == 1 else 0.024
+        assert (level.min, level.max, level.value) == pytest.approx((-furthest, furthest, 0.0))
+        assert furthest / level.step == pytest.approx(round(furthest / level.step))
+
+
 def test_a_kind_has_its_own_elements_and_what_needs_the_original_is_left_out():
     assert set(panel_of("image").elements) == {"error_gain", "frame_signal", "export", "export_field"}
     assert "original" in panel_of("shape").elements and "original" not in panel_of("shape", False).elements
