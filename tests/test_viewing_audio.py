@@ -783,8 +783,19 @@ def test_from_close_by_a_sheet_fills_the_view_and_no_more_of_its_height(x, y, lo
         assert sheet.left <= seen[0] + 1e-6 and sheet.left + sheet.width >= seen[1] - 1e-6
     # A lattice of rays finds the view's border to a twentieth.
     assert abs(labels.left - max(x - reach * aspect, -1 - labels.width)) < 0.06 * 2 * reach * aspect
-    # Its texels are square but for the stretching, and none is larger than a pixel.
+    # Its texels are square but for the stretching.
     assert sheet.width / sheet.columns == pytest.approx(sheet.height / sheet.rows, rel=0.01)
+
+
+@given(log_away=st.floats(-5.0, 0.5), aspect=st.floats(0.5, 2.5), resolution=st.sampled_from([512, 1024, 2048]))
+@settings(max_examples=40, deadline=None)
+def test_a_sheets_texels_are_about_as_large_as_pixels_from_wherever_it_is_seen(log_away, aspect, resolution):
+    look = seen_from(0.1, 0.0, math.exp(log_away), aspect=aspect, resolution=resolution)
+    sheet, _ = noise_views().drawing("field", AS_OPENED).parts(look)
+    texel, pixel = sheet.width / sheet.columns, 2 * math.exp(log_away) * math.tan(1.3 / 2) / look.height
+    # Half an octave from one fineness to the next, a quarter from one sheet to the next; and no more than 2048.
+    assert texel < 2**0.5 * pixel or sheet.texels.across == 2048
+    assert texel > 2**-0.5 * pixel or sheet.texels.across == 512
 
 
 @pytest.mark.parametrize("output", ["field", "original", "spectrogram"])

@@ -22,7 +22,7 @@ HALF_SHEET = 1.15
 STRIPS = 2
 """Pieces of it from left to right as it is opened; from close by, there are more, each as wide as it is high."""
 LEAST, MOST = 512, 2048
-"""Texels across all of it as it is opened: as many as are to be sharp, in half octaves between these."""
+"""Texels across all of it, in half octaves: about as many as the pixels that are to be sharp, between these."""
 STEPS = 4
 """Sheets come in so many steps from one to another twice as fine."""
 MOST_STRIPS = 8
@@ -46,9 +46,9 @@ class Texels:
     across: int
 
     @classmethod
-    def of_look(cls, look: Look) -> Texels:
-        """As many as the view's pixels that are to be sharp."""
-        octaves = round(2 * math.log2(max(look.resolution, 1) / LEAST)) / 2
+    def of_pixels(cls, count: float) -> Texels:
+        """About as many as the view has pixels that are to be sharp across all of what it shows a part of."""
+        octaves = round(2 * math.log2(max(count, 1.0) / LEAST)) / 2
         return cls(min(max(round(LEAST * 2**octaves), LEAST), MOST))
 
     @property
@@ -129,8 +129,9 @@ class SoundDrawing(Drawing):
     room: float = HALF_VIEW
 
     def parts(self, look: Look) -> Iterator[Part]:
-        level, middle = self._level(look)
-        shrink, texels = _shrink(level), Texels.of_look(look)
+        level, middle, pixel = self._level(look)
+        shrink = _shrink(level)
+        texels = Texels.of_pixels(2 * HALF_SHEET * shrink / pixel)
         width, top, height = _width(level), middle + HALF_VIEW * shrink, 2 * HALF_VIEW * shrink
         first, last, left_of_view = self._strips(look, level)
         side = math.copysign(FORWARD * shrink, look.position[2])  # Near enough for a camera that is very close.
@@ -160,19 +161,22 @@ class SoundDrawing(Drawing):
         view = View.of_rectangle(-1.0, HALF_VIEW, width, 2 * HALF_VIEW, texels.margin, texels.rows)
         return self.levels(view, texels.lettering)
 
-    def _level(self, look: Look) -> Tuple[int, float]:
-        """Which sheets are to be seen, 0 as it is opened; and where the panel's middle lies."""
+    def _level(self, look: Look) -> Tuple[int, float, float]:
+        """Which sheets are to be seen, 0 as it is opened; where the panel's middle lies; and how large a pixel that is
+        to be sharp is there."""
         eye, (right, down, forward) = look.position, zip(*look.rotation, strict=True)
         away = -eye[2] / forward[2] if forward[2] else math.inf
         if not 0 < away < math.inf:
-            return 0, 0.0
+            return 0, 0.0, 2 * HALF_SHEET / look.resolution
         tangent = math.tan(look.fov / 2)
         half = away * min(tangent / max(abs(down[1]), 1e-9), tangent * look.aspect / max(abs(right[1]), 1e-9))
         row = look.beside.half or HALF_VIEW
         level = math.ceil(STEPS * math.log2(row / half) - 0.01)
         if level <= 0:
-            return 0, 0.0
-        return level, eye[1] + away * forward[1] + look.beside.middle * (1 - _shrink(level))
+            return 0, 0.0, 2 * away * tangent / look.height
+        # As the view is when it shows this sheet first, so that a little nearer by nothing is drawn anew.
+        middle, pixel = look.beside.middle * (1 - _shrink(level)), 2 * row * _shrink(level) / look.height
+        return level, eye[1] + away * forward[1] + middle, pixel
 
     def _strips(self, look: Look, level: int) -> Tuple[int, int, float]:
         """The first strip of a sheet, the one after its last, and where the view begins; at either side there is one
