@@ -770,6 +770,8 @@ def test_from_close_by_a_sheet_fills_the_view_and_no_more_of_its_height(x, y, lo
     sheet, labels = noise_views().drawing("field", AS_OPENED).parts(look)
     reach = math.exp(log_away) * math.tan(1.3 / 2)
     row = half or HALF_VIEW
+    # A lattice of rays finds the view's border to a twentieth.
+    assert abs(labels.left - max(x - reach * aspect, -1 - labels.width)) < 0.06 * 2 * reach * aspect
     if reach >= row:
         assert (sheet.top, sheet.height, sheet.left) == (HALF_VIEW, 2 * HALF_VIEW, -HALF_SHEET)
         return
@@ -781,8 +783,6 @@ def test_from_close_by_a_sheet_fills_the_view_and_no_more_of_its_height(x, y, lo
     seen = max(x - reach * aspect, -HALF_SHEET), min(x + reach * aspect, HALF_SHEET)
     if seen[1] - seen[0] < 5 * sheet.height:
         assert sheet.left <= seen[0] + 1e-6 and sheet.left + sheet.width >= seen[1] - 1e-6
-    # A lattice of rays finds the view's border to a twentieth.
-    assert abs(labels.left - max(x - reach * aspect, -1 - labels.width)) < 0.06 * 2 * reach * aspect
     # Its texels are square but for the stretching.
     assert sheet.width / sheet.columns == pytest.approx(sheet.height / sheet.rows, rel=0.01)
 

@@ -184,9 +184,11 @@ class SoundDrawing(Drawing):
         width = _width(level)
         count = math.ceil(2 * HALF_SHEET / width)
         seen = seen_of_plane(look, 2 * HALF_SHEET, ENDLESS)
-        if level <= 0 or seen is None:
+        if seen is None:
             return 0, STRIPS, -2 * HALF_SHEET
         low, high, middle = (float(place[0]) - HALF_SHEET for place in seen[:3])
+        if level <= 0:
+            return 0, STRIPS, low - HALF_SHEET
         first, last = math.floor(low / width) - 1, math.ceil(high / width) + 1
         begin = max(0, min(first, count - 1), math.floor(middle / width) - MOST_STRIPS // 2)
         return begin, max(min(last, count, begin + MOST_STRIPS), begin + 1), low - HALF_SHEET
