@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 
+from winner_ns.working_time import working_time
+
 SHARE = 1 / 20
-"""The part of the time that drawing takes: of the clock's seconds, so many in which a processor works for the thread
-that draws. Those of the clock are more where processors are shared."""
-AHEAD = 2.0
+"""The part of the program's working time that drawing takes, counted as the time that the thread which draws works. Of
+the clock's seconds, a training gets fewer where processors are shared, and drawing would take more of them."""
+AHEAD = 1.0
 """What makes a picture finer where the camera comes to rest is drawn if no more seconds than these have been taken
 ahead of their time; what a user asks for always is."""
-MOST = 3.0
+MOST = 2.0
 """No more seconds than these, or than a single drawing takes, are made up for."""
 OUTDATED, SHARE_AT_FIRST = 3, 1 / 4
 """A state of the fields that has seen one of so many steps is replaced before its time has come, as pictures change
@@ -22,8 +23,8 @@ most at first, unless drawing it has taken this part of the time since."""
 class Allowance:
     """Of one browser's drawing while fields are trained."""
 
-    now: float = field(default_factory=time.monotonic)
-    """Seconds of the clock until which it is counted."""
+    now: float = field(default_factory=working_time)
+    """Working time until which it is counted."""
     ahead: float = 0.0
     """Seconds of drawing that the training has not had its own part of the time for yet."""
     spent: float = 0.0

@@ -22,6 +22,7 @@ from winner_ns.viewing.drawing import SCENE_SCALE, Beside, Drawing, Interrupted,
 from winner_ns.viewing.exports import complaint
 from winner_ns.viewing.kept import Kept
 from winner_ns.viewing.signal_view import Framing, ViewSettings
+from winner_ns.working_time import working_time
 
 if TYPE_CHECKING:
     from winner_ns.viewing.panel import SignalPanel
@@ -121,7 +122,7 @@ class BrowserScene(Thread):
 
     def _follow(self) -> None:
         """Takes the fields as they are now, as often as a training allows."""
-        self._allowance.pass_until(time.monotonic(), self._panel.trains())
+        self._allowance.pass_until(working_time(), self._panel.trains())
         state, step = self._panel.state(), self._panel.step
         if state != self._state and self._allowance.may_follow(step):
             self._allowance.follow(step)
