@@ -233,6 +233,8 @@ def test_ns_train_in_a_process_of_its_own(torus, tmp_path):
     assert said.startswith("interrupted after step ")
     for word in ("Traceback", "leak", "Exception"):
         assert word not in errors + output
+    # Libraries warn of nothing but of what is imported before any code of ours.
+    assert all("torch.jit.script" in line for line in errors.splitlines() if "Warning" in line)
     (run,) = (tmp_path / "outputs" / "torus" / "winner-siren").iterdir()
     assert f"interrupted after step {load_run(run).step + 1};" in said
     goes_on = shlex.split(said.partition("go on with: ")[2])

@@ -21,9 +21,10 @@ from winner_ns.signals import GridSignal
 from winner_ns.viewing.audio_view import AudioView
 from winner_ns.viewing.axes import HALF_HEIGHT, HALF_VIEW, Axes, format_time, nice_step
 from winner_ns.viewing.drawing import Beside, Look
+from winner_ns.viewing.kept import MOST, Kept
 from winner_ns.viewing.plane import plane_points
 from winner_ns.viewing.signal_view import AS_OPENED, ViewSettings
-from winner_ns.viewing.sound_drawing import HALF_SHEET, KEPT, Kept
+from winner_ns.viewing.sound_drawing import HALF_SHEET
 from winner_ns.viewing.spectrogram import Frames, choose_frames, short_time_spectra
 from winner_ns.viewing.view import View, framing_distance
 from winner_ns.viewing.waveform import SamplePeaks
@@ -747,7 +748,7 @@ def test_a_window_that_was_seen_asks_the_field_nothing(output):
 def test_what_is_kept_of_pictures_is_bounded():
     kept = Kept()
     for number in range(5):
-        kept.get(number, lambda: torch.zeros(KEPT // 3, dtype=torch.uint8))
+        kept.get(number, lambda: torch.zeros(MOST // 3, dtype=torch.uint8))
     drawn_anew = []
     for number in range(4, 0, -1):
         kept.get(number, lambda number=number: drawn_anew.append(number) or torch.zeros(1, dtype=torch.uint8))
@@ -769,6 +770,8 @@ def test_from_close_by_a_sheet_fills_the_view_and_no_more_of_its_height(x, y, lo
     sheet, labels = noise_views().drawing("field", AS_OPENED).parts(look)
     reach = math.exp(log_away) * math.tan(1.3 / 2)
     row = half or HALF_VIEW
+    # A lattice of rays finds the view's border to a twentieth.
+    assert abs(labels.left - max(x - reach * aspect, -1 - labels.width)) < 0.06 * 2 * reach * aspect
     if reach >= row:
         assert (sheet.top, sheet.height, sheet.left) == (HALF_VIEW, 2 * HALF_VIEW, -HALF_SHEET)
         return
@@ -780,10 +783,19 @@ def test_from_close_by_a_sheet_fills_the_view_and_no_more_of_its_height(x, y, lo
     seen = max(x - reach * aspect, -HALF_SHEET), min(x + reach * aspect, HALF_SHEET)
     if seen[1] - seen[0] < 5 * sheet.height:
         assert sheet.left <= seen[0] + 1e-6 and sheet.left + sheet.width >= seen[1] - 1e-6
-    # A lattice of rays finds the view's border to a twentieth.
-    assert abs(labels.left - max(x - reach * aspect, -1 - labels.width)) < 0.06 * 2 * reach * aspect
-    # Its texels are square but for the stretching, and none is larger than a pixel.
+    # Its texels are square but for the stretching.
     assert sheet.width / sheet.columns == pytest.approx(sheet.height / sheet.rows, rel=0.01)
+
+
+@given(log_away=st.floats(-5.0, 0.5), aspect=st.floats(0.5, 2.5), resolution=st.sampled_from([512, 1024, 2048]))
+@settings(max_examples=40, deadline=None)
+def test_a_sheets_texels_are_about_as_large_as_pixels_from_wherever_it_is_seen(log_away, aspect, resolution):
+    look = seen_from(0.1, 0.0, math.exp(log_away), aspect=aspect, resolution=resolution)
+    sheet, _ = noise_views().drawing("field", AS_OPENED).parts(look)
+    texel, pixel = sheet.width / sheet.columns, 2 * math.exp(log_away) * math.tan(1.3 / 2) / look.height
+    # Half an octave from one fineness to the next, a quarter from one sheet to the next; and no more than 2048.
+    assert texel < 2**0.5 * pixel or sheet.texels.across == 2048
+    assert texel > 2**-0.5 * pixel or sheet.texels.across == 512
 
 
 @pytest.mark.parametrize("output", ["field", "original", "spectrogram"])

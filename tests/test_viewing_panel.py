@@ -8,7 +8,7 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from threading import Thread
+from threading import Thread, current_thread
 from time import sleep
 
 import msgspec
@@ -119,6 +119,18 @@ def test_each_position_of_the_frame_slider_is_a_frame(frames):
         panel.elements["frame"].value = frame
         position = panel.settings().slice_position * video.half_extent[0]
         assert position == pytest.approx(coordinates[frame].item(), abs=1e-6)
+
+
+@pytest.mark.parametrize("loss, reach", [("distance", 0.024), ("occupancy", 0.08), ("eikonal", 0.1)])
+def test_iso_levels_reach_as_far_as_distances_are_well_fitted(loss, reach):
+    fitted = shape_field(box(0.3, 0.3, 0.3))
+    target = {**fitted.description.target, "loss": loss}
+    other = LoadedField(fitted.network, replace(fitted.description, target=target))
+    for fields in ({"a": other}, {"a": shape_field(box(0.2, 0.2, 0.2)), "b": other}):
+        level = SignalPanel(signal_view(fields)).elements["iso_level"]
+        furthest = reach if len(fields) == 1 else 0.024
+        assert (level.min, level.max, level.value) == pytest.approx((-furthest, furthest, 0.0))
+        assert furthest / level.step == pytest.approx(round(furthest / level.step))
 
 
 def test_a_kind_has_its_own_elements_and_what_needs_the_original_is_left_out():
@@ -604,6 +616,27 @@ def test_a_shapes_original_is_drawn_over_it_and_taken_away(opened):
 
 
 @pytest.mark.slow
+def test_a_rendering_ends_when_something_else_is_asked_for(opened):
+    """While it renders, a training waits for it."""
+    viewer = opened("torus.ply")
+    output, rendered = viewer.control_panel._output_render, []
+
+    def slow(*given):
+        if current_thread() in viewer.render_statemachines.values():
+            rendered.append(None)
+            sleep(0.05)
+
+    with Browser(viewer) as browser:
+        hook = viewer.pipeline.model.field.register_forward_hook(slow)
+        browser.use(output, "exact")
+        until(lambda: rendered)
+        browser.use(output, "shaded")
+        until(lambda: not any(machine._renders for machine in viewer.render_statemachines.values()))
+        assert len(rendered) < 10
+        hook.remove()
+
+
+@pytest.mark.slow
 def test_the_slice_of_a_shape_follows_the_panel(opened):
     viewer = opened("torus.ply")
     panel = viewer.pipeline.panel
@@ -612,9 +645,15 @@ def test_the_slice_of_a_shape_follows_the_panel(opened):
         browser.use(panel.elements["slice_axis"], "x")
         browser.use(panel.elements["slice_position"], 0.25)
         assert (panel.settings().slice_axis, panel.settings().slice_position) == (0, 0.25)
-        plane = browser.message("ImageMessage")["name"]
-        place = browser.message("SetPositionMessage", name=plane)["position"]
-        assert place == pytest.approx([2.5, 0.0, 0.0])
+
+        def there():
+            """The slice as the panel was set, after others that were on the way."""
+            messages = list(browser.received)
+            planes = {message["name"] for message in messages if message["type"] == "ImageMessage"}
+            places = {m["name"]: m["position"] for m in messages if m["type"] == "SetPositionMessage"}
+            return [places[name] for name in planes if places.get(name) == pytest.approx([2.5, 0.0, 0.0])]
+
+        until(there)
         browser.use(viewer.control_panel._output_render, "exact")
         assert browser.picture(lambda picture: picture.shape[1] > 1).shape[1] >= 256
         browser.use(viewer.control_panel._output_render, "shaded")
@@ -630,6 +669,12 @@ def test_a_comparison_is_split_between_its_first_and_its_last_field(opened):
         assert panel.settings().difference == ("winner", "siren")
         content = panel.gui_handle.content
         assert "| winner |" in content and "| siren |" in content and content.count(" dB") == 2
+        browser.use(control._output_render, "winner/error")
+        browser.use(control._split_output_render, "siren/error")
+        legends = until(lambda: panel.legend.content.count("original") == 2 and panel.legend.content)
+        assert legends.index("winner/error") < legends.index("original") < legends.index("siren/error")
+        browser.use(control._output_render, "winner/field")
+        browser.use(control._split_output_render, "siren/field")
         browser.use(panel.elements["chosen"], "siren")
         browser.click(panel.elements["export_field"])
         browser.message("FileTransferStart", filename="compared-fitted.safetensors")

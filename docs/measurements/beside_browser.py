@@ -7,7 +7,8 @@
 opens the page, drags and zooms for some seconds, and is closed again, three times in turn with as long without one.
 Counted are the steps that the terminal tells, the seconds, and the user and system seconds of the training's process,
 and which part of these its viewer's threads take. What the browser takes of the machine shows in the seconds, and,
-where cores share their caches, in the training's own CPU seconds, too.
+where cores share their caches, in the training's own CPU seconds, too. Each browser is drawn for a second ahead of its
+time (`winner_ns/viewing/allowance.py`): where others leave a training few CPU seconds of a turn, make turns longer.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from winner_ns.figures.words import figures_in_a_line
 from winner_ns.safe_text import tell, terminal
+from winner_ns.working_time import working_time
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 EVERY, EVERY_LINE = 0.25, 5.0
 """Seconds between two updates of a bar, and between two lines where there is no terminal."""
 FIGURE_SHARE = 0.01
-"""Of the time that may go into figures, which need more than the step's loss."""
+"""Of the working time that may go into figures, which need more than the step's loss."""
 
 Figures = Callable[[], Mapping[str, Mapping[str, float]]]
 """Gives estimates of the figures that count of each field that is trained, by the field's name."""
@@ -78,11 +79,11 @@ class _ShownProgress(TrainingProgress):
         self.console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
 
     def _figure(self, last: bool) -> str:
-        started = time.monotonic()
-        if last or started >= self.figure_due:
+        if last or working_time() >= self.figure_due:
+            started = time.thread_time()
             each = {name: figures_in_a_line(figures) for name, figures in self.figures().items()}
-            spent = time.monotonic() - started
-            self.figure_due = started + max(spent / FIGURE_SHARE, 1.0)
+            spent = time.thread_time() - started
+            self.figure_due = working_time() + max(spent / FIGURE_SHARE, 1.0)
             self.figure = "  ".join(
                 f"{terminal(name)} {line}" if len(each) > 1 else line for name, line in each.items()
             )

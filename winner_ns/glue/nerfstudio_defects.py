@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType, SimpleNamespace
@@ -56,6 +57,13 @@ def end_quietly_while_it_starts() -> None:
     if trains and is_ours and usual and threading.current_thread() is threading.main_thread():
         # Raised, it would be caught by libraries that try whether they can import another.
         signal.signal(signal.SIGINT, lambda number, frame: os._exit(128 + number))
+
+
+def import_without_warnings() -> None:
+    """nerfstudio calls two of torch's functions by their old names, of which torch warns at every start. Called by the
+    first module of ours that nerfstudio imports, which is before that; `python -W default` brings it back."""
+    if not sys.warnoptions:
+        warnings.filterwarnings("ignore", r"`torch\.cuda\.amp\.custom_[fb]wd", FutureWarning, r"nerfstudio\.")
 
 
 def list_without_source_code() -> None:

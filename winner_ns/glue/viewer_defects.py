@@ -10,6 +10,7 @@ from typing import Any, Callable, Dict, Iterator, Optional, Tuple
 import viser
 from nerfstudio.viewer import viewer as viewer_module
 from nerfstudio.viewer.render_state_machine import RenderAction, RenderStateMachine
+from nerfstudio.viewer.utils import CameraState
 from nerfstudio.viewer.viewer import Viewer
 from nerfstudio.viewer.viewer_elements import ViewerElement, ViewerSlider
 from viser import infra
@@ -129,6 +130,8 @@ class ResponsiveRenderer(RenderStateMachine):
     """nerfstudio's thread that draws on the server. For viewers that are `watched`, it rests while the browser draws by
     itself, and its pictures do not shrink to thumbnails where a picture's cost is not that of its pixels."""
 
+    _renders = False
+
     def _rests(self) -> bool:
         browser_draws: Optional[Callable[[], bool]] = getattr(self.viewer, "browser_draws", None)
         return browser_draws is not None and browser_draws()
@@ -136,6 +139,15 @@ class ResponsiveRenderer(RenderStateMachine):
     def action(self, action: RenderAction) -> None:
         if not self._rests():
             super().action(action)
+        elif self._renders:
+            self.interrupt_render_flag = True  # Else a training would wait for what nobody asks for any more.
+
+    def _render_img(self, camera_state: CameraState) -> Dict[str, Any]:
+        self._renders = True
+        try:
+            return super()._render_img(camera_state)
+        finally:
+            self._renders = self.interrupt_render_flag = False  # Or the next one would be given up.
 
     def _send_output_to_viewer(self, outputs: Dict[str, Any], static_render: bool = True) -> None:
         # One that was under way would cover what the browser draws: it has depth.

@@ -17,10 +17,11 @@ from winner_ns.signals import GridSignal
 from winner_ns.viewing.axes import HALF_VIEW, Axes, Label, Lettering, level_labels
 from winner_ns.viewing.controls import Control, Slider
 from winner_ns.viewing.drawing import Drawing, Work
+from winner_ns.viewing.kept import Kept
 from winner_ns.viewing.legend import Legend, colour_bar, number
 from winner_ns.viewing.player import player
 from winner_ns.viewing.signal_view import AS_OPENED, Draw, Framing, SignalView, ViewSettings
-from winner_ns.viewing.sound_drawing import HALF_SHEET, Kept, SoundDrawing
+from winner_ns.viewing.sound_drawing import HALF_SHEET, SoundDrawing
 from winner_ns.viewing.spectrogram import QUIETEST, draw_spectrogram, frequency_labels
 from winner_ns.viewing.view import View
 from winner_ns.viewing.waveform import BLUE, DARK, RED, Cells, Curve, Ink, SamplePeaks, draw_waveform

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Collection, Dict, Hashable, Tuple
 
+import numpy as np
 import viser
 
 from winner_ns.glue.viewer_defects import remove_node
@@ -31,6 +32,8 @@ class Node:
     """What was asked for when it was drawn."""
     state: Hashable
     """Of the fields."""
+    made: Any
+    """What was handed over."""
     loaded: float
     """When it has been loaded, most likely."""
 
@@ -58,13 +61,18 @@ class BrowserNodes:
         return node is not None and node.subject == subject and state in (None, node.state)
 
     def put(self, place: Place, part: Part, made: Any, pose: Pose, subject: Hashable, state: Hashable) -> None:
-        """Hands a part over, to be shown in this place a little later."""
+        """Hands a part over, to be shown in this place a little later; not where it is what is shown there already, as
+        the original's is in every state of the fields."""
+        shown = self._shown.get(place)
+        if shown is not None and shown.subject == subject and place not in self._loading and _same(shown.made, made):
+            shown.state = state
+            return
         self._names += 1
         takes = LOADING + (len(made) / BYTES_A_SECOND if isinstance(made, bytes) else 0.0)
         handle = part.add(self._client.scene, f"/signal/{self._names}", made, pose, visible=False)
         if place in self._loading:
             self._remove(self._loading[place])
-        self._loading[place] = Node(handle, subject, state, time.monotonic() + takes)
+        self._loading[place] = Node(handle, subject, state, made, time.monotonic() + takes)
 
     def reveal(self, wait: bool = False) -> None:
         """Shows what has been loaded by now; or, after a while, all of it."""
@@ -90,3 +98,7 @@ class BrowserNodes:
 
     def _remove(self, node: Node) -> None:
         remove_node(self._client, node.handle)
+
+
+def _same(one: Any, other: Any) -> bool:
+    return one == other if isinstance(one, bytes) else np.array_equal(one, other)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Callable, Dict, Hashable, List, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, Hashable, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -15,10 +15,14 @@ from torch import Tensor
 
 from winner_ns.errors import SignalError
 from winner_ns.glue.viewer_defects import has_gone
-from winner_ns.viewing.browser_nodes import BrowserNodes
+from winner_ns.safe_text import markdown
+from winner_ns.viewing.allowance import Allowance
+from winner_ns.viewing.browser_nodes import BrowserNodes, Place
 from winner_ns.viewing.drawing import SCENE_SCALE, Beside, Drawing, Interrupted, Look, Part, Pose, Work
 from winner_ns.viewing.exports import complaint
+from winner_ns.viewing.kept import Kept
 from winner_ns.viewing.signal_view import Framing, ViewSettings
+from winner_ns.working_time import working_time
 
 if TYPE_CHECKING:
     from winner_ns.viewing.panel import SignalPanel
@@ -29,11 +33,6 @@ AT_REST = 0.15
 """Seconds without a motion, after which the camera has come to rest."""
 PIECE = 2**13
 """Points that a field is asked for in one go, between which a drawing may be interrupted."""
-SHARE_OF_TRAINING = 1 / 20
-"""While a field is trained, drawing takes this part of the time, so that training keeps its pace. What a user asks for
-is drawn at once all the same, and what makes it finer where the camera comes to rest …"""
-AHEAD = 1.0
-"""… if no more seconds than these have been taken ahead of their time."""
 BESIDE = 0.1
 """Room between two drawings that stand side by side, in units of the scene."""
 
@@ -61,8 +60,8 @@ class BrowserScene(Thread):
         self._done: Optional[Tuple[Asked, Look, Hashable]] = None
         self._whole: Optional[Tuple[Asked, Hashable]] = None
         self._drawings: Dict[Tuple[str, ViewSettings], Drawing] = {}
-        self._view, self._state = panel.view, panel.state()
-        self._ahead, self._since = 0.0, time.monotonic()
+        self._view, self._state, self._kept = panel.view, None, Kept()
+        self._allowance = Allowance()
 
         @client.camera.on_update
         def _(_: viser.CameraHandle) -> None:
@@ -110,30 +109,25 @@ class BrowserScene(Thread):
         if (asked, look, self._state) == self._done:
             return
         same = self._done is not None and self._done[0] == asked
-        if (same and self._moves()) or (self._whole == (asked, self._state) and self._taken_ahead() > AHEAD):
+        if (same and self._moves()) or (self._whole == (asked, self._state) and not self._allowance.may_refine()):
             return
-        started = time.monotonic()
+        started = time.thread_time()
         try:
             self._draw(asked, look)
         except (SignalError, MemoryError) as error:
             self._panel.say_legends([complaint(error)])
         finally:
-            self._ahead = self._taken_ahead() + time.monotonic() - started
+            self._allowance.take(time.thread_time() - started)
         self._done = asked, look, self._state
 
     def _follow(self) -> None:
         """Takes the fields as they are now, as often as a training allows."""
-        state = self._panel.state()
-        if state != self._state and self._taken_ahead() <= 0.0:
-            self._view, self._state = self._panel.snapshot(), state
+        self._allowance.pass_until(working_time(), self._panel.trains())
+        state, step = self._panel.state(), self._panel.step
+        if state != self._state and self._allowance.may_follow(step):
+            self._allowance.follow(step)
+            self._view, self._state, self._kept = self._panel.snapshot(), state, Kept()
             self._drawings.clear()
-
-    def _taken_ahead(self) -> float:
-        """Seconds of drawing that a training has not had its own share of the time for yet."""
-        now = time.monotonic()
-        passed, self._since = now - self._since, now
-        self._ahead = max(self._ahead - SHARE_OF_TRAINING * passed, 0.0) if self._panel.trains() else 0.0
-        return self._ahead
 
     def _show_cursor(self, look: Look) -> None:
         """A line across the pictures where values are read, a little nearer to the camera than these."""
@@ -174,7 +168,7 @@ class BrowserScene(Thread):
         for number, drawing in enumerate(drawings):
             seen = replace(poses[number].seen(look), beside=Beside(middles[number], half))
             parts += [(number, part) for part in drawing.parts(seen)]
-        self._panel.say_legends([drawing.legend() for drawing in drawings])
+        self._panel.say_legends(named_legends(outputs, [drawing.legend() for drawing in drawings]))
 
         def work(part: Part, hurry: bool) -> Work:
             def in_pieces(function: Callable[[Tensor], Tensor], points: Tensor) -> Tensor:
@@ -184,21 +178,27 @@ class BrowserScene(Thread):
                     if not self._running or (other and not hurry):
                         raise Interrupted
                     results.append(function(piece))
+                    self._panel.keep_true()
                     self._nodes.reveal()
                 return torch.cat(results)
 
             return in_pieces
 
-        for number, part in sorted(parts, key=lambda each: each[1].refines):
-            if part.refines:
-                self._whole = asked, self._state
-            place, subject, pose = (number, part.key), (outputs[number], settings, poses[number]), poses[number]
-            if self._nodes.has(place, subject, self._state):
-                continue
-            coarse = None if part.refines or self._nodes.has(place, subject) else part.coarse()
+        def missing() -> Iterator[Tuple[Place, Part, Pose, Hashable, Hashable]]:
+            for number, part in sorted(parts, key=lambda each: each[1].refines):
+                place, subject = (number, part.key), (outputs[number], settings, poses[number])
+                if not self._nodes.has(place, subject, self._state):
+                    yield place, part, poses[number], subject, (outputs[number], settings, part.key)
+
+        for place, part, pose, subject, key in missing():
+            coarse = None if part.refines or key in self._kept or self._nodes.has(place, subject) else part.coarse()
             if coarse is not None:
                 self._nodes.put(place, coarse, coarse.make(work(coarse, True)), pose, subject, "coarse")
-            self._nodes.put(place, part, part.make(work(part, False)), pose, subject, self._state)
+        for place, part, pose, subject, key in missing():
+            if part.refines:
+                self._whole = asked, self._state
+            made = self._kept.get(key, lambda part=part: part.make(work(part, False)))
+            self._nodes.put(place, part, made, pose, subject, self._state)
             self._nodes.reveal()
         self._whole = asked, self._state
         self._nodes.reveal(wait=True)
@@ -210,6 +210,13 @@ class BrowserScene(Thread):
         if key not in self._drawings:
             self._drawings[key] = self._view.drawing(output, settings)
         return self._drawings[key]
+
+
+def named_legends(outputs: Sequence[str], legends: Sequence[str]) -> List[str]:
+    """What the colours of each output mean; of several that are seen at once, with their names."""
+    if len(outputs) == 1:
+        return list(legends)
+    return [f"**{markdown(output)}**: {legend}" for output, legend in zip(outputs, legends, strict=True) if legend]
 
 
 def row_direction(framing: Framing) -> Float[np.ndarray, "3"]:

@@ -36,6 +36,7 @@ from winner_ns.viewing.drawing import Look
 from winner_ns.viewing.exports import Exports, complaint
 from winner_ns.viewing.framing import frame_client, keep_framed
 from winner_ns.viewing.signal_view import Framing, SignalView, ViewSettings
+from winner_ns.working_time import working_time
 
 if TYPE_CHECKING:
     from nerfstudio.viewer.viewer import Viewer
@@ -44,7 +45,8 @@ GAINS = ["1", "2", "5", "10", "20", "50", "100", "200", "500", "1000"]
 SHARP = 1024
 """Pixels across a picture that is quickly drawn; nerfstudio's own is 512."""
 FIGURES_EVERY, FIGURES_SHARE = 1.0, 39
-"""Figures are measured a second apart at least, and so that they take one part of the time in so many and one."""
+"""Figures are measured a second of working time apart at least, and so that they take one part of it in so many and
+one."""
 EXPORTS = ("chosen", "export", "export_field")
 """Elements that stand in the tab Export."""
 
@@ -178,13 +180,15 @@ class SignalPanel(ViewerElement[Any], ViewerControl):
             return  # For another browser, this very moment.
         try:
             self._say(self.step, self._said[1])
-            state, now = self.state(), time.monotonic()
+            state, now = self.state(), working_time()
             if self._reads is not None and self._reads != (self.elements["cursor"].value, state):
                 self._read()
             if self.measure is not None and state != self._measured and (not self.trains() or now > self._measure_at):
-                self.update_figures(self.measure(self.snapshot().fields))
-                cost = time.monotonic() - now
-                self._measured, self._measure_at = state, now + cost + max(FIGURES_EVERY, FIGURES_SHARE * cost)
+                fields, started = self.snapshot().fields, time.thread_time()
+                self.update_figures(self.measure(fields))
+                cost = time.thread_time() - started
+                self._measured = state
+                self._measure_at = working_time() + max(FIGURES_EVERY, FIGURES_SHARE * cost)
         finally:
             self._one_at_a_time.release()
 

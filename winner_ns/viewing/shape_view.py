@@ -14,8 +14,10 @@ from torch import Tensor
 
 from winner_ns.export.mesh_colours import colours_of_shape
 from winner_ns.fields.files import LoadedField
+from winner_ns.shape_losses import shape_loss
 from winner_ns.signals import ShapeSignal
 from winner_ns.signals.surface_colours import SurfaceColours
+from winner_ns.viewing.axes import nice_step
 from winner_ns.viewing.background import background_depth
 from winner_ns.viewing.colours import signed_colours
 from winner_ns.viewing.controls import Control, Dropdown, Slider
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
 
 WHOLE_ERROR = 0.05
 """Distance between two surfaces that has the strongest colour at error_gain 1, in units of the unit cube."""
+FURTHEST = 0.1
+"""Distance of the furthest level sets that are shown, in units of the unit cube."""
 RESOLUTION, QUICK = 128, 80
 """Grid points along each axis of the meshes that are looked at; and while they change."""
 AXES = ("x", "y", "z")
@@ -92,8 +96,18 @@ class ShapeView(SignalView[ShapeSignal]):
         return {
             "slice_axis": Dropdown("Slice across", AXES, "z"),
             "slice_position": Slider("Slice position", -1.0, 1.0, 0.01, 0.0),
-            "iso_level": Slider("Iso level", -0.1, 0.1, 0.001, 0.0),
+            "iso_level": self._iso_levels(),
         }
+
+    def _iso_levels(self) -> Slider:
+        """As far as every field's distances are well fitted: further out, what the fits leave has surfaces, too."""
+        reach = FURTHEST
+        for field in self.fields.values():
+            loss, scale = shape_loss(field.description.target), field.description.target["distance_scale"]
+            reach = min(reach, (loss.well_fitted or loss.trusted) * scale)
+        step = nice_step(reach / 60)
+        reach = math.floor(reach / step + 1e-6) * step
+        return Slider("Iso level", -reach, reach, step, 0.0)
 
     def settings(self, values: Mapping[str, Any]) -> Dict[str, Any]:
         return {

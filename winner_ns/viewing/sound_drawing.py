@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from dataclasses import dataclass, field
-from threading import Lock
 from typing import Any, Callable, Hashable, Iterator, Tuple, cast
 
 import torch
@@ -15,6 +13,7 @@ from torch import Tensor
 
 from winner_ns.viewing.axes import HALF_VIEW, Lettering
 from winner_ns.viewing.drawing import FORWARD, Drawing, Look, Part, Pose, Rectangle, Work, met_plane, seen_of_plane
+from winner_ns.viewing.kept import Kept
 from winner_ns.viewing.legend import Legend
 from winner_ns.viewing.view import View
 
@@ -23,44 +22,17 @@ HALF_SHEET = 1.15
 STRIPS = 2
 """Pieces of it from left to right as it is opened; from close by, there are more, each as wide as it is high."""
 LEAST, MOST = 512, 2048
-"""Texels across all of it as it is opened: as many as are to be sharp, in half octaves between these."""
+"""Texels across all of it, in half octaves: about as many as the pixels that are to be sharp, between these."""
 STEPS = 4
 """Sheets come in so many steps from one to another twice as fine."""
 MOST_STRIPS = 8
 """Of a sheet."""
 ENDLESS = 1e6
 """Height of the plane, in units of the scene, for sheets that lie where the camera looks at."""
-KEPT = 2**26
-"""Bytes of strips that are kept."""
-
 Draw = Callable[[View, Lettering, Work], Float[Tensor, "n 3"]]
 """Colours of what a view of the panel sees."""
 Levels = Callable[[View, Lettering], Float[Tensor, "n 4"]]
 """The labels of levels that belong to it."""
-
-
-class Kept:
-    """The strips of one state of the fields, for all browsers and outputs: what was seen before is not drawn again.
-    Those that were not looked at for longest go first."""
-
-    def __init__(self) -> None:
-        self._strips: OrderedDict[Hashable, Tensor] = OrderedDict()
-        self._bytes, self._lock = 0, Lock()
-
-    def get(self, key: Hashable, draw: Callable[[], Tensor]) -> Tensor:
-        """What was drawn under this key, or is drawn now."""
-        with self._lock:
-            if key in self._strips:
-                self._strips.move_to_end(key)
-                return self._strips[key]
-        drawn = draw()
-        with self._lock:
-            if key not in self._strips:
-                self._strips[key] = drawn
-                self._bytes += drawn.nbytes
-            while self._bytes > KEPT and len(self._strips) > 1:
-                self._bytes -= self._strips.popitem(last=False)[1].nbytes
-        return drawn
 
 
 @dataclass(frozen=True)
@@ -74,9 +46,9 @@ class Texels:
     across: int
 
     @classmethod
-    def of_look(cls, look: Look) -> Texels:
-        """As many as the view's pixels that are to be sharp."""
-        octaves = round(2 * math.log2(max(look.resolution, 1) / LEAST)) / 2
+    def of_pixels(cls, count: float) -> Texels:
+        """About as many as the view has pixels that are to be sharp across all of what it shows a part of."""
+        octaves = round(2 * math.log2(max(count, 1.0) / LEAST)) / 2
         return cls(min(max(round(LEAST * 2**octaves), LEAST), MOST))
 
     @property
@@ -157,8 +129,9 @@ class SoundDrawing(Drawing):
     room: float = HALF_VIEW
 
     def parts(self, look: Look) -> Iterator[Part]:
-        level, middle = self._level(look)
-        shrink, texels = _shrink(level), Texels.of_look(look)
+        level, middle, pixel = self._level(look)
+        shrink = _shrink(level)
+        texels = Texels.of_pixels(2 * HALF_SHEET * shrink / pixel)
         width, top, height = _width(level), middle + HALF_VIEW * shrink, 2 * HALF_VIEW * shrink
         first, last, left_of_view = self._strips(look, level)
         side = math.copysign(FORWARD * shrink, look.position[2])  # Near enough for a camera that is very close.
@@ -188,19 +161,22 @@ class SoundDrawing(Drawing):
         view = View.of_rectangle(-1.0, HALF_VIEW, width, 2 * HALF_VIEW, texels.margin, texels.rows)
         return self.levels(view, texels.lettering)
 
-    def _level(self, look: Look) -> Tuple[int, float]:
-        """Which sheets are to be seen, 0 as it is opened; and where the panel's middle lies."""
+    def _level(self, look: Look) -> Tuple[int, float, float]:
+        """Which sheets are to be seen, 0 as it is opened; where the panel's middle lies; and how large a pixel that is
+        to be sharp is there."""
         eye, (right, down, forward) = look.position, zip(*look.rotation, strict=True)
         away = -eye[2] / forward[2] if forward[2] else math.inf
         if not 0 < away < math.inf:
-            return 0, 0.0
+            return 0, 0.0, 2 * HALF_SHEET / look.resolution
         tangent = math.tan(look.fov / 2)
         half = away * min(tangent / max(abs(down[1]), 1e-9), tangent * look.aspect / max(abs(right[1]), 1e-9))
         row = look.beside.half or HALF_VIEW
         level = math.ceil(STEPS * math.log2(row / half) - 0.01)
         if level <= 0:
-            return 0, 0.0
-        return level, eye[1] + away * forward[1] + look.beside.middle * (1 - _shrink(level))
+            return 0, 0.0, 2 * away * tangent / look.height
+        # As the view is when it shows this sheet first, so that a little nearer by nothing is drawn anew.
+        middle, pixel = look.beside.middle * (1 - _shrink(level)), 2 * row * _shrink(level) / look.height
+        return level, eye[1] + away * forward[1] + middle, pixel
 
     def _strips(self, look: Look, level: int) -> Tuple[int, int, float]:
         """The first strip of a sheet, the one after its last, and where the view begins; at either side there is one
@@ -208,9 +184,11 @@ class SoundDrawing(Drawing):
         width = _width(level)
         count = math.ceil(2 * HALF_SHEET / width)
         seen = seen_of_plane(look, 2 * HALF_SHEET, ENDLESS)
-        if level <= 0 or seen is None:
+        if seen is None:
             return 0, STRIPS, -2 * HALF_SHEET
         low, high, middle = (float(place[0]) - HALF_SHEET for place in seen[:3])
+        if level <= 0:
+            return 0, STRIPS, low - HALF_SHEET
         first, last = math.floor(low / width) - 1, math.ceil(high / width) + 1
         begin = max(0, min(first, count - 1), math.floor(middle / width) - MOST_STRIPS // 2)
         return begin, max(min(last, count, begin + MOST_STRIPS), begin + 1), low - HALF_SHEET
