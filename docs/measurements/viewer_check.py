@@ -27,8 +27,8 @@ from winner_ns.meshing.fitted_surface import extract_unit_mesh
 from winner_ns.viewing.drawing import WHOLE
 from winner_ns.viewing.shape_view import RESOLUTION
 
-PATIENCE = 60.0
-"""Seconds after which nothing more is waited for."""
+PATIENCE = 180.0
+"""Seconds after which nothing more is waited for, on a machine that is busy with other things."""
 ADDRESS = re.compile(r"viewer\s+(http://\S+)")
 CAMERA = {
     "type": "ViewerCameraMessage",
