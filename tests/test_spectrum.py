@@ -244,9 +244,9 @@ def test_fitting_kappa_is_that_of_the_formula():
 
 
 def test_interpolating_kappa_falls_with_the_weights_that_a_value_has():
-    """0.4 N/P, within 0.35 and 0.5."""
+    """0.4 N/P, within 0.4 and 0.5."""
     picture = spectrum("image", 2, psi=0.2, omega=100.0, nyquist=1600.0)
-    cases = ((10**6, 0.5), (62_501, 0.5), (55_000, 0.44), (50_000, 0.4), (43_749, 0.35), (10, 0.35))
+    cases = ((10**6, 0.5), (62_501, 0.5), (55_000, 0.44), (50_000, 0.4), (43_749, 0.4), (10, 0.4))
     for samples, expected in cases:
         target = replace(picture, samples=samples)
         assert kappa_of("interpolate", target, 50_000) == pytest.approx(expected, rel=1e-6)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 PURPOSES: Tuple[str, ...] = ("interpolate", "fit", "denoise")
 """Names of what a field is for, from which the law matching takes its kappa (`kappa_of`)."""
-INTERPOLATING_KAPPA = (0.35, 0.5)
+INTERPOLATING_KAPPA = (0.4, 0.5)
 """The least, of fields whose values have more than a weight each, and the most, of those whose values have less."""
 LAYER_TWO_VARIANCE = 3.0
 """V, the variance of the second layer's pre-activation that matching takes (plain SIREN: 1), where a kind has none of
