@@ -94,10 +94,11 @@ class Kind:
     """Names of all its figures, the one that counts first; those at withheld samples go without saying."""
     sampled: Reference = "winner_ns.analysis.sampled:sampled_grid"
     """What an analysis sees of a target: (target) -> SampledTarget."""
-    usual_purpose: str = "0.5"
-    """Which purpose the law matching takes kappa from where none is asked for (docs/spectrum.md). The default: halfway
-    between samples of several coordinates there are several times as many positions as samples, and a wider band rings
-    there."""
+    interpolating_kappa: Optional[float] = None
+    """kappa of the law matching for what is best between the samples and still fits them. None: by the number of
+    weights that a value has (`winner_ns.spectrum.laws.interpolating_kappa`)."""
+    usual_purpose: Optional[str] = None
+    """Which purpose kappa is taken from where none is asked for; None: it is `interpolating_kappa`."""
     layer_two_variance: Optional[float] = None
     """V, the variance of the second layer's pre-activation that matching takes (plain SIREN: 1). None: 3. (In place of
     1.2 that was 0.6 dB ahead at withheld samples of a volume.)"""
@@ -225,6 +226,7 @@ AUDIO = Kind(
     suffixes=(".mp3",),
     recognise="winner_ns.signals.audio:is_mpeg",
     rates=("sample_rate",),
+    interpolating_kappa=0.5,
     # Between the samples of a line there are no more positions than samples, which estimates hold.
     usual_purpose="fit",
     figures="winner_ns.fitting.evaluation:sound_figures",
@@ -263,6 +265,7 @@ SHAPE = Kind(
         "f_score",
         "normal_consistency",
     ),
+    interpolating_kappa=0.5,  # As measured best (docs/shapes.md).
     has_gaps=False,
     export_command="mesh",
     export_example="--resolution 512",
@@ -312,7 +315,7 @@ VIEWS = Kind(
     denoising=None,
     # They are seen through volume rendering, which punishes a wide band early on.
     layer_two_variance=1.2,
-    usual_purpose="0.3",  # Of radiance and surfaces alike, as measured best (docs/views.md).
+    interpolating_kappa=0.3,  # Of radiance and surfaces alike, as measured best (docs/views.md).
     has_gaps=False,
     units="winner_ns.fields.units:NoUnits",
     datamanager="winner_ns.rays.views_datamanager:ViewsDataManager",

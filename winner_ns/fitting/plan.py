@@ -75,10 +75,11 @@ class FieldPlan:
     for the other families, which stay as published; by the law matching, their own settings bring their band to the
     target's."""
     purpose: Optional[str] = None
-    """kappa of the law matching: interpolate (0.5, best between the samples; plain SIREN where the spectrum is too
-    bright for that), fit (best at the samples: 1 or more, by the number of weights that a sample has), denoise (the
-    band of what noise leaves of the samples, stopped by 5 % of them that are withheld) or a number. None: 0.5, of
-    sounds as fit; fields learnt from photographs 0.3."""
+    """kappa of the law matching: interpolate (0.4 to 0.5, the less the more weights a sample has; best between the
+    samples; plain SIREN where the spectrum is too bright for that), fit (best at the samples: 1 or more, by the number
+    of weights that a sample has), denoise (the band of what noise leaves of the samples, stopped by 5 % of them that
+    are withheld) or a number. None: as interpolate, but however bright the spectrum is, and of sounds as fit; fields
+    learnt from photographs 0.3."""
     s0: Optional[float] = None
     """Noise scale of layer 1, for the law explicit."""
     s1: Optional[float] = None
