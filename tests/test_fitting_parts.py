@@ -186,6 +186,7 @@ def test_shape_figures_on_spheres():
     radius = np.linalg.norm(points, axis=1)
     # Inner over outer volume; four standard errors of the sampling.
     assert volume_iou(radius < 0.5, radius < 0.6).value == pytest.approx((5 / 6) ** 3, abs=0.005)
+    assert volume_iou(np.zeros(3, bool), np.zeros(3, bool)).value == 1.0
 
 
 def test_surfaces_known_by_points_alone_are_compared_by_nearest_samples():
