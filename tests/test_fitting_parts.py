@@ -291,6 +291,11 @@ def test_the_rate_follows_a_wide_band_as_far_as_the_second_layer_has_noise():
         # Of three channels, the band counts by the root of that.
         assert settled(colour, purpose=reached, width=width).learning_rate == pytest.approx(1e-3 / 3**0.5, rel=1e-3)
     assert settled(s0=5000, width=256).learning_rate == 1e-3
+    # Where estimates between the samples of a plane are trained on, it is 0.7 of that at most.
+    narrow = 0.5 * 20_000 / (64 * omega)
+    for kappa, share in ((narrow, 0.7), (2.5 * narrow, 0.7), (8 * narrow, 0.5)):
+        rate = settled(purpose=kappa, between="kriging", width=64).learning_rate
+        assert rate == pytest.approx(share * 1e-3, rel=1e-3)
     assert settled(purpose=40, width=256, learning_rate=2e-3).learning_rate == 2e-3
     sound = FieldPlan.of(purpose=8).settle(target_of((pixels.ravel() / 255.0 - 0.5, 8000)))
     assert sound.learning_rate == 5e-4

@@ -23,7 +23,6 @@ from winner_ns.spectrum import (
     centroid,
     fitting_kappa,
     initial_band,
-    kappa_of,
     spectral_centroid,
 )
 from winner_ns.spectrum.measure import target_spectrum
@@ -241,22 +240,6 @@ def test_fitting_kappa_is_that_of_the_formula():
         fitting_kappa(replace(few, samples=15_000), 50_000)
     )
     assert fitting_kappa(few, 50_000) == fitting_kappa(replace(few, nyquist=math.inf, samples=10), 50_000) == 1.0
-
-
-def test_interpolating_kappa_falls_with_the_weights_that_a_value_has():
-    """0.4 N/P, within 0.4 and 0.5."""
-    picture = spectrum("image", 2, psi=0.2, omega=100.0, nyquist=1600.0)
-    cases = ((10**6, 0.5), (62_501, 0.5), (55_000, 0.44), (50_000, 0.4), (43_749, 0.4), (10, 0.4))
-    for samples, expected in cases:
-        target = replace(picture, samples=samples)
-        assert kappa_of("interpolate", target, 50_000) == pytest.approx(expected, rel=1e-6)
-        assert kappa_of(None, target, 50_000) == kappa_of("interpolate", target, 50_000)
-        # A pixel of three channels is three values.
-        assert kappa_of(None, replace(target, samples=3 * samples), 150_000) == pytest.approx(expected, rel=1e-6)
-        assert kappa_of(None, replace(target, channels=3), 150_000) == pytest.approx(expected, rel=1e-6)
-    # Of sounds and shapes it does not depend on them.
-    assert kappa_of("interpolate", spectrum(psi=0.2, omega=100.0, samples=10), 50_000) == 0.5
-    assert kappa_of(None, spectrum("shape", 3, psi=0.2, omega=100.0, samples=10), 50_000) == 0.5
 
 
 @given(d=st.integers(1, 3), c=st.integers(1, 4), width=st.integers(1, 40), depth=st.integers(1, 5))

@@ -35,6 +35,8 @@ class TrainingDefaults:
     full_rate_up_to: Optional[float] = 20_000.0
     """The field's width times its initial band in radians per unit times the root of its channels, up to which it
     learns at the full rate (`winner_ns.fitting.plan.stable_share`). None: the rate suits every band."""
+    most_of_rate: float = 1.0
+    """The part of it that a field with noise learns at, at most."""
 
 
 @dataclass(frozen=True)
@@ -94,11 +96,10 @@ class Kind:
     """Names of all its figures, the one that counts first; those at withheld samples go without saying."""
     sampled: Reference = "winner_ns.analysis.sampled:sampled_grid"
     """What an analysis sees of a target: (target) -> SampledTarget."""
-    interpolating_kappa: Optional[float] = None
-    """kappa of the law matching for what is best between the samples and still fits them. None: by the number of
-    weights that a value has (`winner_ns.spectrum.laws.interpolating_kappa`)."""
-    usual_purpose: Optional[str] = None
-    """Which purpose kappa is taken from where none is asked for; None: it is `interpolating_kappa`."""
+    usual_purpose: str = "0.5"
+    """Which purpose the law matching takes kappa from where none is asked for (docs/spectrum.md). The default: halfway
+    between samples of several coordinates there are several times as many positions as samples, and a wider band rings
+    there."""
     layer_two_variance: Optional[float] = None
     """V, the variance of the second layer's pre-activation that matching takes (plain SIREN: 1). None: 3. (In place of
     1.2 that was 0.6 dB ahead at withheld samples of a volume.)"""
@@ -226,7 +227,6 @@ AUDIO = Kind(
     suffixes=(".mp3",),
     recognise="winner_ns.signals.audio:is_mpeg",
     rates=("sample_rate",),
-    interpolating_kappa=0.5,
     # Between the samples of a line there are no more positions than samples, which estimates hold.
     usual_purpose="fit",
     figures="winner_ns.fitting.evaluation:sound_figures",
@@ -265,7 +265,6 @@ SHAPE = Kind(
         "f_score",
         "normal_consistency",
     ),
-    interpolating_kappa=0.5,  # As measured best (docs/shapes.md).
     has_gaps=False,
     export_command="mesh",
     export_example="--resolution 512",
@@ -315,7 +314,7 @@ VIEWS = Kind(
     denoising=None,
     # They are seen through volume rendering, which punishes a wide band early on.
     layer_two_variance=1.2,
-    interpolating_kappa=0.3,  # Of radiance and surfaces alike, as measured best (docs/views.md).
+    usual_purpose="0.3",  # Of radiance and surfaces alike, as measured best (docs/views.md).
     has_gaps=False,
     units="winner_ns.fields.units:NoUnits",
     datamanager="winner_ns.rays.views_datamanager:ViewsDataManager",

@@ -18,9 +18,15 @@ from winner_ns.fields.files import LoadedField
 from winner_ns.fitting.classical_denoisers import Denoiser, checked_denoiser, denoised
 from winner_ns.fitting.evaluation import advice_on_noise, grid_figures, quick_grid_figures
 from winner_ns.fitting.interpolation import gaps_filled, interpolation_error, normalised
-from winner_ns.fitting.pseudo_samples import PseudoSamples, checked_between, pseudo_samples
+from winner_ns.fitting.pseudo_samples import (
+    RATE_WITH_ESTIMATES,
+    PseudoSamples,
+    checked_between,
+    pseudo_samples,
+)
 from winner_ns.fitting.sample_split import SampleSplit, parse_holdout, tiles
 from winner_ns.fitting.target import Target, TargetOptions
+from winner_ns.kinds import TrainingDefaults
 from winner_ns.mapped import forget_pages
 from winner_ns.signals import GridSignal
 from winner_ns.spectrum import TargetSpectrum
@@ -133,6 +139,11 @@ class GridTarget(Target):
 
     def _scaled(self, values: Tensor) -> Tensor:
         return (values - torch.tensor(self.offset)) * self.gain
+
+    @property
+    def training(self) -> TrainingDefaults:
+        estimated = self.options.between not in (None, "none") and self.signal.dimensions > 1
+        return replace(self.row.training, most_of_rate=RATE_WITH_ESTIMATES) if estimated else self.row.training
 
     def with_between(self, between: str) -> GridTarget:
         return replace(self, options=replace(self.options, between=checked_between(between)))

@@ -75,11 +75,10 @@ class FieldPlan:
     for the other families, which stay as published; by the law matching, their own settings bring their band to the
     target's."""
     purpose: Optional[str] = None
-    """kappa of the law matching: interpolate (0.4 to 0.5, the less the more weights a sample has; best between the
-    samples; plain SIREN where the spectrum is too bright for that), fit (best at the samples: 1 or more, by the number
-    of weights that a sample has), denoise (the band of what noise leaves of the samples, stopped by 5 % of them that
-    are withheld) or a number. None: as interpolate, but however bright the spectrum is, and of sounds as fit; fields
-    learnt from photographs 0.3."""
+    """kappa of the law matching: interpolate (0.5, best between the samples; plain SIREN where the spectrum is too
+    bright for that), fit (best at the samples: 1 or more, by the number of weights that a sample has), denoise (the
+    band of what noise leaves of the samples, stopped by 5 % of them that are withheld) or a number. None: 0.5, of
+    sounds as fit; fields learnt from photographs 0.3."""
     s0: Optional[float] = None
     """Noise scale of layer 1, for the law explicit."""
     s1: Optional[float] = None
@@ -234,7 +233,7 @@ class FieldPlan:
             SignalError: as `settle_network`.
         """
         target = target.with_between(self.between or target.options.between or self.usual_between)
-        signal, training = target.signal, target.row.training
+        signal, training = target.signal, target.training
         size = training.batch_size if batch_size is None else whole_number("batch_size", batch_size, 0)
         settled = self.settle_network(target.spectrum, signal.dimensions, signal.channels, target.task(), training)
         description = Description(
@@ -407,7 +406,8 @@ def _default_rate(
         return denoising.learning_rate
     if noise.bright and noise.kappa == 0.0:
         return RATE_WITHOUT_INTERPOLATION
-    return training.learning_rate * stable_share(noise, width, channels, training.full_rate_up_to)
+    share = stable_share(noise, width, channels, training.full_rate_up_to)
+    return training.learning_rate * min(share, training.most_of_rate)
 
 
 def stable_share(noise: NoiseReport, width: int, channels: int, full_up_to: Optional[float]) -> float:

@@ -12,7 +12,7 @@ from winner_ns.errors import setting_error
 from winner_ns.fields.description import Description
 from winner_ns.fields.field import FieldTask
 from winner_ns.fields.files import LoadedField
-from winner_ns.kinds import KINDS, Kind
+from winner_ns.kinds import KINDS, Kind, TrainingDefaults
 from winner_ns.signals import ReadOptions, Signal, signal_of
 from winner_ns.signals.shape import NearSurface, near_surface_of_run
 from winner_ns.spectrum import TargetSpectrum
@@ -80,6 +80,11 @@ class Target(ABC):
     def row(self) -> Kind:
         """What is particular to the kind."""
         return KINDS[self.signal.kind]
+
+    @property
+    def training(self) -> TrainingDefaults:
+        """The kind's, for what is trained on here."""
+        return self.row.training
 
     @property
     @abstractmethod

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
 PURPOSES: Tuple[str, ...] = ("interpolate", "fit", "denoise")
 """Names of what a field is for, from which the law matching takes its kappa (`kappa_of`)."""
-INTERPOLATING_KAPPA = (0.4, 0.5)
-"""The least, of fields whose values have more than a weight each, and the most, of those whose values have less."""
+INTERPOLATING_KAPPA = 0.5
 LAYER_TWO_VARIANCE = 3.0
 """V, the variance of the second layer's pre-activation that matching takes (plain SIREN: 1), where a kind has none of
 its own."""
@@ -209,7 +208,7 @@ class MatchingLaw(Law):
     root, s0 = 0 and s1 shrinks, down to plain SIREN where its own band already reaches kappa Omega.
     """
 
-    kappa: float = field()
+    kappa: float = INTERPOLATING_KAPPA
     variance: Optional[float] = None
     """V; None: `layer_two_variance`."""
     source: ClassVar[str] = "winner_ns: initial band = kappa x centroid frequency (docs/spectrum.md)"
@@ -291,19 +290,15 @@ def kappa_of(purpose: Optional[Union[str, float]], target: TargetSpectrum, weigh
     Raises:
         ValueError: neither.
     """
-    kind = KINDS[target.kind]
     if purpose is None:
-        if target.kappa is not None:
-            return target.kappa
-        usual = kind.usual_purpose
-        return interpolating_kappa(target, weights) if usual is None else kappa_of(usual, target, weights)
+        return kappa_of(KINDS[target.kind].usual_purpose, target, weights) if target.kappa is None else target.kappa
     if purpose == "interpolate":
-        return 0.0 if target.bright else interpolating_kappa(target, weights)
+        return 0.0 if target.bright else INTERPOLATING_KAPPA
     if purpose == "fit":
         return fitting_kappa(target, weights)
     if purpose == "denoise":
         # What has no noise any more is to be fitted.
-        cleaned = target.denoised is None and kind.denoising is not None
+        cleaned = target.denoised is None and KINDS[target.kind].denoising is not None
         return fitting_kappa(target, weights) if cleaned else denoising_kappa(target)
     return _kappa(purpose)
 
@@ -318,19 +313,6 @@ def _kappa(purpose: Union[str, float]) -> float:
         names = ", ".join(PURPOSES)
         raise ValueError(f"the purpose must be one of {names} or a number from 0 to {MOST:g}, got {purpose!r}")
     return kappa
-
-
-def interpolating_kappa(target: TargetSpectrum, weights: int) -> float:
-    """The kappa that is best between the samples and still fits them, where the kind has none of its own.
-
-    kappa = 0.4 N/P, within INTERPOLATING_KAPPA, for P weights and N values as in `fitting_kappa`: what
-    has weights to spare comes to its samples with a narrow band, too, and rings less between them (docs/spectrum.md).
-    """
-    own = KINDS[target.kind].interpolating_kappa
-    narrow, wide = INTERPOLATING_KAPPA
-    if own is not None or target.samples is None:
-        return wide if own is None else own
-    return min(max(0.4 * target.samples * target.channels / weights, narrow), wide)
 
 
 def fitting_kappa(target: TargetSpectrum, weights: int) -> float:
