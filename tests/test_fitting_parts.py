@@ -294,7 +294,7 @@ def test_the_rate_follows_a_wide_band_as_far_as_the_second_layer_has_noise():
     # Where estimates between the samples of a plane are trained on, it is 0.7 of that at most.
     narrow = 0.5 * 20_000 / (64 * omega)
     for kappa, share in ((narrow, 0.7), (2.5 * narrow, 0.7), (8 * narrow, 0.5)):
-        rate = settled(purpose=kappa, between="kriging", width=64).learning_rate
+        rate = settled(gray.with_between("kriging"), purpose=kappa, width=64).learning_rate
         assert rate == pytest.approx(share * 1e-3, rel=1e-3)
     assert settled(purpose=40, width=256, learning_rate=2e-3).learning_rate == 2e-3
     sound = FieldPlan.of(purpose=8).settle(target_of((pixels.ravel() / 255.0 - 0.5, 8000)))
