@@ -1,17 +1,18 @@
-"""How much estimates between the samples should count beside the samples themselves, and how wide a band to take.
+"""How much estimates between the samples should count beside the samples themselves, and at which band and rate.
 
     python -m docs.measurements.between_weight IMAGE [IMAGE ...] [--holdout 0.1] [--weights 1 0.3 0.1 0.04]
-    python -m docs.measurements.between_weight IMAGE [IMAGE ...] --weights --kappas 0.5 0.35 [--mode L] [--size 256 ...]
+    python -m docs.measurements.between_weight IMAGE [IMAGE ...] --weights --kappas 0.5 0.35 --rates 1e-3 7e-4 ...
 
 Pictures are cut square and reduced; PSNR at the samples and at those that are withheld (a fraction, or every-second)
 of a plain SIREN, FINER, the default without estimates, the default with estimates that are drawn so often where a
-sample is drawn once, and such kappas with estimates as by default. 4 x 128, 500 steps of 4096 samples, one seed and
-thread; prints a table in Markdown.
+sample is drawn once, and of such kappas and rates with estimates as by default. 4 x 128, 500 steps of 4096 samples, one
+seed and thread; prints a table in Markdown.
 """
 
 from __future__ import annotations
 
 import argparse
+from itertools import product
 from pathlib import Path
 from typing import Any, Dict
 
@@ -31,6 +32,7 @@ def main() -> None:
     parser.add_argument("--holdout", default="0.1")
     parser.add_argument("--weights", nargs="*", type=float, default=[1, 0.3, 0.1, 0.04])
     parser.add_argument("--kappas", nargs="*", type=float, default=[])
+    parser.add_argument("--rates", nargs="+", type=float, default=[7e-4], help="of those kappas")
     parser.add_argument("--mode", choices=["RGB", "L"], default="RGB", help="L: gray")
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--steps", type=int, default=500)
@@ -41,7 +43,8 @@ def main() -> None:
     ways: Dict[str, Dict[str, Any]] = {name: {"family": family} for name, family in FAMILIES.items()}
     ways["no estimates"] = {"between": "none"}
     ways.update({f"weight {weight:g}": {"weight": weight} for weight in options.weights})
-    ways.update({f"kappa {kappa:g}": {"purpose": kappa, "between": "kriging"} for kappa in options.kappas})
+    for kappa, rate in product(options.kappas, options.rates):
+        ways[f"kappa {kappa:g}, rate {rate:g}"] = {"purpose": kappa, "between": "kriging", "learning_rate": rate}
     usual = pseudo_samples.WEIGHT_IN_GAPS, pseudo_samples.WEIGHT_HALFWAY
     print("| image | way | at the samples, dB | withheld, dB | best classical, dB |\n|---|---|---|---|---|", flush=True)
     for path in options.images:
