@@ -35,8 +35,8 @@ class TrainingDefaults:
     full_rate_up_to: Optional[float] = 20_000.0
     """The field's width times its initial band in radians per unit times the root of its channels, up to which it
     learns at the full rate (`winner_ns.fitting.plan.stable_share`). None: the rate suits every band."""
-    most_of_rate: float = 1.0
-    """The part of it that a field with noise learns at, at most."""
+    full_rate_width: Optional[float] = None
+    """The width up to which it does; wider fields learn at as much less, down to half. None: any."""
 
 
 @dataclass(frozen=True)

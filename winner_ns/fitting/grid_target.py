@@ -19,7 +19,7 @@ from winner_ns.fitting.classical_denoisers import Denoiser, checked_denoiser, de
 from winner_ns.fitting.evaluation import advice_on_noise, grid_figures, quick_grid_figures
 from winner_ns.fitting.interpolation import gaps_filled, interpolation_error, normalised
 from winner_ns.fitting.pseudo_samples import (
-    RATE_WITH_ESTIMATES,
+    FULL_RATE_WIDTH,
     PseudoSamples,
     checked_between,
     pseudo_samples,
@@ -143,7 +143,7 @@ class GridTarget(Target):
     @property
     def training(self) -> TrainingDefaults:
         estimated = self.options.between not in (None, "none") and self.signal.dimensions > 1
-        return replace(self.row.training, most_of_rate=RATE_WITH_ESTIMATES) if estimated else self.row.training
+        return replace(self.row.training, full_rate_width=FULL_RATE_WIDTH) if estimated else self.row.training
 
     def with_between(self, between: str) -> GridTarget:
         return replace(self, options=replace(self.options, between=checked_between(between)))

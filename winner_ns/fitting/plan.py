@@ -407,7 +407,9 @@ def _default_rate(
     if noise.bright and noise.kappa == 0.0:
         return RATE_WITHOUT_INTERPOLATION
     share = stable_share(noise, width, channels, training.full_rate_up_to)
-    return training.learning_rate * min(share, training.most_of_rate)
+    if training.full_rate_width is not None:
+        share = min(share, max(training.full_rate_width / width, 0.5))
+    return training.learning_rate * share
 
 
 def stable_share(noise: NoiseReport, width: int, channels: int, full_up_to: Optional[float]) -> float:

@@ -47,9 +47,9 @@ weight leaves it one (docs/spectrum.md)."""
 WEIGHT_HALFWAY = 0.04
 """The same of estimates halfway between the samples of a lattice, which are many more: in a plane a tenth of a batch,
 on a line half of it."""
-RATE_WITH_ESTIMATES = 0.7
-"""The part of Adam's rate, at most, at which a field is trained on samples and estimates of several coordinates: at the
-full one wide fields ring between both, by half a decibel and more (docs/spectrum.md)."""
+FULL_RATE_WIDTH = 0.7 * 256
+"""The width up to which a field is trained on samples and estimates of several coordinates at Adam's full rate; wider
+ones ring between both at that, by half a decibel and more: at 256 it is 0.7 of it (docs/spectrum.md)."""
 SHARE_VALIDATED = 1 / 16
 """Of the training samples around gaps, at most: so few hardly make the gaps wider."""
 
