@@ -292,12 +292,8 @@ def test_the_rate_follows_a_wide_band_as_far_as_the_second_layer_has_noise():
         assert settled(colour, purpose=reached, width=width).learning_rate == pytest.approx(1e-3 / 3**0.5, rel=1e-3)
     assert settled(s0=5000, width=256).learning_rate == 1e-3
     # Where estimates between the samples of a plane are trained on, wide fields take less: 0.7 at 256.
-    for kappa, width, share in (
-        (0.1, 128, 1),
-        (0.1, 225, 0.8),
-        (0.1, 512, 0.5),
-        (20_000 / (225 * omega) / 0.7, 225, 0.7),
-    ):
+    wide = 20_000 / (256 * omega)
+    for kappa, width, share in ((0.1, 128, 1), (0.1, 256, 0.7), (0.1, 512, 0.5), (wide / 0.6, 256, 0.6)):
         rate = settled(gray.with_between("kriging"), purpose=kappa, width=width).learning_rate
         assert rate == pytest.approx(share * 1e-3, rel=1e-3)
     assert settled(purpose=40, width=256, learning_rate=2e-3).learning_rate == 2e-3
