@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 # Where a machine's environment forbids to keep compiled modules, as containers' often do, every process would compile
-# some 1600 of them anew: three to six seconds of CPU time each.
+# some 1600 of them anew: one to six seconds of CPU time each.
 export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test test-fast docs viewer-pictures bench-step gpu-check lint clean

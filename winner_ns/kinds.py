@@ -36,7 +36,7 @@ class TrainingDefaults:
     """The field's width times its initial band in radians per unit times the root of its channels, up to which it
     learns at the full rate (`winner_ns.fitting.plan.stable_share`). None: the rate suits every band."""
     full_rate_width: Optional[float] = None
-    """The width up to which it does; wider fields learn at as much less, down to half. None: any."""
+    """The field's width up to which it learns at the full rate, whatever its band. None: any width."""
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,8 @@ from winner_ns.viewing.shape_view import RESOLUTION
 
 PATIENCE = 180.0
 """Seconds after which nothing more is waited for, on a machine that is busy with other things."""
+LONGEST = 600.0
+"""Seconds that a training may take."""
 ADDRESS = re.compile(r"viewer\s+(http://\S+)")
 CAMERA = {
     "type": "ViewerCameraMessage",
@@ -99,14 +101,18 @@ def looked_at(kind: str, training: List[str], run: Path, log: Path) -> Dict[str,
         has a surface; and what `shown` tells of the finished field.
 
     Raises:
-        RuntimeError: the training ends by itself, or badly; with the last of what it said.
+        RuntimeError: the training ends by itself, badly, or not within LONGEST; with the last of what it said.
         AssertionError: what is shown is blank, or not the field.
     """
     with log.open("w") as said:
         process = subprocess.Popen(training, stdout=said, stderr=subprocess.STDOUT)
 
+    ends = time.monotonic() + LONGEST
+
     def wait_for_more() -> None:
         time.sleep(0.05)
+        if time.monotonic() > ends:
+            raise RuntimeError(f"the training does not end: {log.read_text().strip()[-400:]}")
         if process.poll() is not None:
             raise RuntimeError(log.read_text().strip()[-400:])
 

@@ -406,27 +406,26 @@ def _default_rate(
         return denoising.learning_rate
     if noise.bright and noise.kappa == 0.0:
         return RATE_WITHOUT_INTERPOLATION
-    share = stable_share(noise, width, channels, training.full_rate_up_to)
-    if training.full_rate_width is not None:
-        share = min(share, max(training.full_rate_width / width, 0.5))
-    return training.learning_rate * share
+    return training.learning_rate * stable_share(noise, width, channels, training)
 
 
-def stable_share(noise: NoiseReport, width: int, channels: int, full_up_to: Optional[float]) -> float:
-    """The part of the learning rate, from 1/2 to 1, at which a field with this noise settles: full_up_to/(H B sqrt(C)).
+def stable_share(noise: NoiseReport, width: int, channels: int, training: TrainingDefaults) -> float:
+    """The part of the learning rate, from 1/2 to 1, at which a field with this noise settles: the smaller one of
+    full_rate_up_to/(H B sqrt(C)) and full_rate_width/H.
 
     Adam's steps move a sum over H weights H times as far as one of them, and a field of band B turns as much faster:
     with the noise of the law matching on the second layer (V = 3), wide fields of a wide band do not settle at the full
     rate, those of colours sooner than those of one channel. Without that noise they do, and need it: where V is nearer
-    to 1, B counts by (V - 1)/2. Measured at H of 128 and 256, C of 1 and 3 and B from 36 to 220 rad/unit
-    (docs/spectrum.md).
+    to 1, B counts by (V - 1)/2. Measured at H of 128 and 256, C of 1 and 3 and B from 36 to 220 rad/unit; the width by
+    itself counts where estimates between the samples are trained on, too (docs/spectrum.md).
 
     Args:
         noise: of the fresh field.
         width: H.
         channels: C, of the values.
-        full_up_to: H B sqrt(C) in radians per unit, from which on the rate falls; None: it suits every band.
+        training: with what the rate is full up to.
     """
     second_layer = width * noise.s1**2 / 4  # (V - 1)/2, of V = 1 + H s1²/2.
     unsettled = width * noise.band * math.sqrt(channels) * min(1.0, second_layer)
-    return 1.0 if full_up_to is None or unsettled <= full_up_to else max(full_up_to / unsettled, 0.5)
+    grown = ((unsettled, training.full_rate_up_to), (width, training.full_rate_width))
+    return max(0.5, min([1.0, *(up_to / size for size, up_to in grown if up_to is not None and size > up_to)]))

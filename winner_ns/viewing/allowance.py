@@ -28,11 +28,11 @@ class Allowance:
     ahead: float = 0.0
     """Seconds of drawing that the training has not had its own part of the time for yet."""
     spent: float = 0.0
-    """Seconds of drawing since the fields were taken as they are drawn …"""
+    """Seconds of drawing since the fields were last taken anew."""
     followed: float = -1e9
-    """… which was then, …"""
+    """Working time at which the fields were last taken anew."""
     step: int = 0
-    """… after so many steps."""
+    """Steps of the training after which the fields were last taken anew."""
 
     def pass_until(self, now: float, trains: bool) -> None:
         """Time has passed, in which the fields were trained or were not."""
